@@ -1,0 +1,94 @@
+"""``depth-ros bench graph``: camera, node without an estimator, listener; three processes."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from depth_ros.cli.bench_stages import add_json, add_size, put_out
+from depth_ros.cli.graph import Graph, run_graph
+from depth_ros.files.pictures import write_picture
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_size(parser)
+    parser.add_argument('--rate', type=float, default=30.0, help='frames per second of the camera (30)')
+    parser.add_argument('--seconds', type=float, default=10.0, help='how long (10)')
+    parser.add_argument('--full-clouds', action='store_true', help='full-size xyzrgb clouds, heard best effort')
+    parser.add_argument('--no-shared-memory', action='store_true', help='leave Fast DDS at its defaults')
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and report."""
+    parameters = {'cloud_stride': 1, 'cloud_organized': True, 'cloud_rate_hz': 0.0} if options.full_clouds else {}
+    with tempfile.TemporaryDirectory() as folder:
+        camera = _synthetic_camera(Path(folder), options.width, options.height, options.rate)
+        node = ['depth_ros.cli.null_node', '--ros-args', '--log-level', 'warn']
+        for name, value in parameters.items():
+            node += ['-p', f'{name}:={str(value).lower()}']
+        graph = run_graph(
+            camera, node, options.seconds, _show, options.full_clouds, shared_memory=not options.no_shared_memory
+        )
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    put_out(_figures(graph), options.json)
+    return 0
+
+
+def _synthetic_camera(folder: Path, width: int, height: int, rate_hz: float) -> list[str]:
+    """Write a pair of noise pictures with calibration; return the camera's module and arguments."""
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    arguments = ['depth_ros.ros.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
+    focal = 0.8 * width
+    for side, tx in (('left', 0.0), ('right', -0.1 * focal)):
+        write_picture(folder / f'{side}.png', noise)
+        k = [focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0]
+        info: dict[str, Any] = {
+            'image_width': width,
+            'image_height': height,
+            'camera_name': 'bench',
+            'camera_matrix': {'data': k},
+            'distortion_model': 'plumb_bob',
+            'distortion_coefficients': {'data': [0.0] * 5},
+            'rectification_matrix': {'data': [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]},
+            'projection_matrix': {'data': [*k[:3], tx, *k[3:6], 0.0, *k[6:], 0.0]},
+        }
+        (folder / f'{side}.yaml').write_text(yaml.safe_dump(info), encoding='utf-8')
+        arguments += ['-p', f'{side}:={folder}/{side}.png', '-p', f'{side}_info:={folder}/{side}.yaml']
+    return arguments
+
+
+def _show(graph: Graph) -> None:
+    if sys.stderr.isatty():
+        text = (
+            f'{graph.seconds:5.1f} s   {graph.listener.depth_received} depth, {graph.listener.points_received} clouds'
+        )
+        print(f'\r{text}', end='', file=sys.stderr, flush=True)
+
+
+def _figures(graph: Graph) -> dict[str, Any]:
+    """Account for every frame: what the node did not get or the listener did not get was lost on the way."""
+    listener = graph.listener
+    seen = int(listener.diagnostics.get('received', 0))
+    published = int(listener.diagnostics.get('published', 0))
+    lost = {
+        'lost_before_node': graph.frames_sent - seen,
+        'lost_after_node': published - listener.depth_received,
+        'in_flight': int(listener.diagnostics.get('in_flight', 0)),
+    }
+    rss = graph.node_rss_mb
+    return {
+        'sent': graph.frames_sent,
+        'received': listener.depth_received,
+        'clouds_received': listener.points_received,
+        'dropped': {**listener.dropped(), **{reason: count for reason, count in lost.items() if count}},
+        'age_ms': listener.age_percentiles(),
+        'cpu_percent': round(graph.node_cpu_percent, 1),
+        'rss_mb': {'start': round(rss[min(2, len(rss) - 1)], 1), 'end': round(rss[-1], 1)},
+    }

@@ -1,0 +1,174 @@
+"""``depth-ros bench stages``: what our code adds around the estimator, against the recipe everyone uses."""
+
+import argparse
+import array
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image, PointCloud2, PointField
+
+from depth_ros.errors import BadFile
+from depth_ros.ros import messages
+from depth_ros.ros.outputs import CloudMessages
+from depth_ros.ros.process import keep_large_blocks
+from depth_ros.stages.metric import depth_from_disparity
+from depth_ros.stages.network_input import network_input
+from depth_ros.types import Camera, DepthMap, Disparity, Float32Array
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_NETWORK_WIDTH = 518
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_size(parser)
+    parser.add_argument('--repeat', type=int, default=50, help='measurements of each stage; the median counts (50)')
+    add_json(parser)
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Declare the size of the images."""
+    parser.add_argument('--width', type=int, default=1280, help='pixels (1280)')
+    parser.add_argument('--height', type=int, default=720, help='pixels (720)')
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare where the figures go."""
+    parser.add_argument('--json', metavar='FILE', help='write the figures as JSON; - for standard output')
+
+
+def put_out(figures: dict[str, Any], place: str | None) -> None:
+    """Print figures as a table, or write them as JSON.
+
+    Raises:
+        BadFile: the file cannot be written.
+    """
+    text = json.dumps(figures, indent=2)
+    if place == '-':
+        print(text)
+        return
+    for name, value in figures.items():
+        print(f'  {name:<24}{value}')
+    if place:
+        try:
+            Path(place).write_text(text + '\n', encoding='utf-8')
+        except OSError as error:
+            raise BadFile(f'{place} cannot be written: {error.strerror}') from error
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and report."""
+    width, height = options.width, options.height
+    network = (_NETWORK_WIDTH, max(14, round(height * _NETWORK_WIDTH / width / 14) * 14))
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
+    head = messages.header(1, 'camera')
+    message = messages.image(rgb, 'rgb8', head)
+    camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
+    raw = rng.uniform(4, 64, network[::-1]).astype(np.float32)
+
+    recipe_ms = _medians([('recipe', lambda _: _recipe(message, network, raw, camera))], max(5, options.repeat // 5))
+    keep_large_blocks()  # as our nodes do, and nodes by the recipe do not
+    our_ms = _medians(_our_stages(message, network, raw, camera), options.repeat)
+    floor_ms = _medians([('floor', _copies(message, width * height))], options.repeat)
+    total_ms = sum(our_ms.values())
+    figures = {
+        'width': width,
+        'height': height,
+        'network_size': f'{network[0]}x{network[1]}',
+        **{f'{name}_ms': round(value, 2) for name, value in our_ms.items()},
+        'total_ms': round(total_ms, 2),
+        'floor_ms': round(floor_ms['floor'], 2),
+        'recipe_ms': round(recipe_ms['recipe'], 1),
+        'recipe_ratio': round(recipe_ms['recipe'] / total_ms, 1),
+    }
+    put_out(figures, options.json)
+    return 0
+
+
+Stage = tuple[str, Callable[[Any], Any]]
+
+
+def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> list[Stage]:
+    size = (camera.width, camera.height)
+    head = message.header
+    clouds = CloudMessages()
+    picture = messages.picture(message)
+
+    def to_metres(disparity_px: Float32Array) -> DepthMap:
+        disparity = Disparity(disparity_px, camera.fx, 0.1, 0.0, 64.0)
+        return DepthMap(depth_from_disparity(disparity, 0.1, 100.0), camera, None, disparity, picture, 1, 'camera')
+
+    def to_depth_message(depth: DepthMap) -> DepthMap:
+        messages.image(depth.depth_m, '32FC1', head)
+        return depth
+
+    return [
+        ('decode', lambda _: messages.picture(message)),
+        ('network_input', lambda rgb: network_input(rgb, *network, _MEAN, _STD)),
+        ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
+        ('metres', to_metres),
+        ('depth_message', to_depth_message),
+        ('cloud_message', lambda depth: clouds.message(depth, True, True, 1, head)),
+    ]
+
+
+def _medians(stages: list[Stage], repeat: int) -> dict[str, float]:
+    """Run the stages one after the other, each on the result of the one before; return median milliseconds of each."""
+    samples: dict[str, list[float]] = {name: [] for name, _ in stages}
+    for i in range(repeat + 3):
+        value = None
+        for name, function in stages:
+            started_s = time.perf_counter()
+            value = function(value)
+            if i >= 3:
+                samples[name].append(1e3 * (time.perf_counter() - started_s))
+        if sys.stderr.isatty():
+            print(f'\r{i + 1:4d} of {repeat + 3}', end='\r', file=sys.stderr, flush=True)
+    return {name: float(np.median(values)) for name, values in samples.items()}
+
+
+def _copies(message: Image, pixels: int) -> Callable[[Any], None]:
+    """Return a function that copies as many bytes as go in and out: a picture, a depth image, a coloured cloud."""
+    sources = [np.zeros(size, np.uint8) for size in (len(message.data), 4 * pixels, 16 * pixels)]
+    targets = [np.empty_like(source) for source in sources]
+
+    def copy(_: Any) -> None:
+        for target, source in zip(targets, sources, strict=True):
+            np.copyto(target, source)
+
+    return copy
+
+
+def _recipe(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> PointCloud2:
+    """Do the same work the usual way: float pictures, meshgrid, stack, a structured array as sensor_msgs_py fills it."""
+    width, height = camera.width, camera.height
+    rgb = np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
+    floats = (rgb.astype(np.float32) / 255.0 - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
+    np.ascontiguousarray(cv2.resize(floats, network, interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)[None])
+    disparity = cv2.resize(raw, (width, height), interpolation=cv2.INTER_LINEAR)
+    depth = np.where(disparity > 0, camera.fx * 0.1 / disparity, np.nan).astype(np.float32)
+    Image(
+        header=message.header, width=width, height=height, encoding='32FC1', step=4 * width,
+        data=array.array('B', depth.tobytes()),
+    )  # fmt: skip
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    x, y = (u - camera.cx) * depth / camera.fx, (v - camera.cy) * depth / camera.fy
+    xyz = np.stack((x, y, depth), axis=-1).reshape(-1, 3).astype(np.float32)
+    color = rgb.reshape(-1, 3).astype(np.uint32)
+    packed = (color[:, 0] << 16 | color[:, 1] << 8 | color[:, 2]).view(np.float32)
+    points = np.zeros(len(xyz), dtype=[(name, np.float32) for name in ('x', 'y', 'z', 'rgb')])
+    for i, name in enumerate(('x', 'y', 'z')):
+        points[name] = xyz[:, i]
+    points['rgb'] = packed
+    fields = [PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate(('x', 'y', 'z', 'rgb'))]
+    return PointCloud2(
+        header=message.header, width=width, height=height, fields=fields, point_step=16, row_step=16 * width,
+        data=array.array('B', points.tobytes()),
+    )  # fmt: skip

@@ -1,0 +1,61 @@
+"""``depth-ros``: what can be done without writing a launch file."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from depth_ros import __version__
+from depth_ros.errors import DepthRosError
+
+_EPILOG = """examples:
+  depth-ros demo                                        a real pair through a ROS 2 graph, measured
+  depth-ros infer --left l.png --right r.png \\
+            --left-info left.yaml --right-info right.yaml --out result
+                                                        files in, metric depth and a point cloud out; no ROS
+  depth-ros bench stages --width 1280 --height 720      what our code costs around the estimator
+  depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
+
+each command has its own --help. On a robot: ros2 launch depth_ros stereo.launch.py"""
+
+
+_COMMANDS = (
+    ('demo', 'demo', 'Run a real stereo pair through a real ROS 2 graph, and measure the result.'),
+    ('infer', 'infer', 'Turn a stereo pair of files into metric depth and a point cloud; needs no ROS.'),
+    ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
+    ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog='depth-ros',
+        description='Camera images in, metric depth and point clouds out.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'depth_ros {__version__}')
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    bench = commands.add_parser('bench', help='Measure speed on this machine.', description='Measure speed.')
+    benches = bench.add_subparsers(metavar='WHAT', required=True)
+    for name, module_name, text in _COMMANDS:
+        group, _, last = name.rpartition(' ')
+        command = (benches if group else commands).add_parser(last, help=text, description=text)
+        if arguments[: len(name.split())] == name.split():
+            module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only what is asked for: some need ROS
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except DepthRosError as error:
+        print(f'depth-ros: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

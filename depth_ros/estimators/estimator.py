@@ -1,0 +1,24 @@
+"""The seam between the pipeline and whatever measures depth."""
+
+from typing import Protocol
+
+from depth_ros.types import RawDepth, StereoFrame
+
+
+class Estimator(Protocol):
+    """Measures the disparity of a pair. Used by one thread at a time."""
+
+    name: str
+    """For logs and diagnostics."""
+
+    def estimate(self, frame: StereoFrame) -> RawDepth:
+        """Measure a pair.
+
+        Raises:
+            EstimatorError: the estimator failed on this frame; the next one may be fine.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Ask a running ``estimate`` to end soon, from another thread."""
+        ...

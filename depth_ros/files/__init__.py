@@ -1,0 +1,1 @@
+"""Reading and writing files, for the command line, the demo and the examples."""

@@ -1,0 +1,37 @@
+"""Picture files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depth_ros.errors import BadFile, BadImage
+from depth_ros.stages.decode import decode_compressed
+from depth_ros.types import AnyArray, UInt8Array
+
+
+def read_picture(path: Path) -> UInt8Array:
+    """Read a picture as (H, W) grey or (H, W, 3) RGB.
+
+    Raises:
+        BadFile: missing, unreadable, or not a picture.
+    """
+    try:
+        return decode_compressed(path.suffix.lower().lstrip('.'), path.read_bytes())
+    except OSError as error:
+        raise BadFile(f'{path} cannot be read: {error.strerror}') from error
+    except BadImage as error:
+        raise BadFile(f'{path}: {error}') from error
+
+
+def write_picture(path: Path, picture: AnyArray) -> None:
+    """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, as the format that the name says.
+
+    Raises:
+        BadFile: the place cannot be written.
+    """
+    encoded = cv2.imencode(path.suffix, picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    try:
+        path.write_bytes(np.asarray(encoded).tobytes())
+    except OSError as error:
+        raise BadFile(f'{path} cannot be written: {error.strerror}') from error

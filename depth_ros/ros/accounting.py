@@ -1,0 +1,86 @@
+"""What became of every frame: received = published + dropped + in flight, at all times."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+_WINDOW = 300
+
+
+@dataclass(frozen=True)
+class Account:
+    """One consistent look at the counters."""
+
+    received: int
+    published: int
+    in_flight: int
+    dropped: dict[str, int]
+    """Frames given up, by reason."""
+    rate_hz: float
+    """Frames published a second, over the last few seconds."""
+    age_ms: dict[str, float]
+    """p50, p95, p99 from the image's stamp to its publication; empty before the first."""
+    work_ms: float
+    """Median time from taking a frame to having published it."""
+    mean_skew_ms: float
+    """Mean absolute difference of left and right stamps."""
+
+
+class Accounting:
+    """Counts frames; safe to use from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._received = self._published = 0
+        self._dropped: Counter[str] = Counter()
+        self._published_at: deque[float] = deque(maxlen=_WINDOW)
+        self._age_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._work_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._skew_ms: deque[float] = deque(maxlen=_WINDOW)
+
+    def receive(self) -> None:
+        """Count a frame that has begun: its left image is here."""
+        with self._lock:
+            self._received += 1
+
+    def drop(self, reason: str) -> None:
+        """Count a frame that was given up."""
+        with self._lock:
+            self._dropped[reason] += 1
+
+    def pair(self, skew_ns: int) -> None:
+        """Note the skew of a pair."""
+        with self._lock:
+            self._skew_ms.append(abs(skew_ns) / 1e6)
+
+    def publish(self, age_s: float, work_s: float) -> None:
+        """Count a frame whose results are out."""
+        with self._lock:
+            self._published += 1
+            self._published_at.append(self._clock())
+            self._age_ms.append(age_s * 1e3)
+            self._work_ms.append(work_s * 1e3)
+
+    def look(self) -> Account:
+        """Return the counters as of now."""
+        with self._lock:
+            gone = self._published + sum(self._dropped.values())
+            recent = [t for t in self._published_at if t > self._clock() - 5.0]
+            span = self._clock() - recent[0] if recent else 0.0
+            age = dict(zip(('p50', 'p95', 'p99'), np.percentile(self._age_ms, (50, 95, 99)), strict=True)) \
+                if self._age_ms else {}  # fmt: skip
+            return Account(
+                received=self._received,
+                published=self._published,
+                in_flight=self._received - gone,
+                dropped=dict(self._dropped),
+                rate_hz=len(recent) / span if span > 0.2 else 0.0,
+                age_ms={name: float(value) for name, value in age.items()},
+                work_ms=float(np.median(self._work_ms)) if self._work_ms else 0.0,
+                mean_skew_ms=float(np.mean(self._skew_ms)) if self._skew_ms else 0.0,
+            )

@@ -1,0 +1,102 @@
+"""How a node is doing → one diagnostic status in words and numbers."""
+
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from depth_ros.ros.accounting import Account
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+_SILENCE_S = 2.0
+_PERSISTENT_FAILURES = 100
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """One input topic as the node sees it."""
+
+    role: str
+    topic: str
+    publishers: int
+    silent_s: float
+    incompatible: str | None
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """Everything a verdict needs."""
+
+    name: str
+    lifecycle: str
+    account: Account
+    estimator: str = ''
+    inputs: list[TopicState] = field(default_factory=list)
+    wanted: bool = True
+    busy_s: float = 0.0
+    timeout_s: float = 5.0
+    failures_in_a_row: int = 0
+    trouble: str = ''
+    """The latest complaint that no published frame has answered yet."""
+
+
+def verdict(state: NodeState) -> tuple[bytes, str]:
+    """Return the level and one sentence for a person."""
+    if state.lifecycle != 'active':
+        return (ERROR if state.trouble else OK), state.trouble or state.lifecycle
+    for topic in state.inputs:
+        if topic.incompatible:
+            return ERROR, (
+                f'{topic.role} on {topic.topic}: a publisher offers a {topic.incompatible} that does not fit ours. '
+                'Set qos_overrides for this subscription'
+            )
+    if state.busy_s > state.timeout_s:
+        return ERROR, f'the estimator has been busy with one frame for {state.busy_s:.1f} s'
+    if state.failures_in_a_row >= _PERSISTENT_FAILURES:
+        return ERROR, f'{state.failures_in_a_row} frames failed in a row: {state.trouble}'
+    for topic in state.inputs:
+        if topic.silent_s > _SILENCE_S:
+            return WARN, _silence(topic)
+    if state.trouble:
+        return WARN, state.trouble
+    if not state.wanted:
+        return OK, 'idle: nobody subscribes to the results'
+    age = state.account.age_ms
+    return OK, f'{state.account.rate_hz:.1f} Hz' + (f', age {age["p50"]:.0f} ms' if age else '')
+
+
+def _silence(topic: TopicState) -> str:
+    if topic.publishers == 0:
+        return f'no {topic.role}: nobody publishes {topic.topic}. Start the camera or remap the topic'
+    return (
+        f'no {topic.role} on {topic.topic} for {topic.silent_s:.0f} s although {topic.publishers} publisher(s) are '
+        'there. Is the camera running? Large images over UDP need net.core.rmem_max and the shipped Fast DDS profile'
+    )
+
+
+def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
+    """Return the message for /diagnostics (REP 107)."""
+    level, message = verdict(state)
+    account = state.account
+    values = {
+        'lifecycle': state.lifecycle,
+        'estimator': state.estimator,
+        'received': account.received,
+        'published': account.published,
+        'in_flight': account.in_flight,
+        **{f'dropped.{reason}': count for reason, count in sorted(account.dropped.items())},
+        'rate_hz': f'{account.rate_hz:.2f}',
+        **{f'age_{name}_ms': f'{value:.1f}' for name, value in account.age_ms.items()},
+        'work_median_ms': f'{account.work_ms:.1f}',
+        'mean_skew_ms': f'{account.mean_skew_ms:.3f}',
+        **{f'{t.role}': f'{t.topic}, {t.publishers} publisher(s), last {t.silent_s:.1f} s ago' for t in state.inputs},
+    }
+    status = DiagnosticStatus(
+        level=level,
+        name=f'{state.name}: frames',
+        message=message,
+        hardware_id=state.name,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+    return DiagnosticArray(header=Header(stamp=now), status=[status])

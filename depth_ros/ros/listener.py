@@ -1,0 +1,69 @@
+"""An ordinary subscriber that keeps count: what a user of the results would see."""
+
+import time
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import Image, PointCloud2
+
+from depth_ros.ros import messages
+
+
+class Listener(Node):
+    """Listens to depth, points and diagnostics of one ``stereo_depth`` node."""
+
+    def __init__(self, best_effort: bool = False, **node_options: Any) -> None:
+        super().__init__('listener', **node_options)
+        self.depth_received = 0
+        self.points_received = 0
+        self.age_ms: list[float] = []
+        self.first_depth_s: float | None = None
+        """Monotonic time of the first depth image."""
+        self.depth: Image | None = None
+        self.points: PointCloud2 | None = None
+        self.diagnostics: dict[str, str] = {}
+        self.verdict = ''
+        reliability = QoSReliabilityPolicy.BEST_EFFORT if best_effort else QoSReliabilityPolicy.RELIABLE
+        qos = QoSProfile(depth=5, reliability=reliability)
+        self.create_subscription(Image, 'depth/image_rect', self._on_depth, qos)
+        self.create_subscription(PointCloud2, 'points', self._on_points, qos)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def age_percentiles(self) -> dict[str, float | None]:
+        """Return p50, p95 and p99 of the age of depth images at reception, milliseconds."""
+        names = ('p50', 'p95', 'p99')
+        if not self.age_ms:
+            return dict.fromkeys(names)
+        return {n: round(float(np.percentile(self.age_ms, int(n[1:]))), 1) for n in names}
+
+    def dropped(self) -> dict[str, int]:
+        """Return what the node says it dropped, by reason."""
+        prefix = 'dropped.'
+        return {k.removeprefix(prefix): int(v) for k, v in self.diagnostics.items() if k.startswith(prefix)}
+
+    def depth_m(self) -> np.ndarray[Any, Any] | None:
+        """Return the last depth image as (H, W) metres."""
+        if self.depth is None:
+            return None
+        return np.frombuffer(self.depth.data, np.float32).reshape(self.depth.height, self.depth.width)
+
+    def _on_depth(self, message: Image) -> None:
+        if self.first_depth_s is None:
+            self.first_depth_s = time.monotonic()
+        now_ns = self.get_clock().now().nanoseconds
+        self.age_ms.append((now_ns - messages.stamp_ns(message.header.stamp)) / 1e6)
+        self.depth_received += 1
+        self.depth = message
+
+    def _on_points(self, message: PointCloud2) -> None:
+        self.points_received += 1
+        self.points = message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id.endswith('stereo_depth'):
+                self.diagnostics = {pair.key: pair.value for pair in status.values}
+                self.verdict = status.message

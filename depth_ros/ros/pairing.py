@@ -1,0 +1,127 @@
+"""Left and right messages → pairs, by their stamps. No ROS, no threads, no clock."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+Side = Literal['left', 'right']
+T = TypeVar('T')
+
+_JUMP_NS = 1_000_000_000
+"""Stamps that go back further than this are a new time line (a bag that loops), not disorder."""
+_QUEUE_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Pair(Generic[T]):
+    """Two messages of one instant."""
+
+    left: T
+    right: T
+    skew_ns: int
+    """Right stamp minus left stamp."""
+
+
+@dataclass
+class Outcome(Generic[T]):
+    """What one message brought about."""
+
+    pair: Pair[T] | None = None
+    dropped: list[tuple[Side, str]] = field(default_factory=list)
+    """Messages given up, with the side and the reason."""
+    jumped_back: bool = False
+
+
+class StereoPairing(Generic[T]):
+    """Pairs messages whose stamps differ by at most ``max_skew_ns``; every message is used at most once.
+
+    A newer pair makes everything older obsolete. When stamps jump back, what is left of the old time line is given up
+    and pairing goes on at once.
+    """
+
+    def __init__(self, max_skew_ns: int = 0, accept_zero_stamps: bool = False) -> None:
+        self.max_skew_ns = max_skew_ns
+        self.accept_zero_stamps = accept_zero_stamps
+        self._waiting: dict[Side, deque[tuple[int, T]]] = {'left': deque(), 'right': deque()}
+        self._newest: dict[Side, int | None] = {'left': None, 'right': None}
+        self._paired: dict[Side, int | None] = {'left': None, 'right': None}
+
+    def add(self, side: Side, stamp_ns: int, message: T) -> Outcome[T]:
+        """Take one message and say what follows from it."""
+        outcome: Outcome[T] = Outcome()
+        if stamp_ns == 0 and not self.accept_zero_stamps:
+            outcome.dropped.append((side, 'zero_stamp'))
+            return outcome
+        self._forget_old_time_line(side, stamp_ns, outcome)
+        paired = self._paired[side]
+        if paired is not None and stamp_ns <= paired and stamp_ns != 0:
+            outcome.dropped.append((side, 'out_of_order'))
+            return outcome
+        other: Side = 'right' if side == 'left' else 'left'
+        partner = self._nearest(other, stamp_ns)
+        if partner is None:
+            self._keep(side, stamp_ns, message, outcome)
+            return outcome
+        partner_ns, partner_message = self._waiting[other][partner]
+        del self._waiting[other][partner]
+        left_ns, right_ns = (stamp_ns, partner_ns) if side == 'left' else (partner_ns, stamp_ns)
+        both = (message, partner_message) if side == 'left' else (partner_message, message)
+        outcome.pair = Pair(*both, right_ns - left_ns)
+        self._retire(left_ns, right_ns, outcome)
+        return outcome
+
+    def waiting(self, side: Side) -> int:
+        """Return how many messages of a side have no partner yet."""
+        return len(self._waiting[side])
+
+    def clear(self) -> list[tuple[Side, str]]:
+        """Give up everything that waits and forget the time line; return what was dropped."""
+        dropped = [(side, 'shutdown') for side in self._sides() for _ in self._waiting[side]]
+        self.__init__(self.max_skew_ns, self.accept_zero_stamps)  # type: ignore[misc]
+        return dropped
+
+    def _sides(self) -> Iterator[Side]:
+        yield 'left'
+        yield 'right'
+
+    def _forget_old_time_line(self, side: Side, stamp_ns: int, outcome: Outcome[T]) -> None:
+        newest = self._newest[side]
+        self._newest[side] = stamp_ns
+        if newest is None or stamp_ns >= newest - _JUMP_NS:
+            self._newest[side] = max(stamp_ns, newest or 0)
+            return
+        outcome.jumped_back = True
+        for each in self._sides():
+            queue = self._waiting[each]
+            keep = deque(item for item in queue if item[0] <= stamp_ns + _JUMP_NS)
+            outcome.dropped.extend((each, 'time_jump') for _ in range(len(queue) - len(keep)))
+            self._waiting[each] = keep
+            paired = self._paired[each]
+            if paired is not None and paired > stamp_ns:
+                self._paired[each] = None
+
+    def _nearest(self, side: Side, stamp_ns: int) -> int | None:
+        queue = self._waiting[side]
+        if not queue:
+            return None
+        index = min(range(len(queue)), key=lambda i: abs(queue[i][0] - stamp_ns))
+        return index if abs(queue[index][0] - stamp_ns) <= self.max_skew_ns else None
+
+    def _keep(self, side: Side, stamp_ns: int, message: T, outcome: Outcome[T]) -> None:
+        queue = self._waiting[side]
+        if any(waiting_ns == stamp_ns for waiting_ns, _ in queue) and stamp_ns != 0:
+            outcome.dropped.append((side, 'duplicate'))
+            return
+        if len(queue) == _QUEUE_LENGTH:
+            queue.popleft()
+            outcome.dropped.append((side, 'unpaired'))
+        queue.append((stamp_ns, message))
+
+    def _retire(self, left_ns: int, right_ns: int, outcome: Outcome[T]) -> None:
+        for side, stamp_ns in (('left', left_ns), ('right', right_ns)):
+            self._paired[side] = stamp_ns  # type: ignore[index]
+            queue = self._waiting[side]  # type: ignore[index]
+            keep = deque(item for item in queue if item[0] > stamp_ns)
+            outcome.dropped.extend((side, 'unpaired') for _ in range(len(queue) - len(keep)))  # type: ignore[misc]
+            self._waiting[side] = keep  # type: ignore[index]

@@ -1,0 +1,101 @@
+"""The table of settings as ROS parameters."""
+
+import threading
+from collections.abc import Iterable
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from depth_ros.errors import BadSettings
+from depth_ros.settings import DEFAULTS, RULES, Settings, Value, unknown_parameter
+
+
+class Parameters:
+    """Declares the table on a node and keeps the settings that follow from it.
+
+    Changes are taken whole or not at all. A wrong value from a file or the command line does not end the node: it is
+    kept as a problem, which configuring reports, until the parameter is set right.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._lock = threading.Lock()
+        self._refused: dict[str, str] = {}
+        for name, default in DEFAULTS.items():
+            self._declare(node, name, default)
+        self._values = {name: node.get_parameter(name).value for name in RULES}
+        self._settings = Settings()
+        self._problem = self._update()
+        node.add_on_set_parameters_callback(self._on_set)
+        for name in _unknown_overrides(node):
+            node.get_logger().warning(f'{unknown_parameter(name)}. It is ignored')
+
+    def current(self) -> Settings:
+        """Return the settings as of now; a frame uses one such object from beginning to end.
+
+        Raises:
+            BadSettings: a value given at start is wrong and has not been set right.
+        """
+        with self._lock:
+            if self._problem:
+                raise BadSettings(self._problem)
+            return self._settings
+
+    def _declare(self, node: Node, name: str, default: Value) -> None:
+        try:
+            node.declare_parameter(name, default, _descriptor(name))
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            self._refused[name] = str(error)
+            node.declare_parameter(name, default, _descriptor(name), ignore_override=True)
+
+    def _update(self) -> str | None:
+        """Make settings of the values; return what is wrong with them instead, if anything."""
+        problems = list(self._refused.values())
+        try:
+            settings = Settings().changed(self._values)
+        except BadSettings as error:
+            problems.append(str(error))
+        if problems:
+            return '; '.join(problems)
+        self._settings = settings
+        return None
+
+    def _on_set(self, parameters: Iterable[Parameter]) -> SetParametersResult:
+        changes = {p.name: p.value for p in parameters if p.name in RULES}
+        with self._lock:
+            try:
+                # While an earlier value is wrong, a change is judged by itself, so that repairing is possible.
+                (Settings() if self._problem else self._settings).changed(changes)
+            except BadSettings as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            self._values.update(changes)
+            for name in changes:
+                self._refused.pop(name, None)
+            self._problem = self._update()
+        return SetParametersResult(successful=True)
+
+
+def _descriptor(name: str) -> ParameterDescriptor:
+    rule, default = RULES[name], DEFAULTS[name]
+    descriptor = ParameterDescriptor(
+        name=name,
+        description=rule.description,
+        additional_constraints=f'one of {", ".join(rule.choices)}' if rule.choices else '',
+        read_only=rule.read_only,
+        dynamic_typing=True,  # so that 20 is accepted for 20.0; our own check names what was expected
+    )
+    if rule.minimum is not None and rule.maximum is not None:
+        if isinstance(default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=rule.minimum, to_value=rule.maximum)]
+        else:
+            limits = IntegerRange(from_value=int(rule.minimum), to_value=int(rule.maximum), step=1)
+            descriptor.integer_range = [limits]
+    return descriptor
+
+
+def _unknown_overrides(node: Node) -> list[str]:
+    """Return the names given at start that no parameter has; rclpy has no public look at them."""
+    overrides = getattr(node, '_parameter_overrides', {})
+    ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
+    return [name for name in overrides if name not in RULES and not name.startswith(ours)]

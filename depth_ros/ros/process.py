@@ -1,0 +1,103 @@
+"""How a node's process begins and ends.
+
+Signals are handled in the main thread, which only waits; the executor spins on another one. So a signal is answered in
+every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Protocol
+
+_stop_requested = threading.Event()
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+class RunnableNode(Protocol):
+    """What ``run`` needs of a node besides being one."""
+
+    def stop(self) -> bool:
+        """End all work; False if something could not be ended."""
+        ...
+
+
+def catch_signals() -> None:
+    """Note SIGINT and SIGTERM from now on; call it before the slow imports."""
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        _stop_requested.set()
+
+    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGTERM, note)
+
+
+def keep_large_blocks() -> None:
+    """Let the C library keep the memory of images that were freed, for the next image.
+
+    By default glibc returns blocks of that size to the kernel and gets them back zeroed, page by page: at 1280x720 this
+    costs more than filling them (docs/performance.md).
+    """
+    if sys.platform == 'linux':
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, 'mallopt'):
+            libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+            libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM; return the exit code."""
+    catch_signals()
+    keep_large_blocks()
+    import rclpy  # after the signals are caught: importing takes a while
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    node = make_node()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        start(node)
+        while not _stop_requested.is_set():
+            try:
+                executor.spin_once(timeout_sec=0.5)
+            except ExternalShutdownException:
+                _stop_requested.set()
+            except Exception as error:  # rclpy passes on what a callback raises; one bad message must not end us
+                node.get_logger().error(f'a callback failed: {type(error).__name__}: {error}')
+
+    spinner = threading.Thread(target=spin, name='executor', daemon=True)
+    spinner.start()
+    _stop_requested.wait()
+    executor.wake()
+    spinner.join(timeout=2.5)
+    stopped = not spinner.is_alive() and node.stop()
+    if not stopped:
+        leave_at_once(node)
+    executor.shutdown(timeout_sec=0.2)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+def start(node: Any) -> None:
+    """Configure and activate a lifecycle node that wants to start by itself."""
+    if not hasattr(node, 'starts_by_itself') or not node.starts_by_itself():
+        return
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+
+
+def leave_at_once(node: Any) -> None:
+    """End the process although a thread is stuck in native code, where nothing in Python can reach it."""
+    node.get_logger().error('leaving without waiting for a stuck estimator')
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

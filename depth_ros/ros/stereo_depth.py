@@ -1,0 +1,17 @@
+"""The executable ``stereo_depth``; light to import, so that signals are caught before the heavy imports begin."""
+
+import sys
+
+from depth_ros.ros import process
+
+
+def main() -> int:
+    """Run the node until SIGINT or SIGTERM."""
+    process.catch_signals()
+    from depth_ros.ros.stereo_node import StereoDepthNode
+
+    return process.run(StereoDepthNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

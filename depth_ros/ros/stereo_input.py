@@ -1,0 +1,188 @@
+"""Four topics → stereo messages that belong together."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from depth_ros.ros.accounting import Accounting
+from depth_ros.ros.messages import stamp_ns
+from depth_ros.ros.pairing import Outcome, Pair, Side, StereoPairing
+from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.settings import Settings
+
+ImageMessage = Image | CompressedImage
+_KEPT_INFOS = 10
+
+
+@dataclass(frozen=True)
+class StereoMessages:
+    """A pair of images with the calibration of each."""
+
+    left: ImageMessage
+    right: ImageMessage
+    left_info: CameraInfo
+    right_info: CameraInfo
+    skew_ns: int = 0
+
+
+class CameraInfos:
+    """The calibrations of one camera by stamp.
+
+    Most drivers publish one with every image, some rarely or once. The first kind is expected until an image has waited
+    in vain, and again as soon as one stamp agrees with an image's.
+    """
+
+    def __init__(self) -> None:
+        self._by_stamp: OrderedDict[int, CameraInfo] = OrderedDict()
+        self._image_stamp: int | None = None
+        self.follows_images = True
+
+    def add(self, message: CameraInfo) -> None:
+        """Keep a calibration."""
+        stamp = stamp_ns(message.header.stamp)
+        self.follows_images |= stamp == self._image_stamp
+        self._by_stamp.pop(stamp, None)
+        self._by_stamp[stamp] = message
+        if len(self._by_stamp) > _KEPT_INFOS:
+            self._by_stamp.popitem(last=False)
+
+    def at(self, stamp: int) -> CameraInfo | None:
+        """Return the calibration of this very stamp."""
+        self._image_stamp = stamp
+        found = self._by_stamp.get(stamp)
+        self.follows_images |= found is not None
+        return found
+
+    def latest(self) -> CameraInfo | None:
+        """Return the calibration that came last."""
+        return next(reversed(self._by_stamp.values()), None)
+
+
+class StereoInput:
+    """Subscribes to a stereo camera and hands over what belongs together.
+
+    Args:
+        settings: Gives the settings as of now.
+        deliver: Told of every complete pair.
+        complain: Told of trouble that needs words: kind, text.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Callable[[], Settings],
+        accounting: Accounting,
+        deliver: Callable[[StereoMessages], None],
+        complain: Callable[[str, str], None],
+    ) -> None:
+        self._accounting = accounting
+        self._deliver = deliver
+        self._complain = complain
+        self._log = node.get_logger()
+        self._settings = settings
+        self._pairing: StereoPairing[ImageMessage] = StereoPairing()
+        self._infos: dict[Side, CameraInfos] = {'left': CameraInfos(), 'right': CameraInfos()}
+        self._awaiting_info: Pair[ImageMessage] | None = None
+        self.subscriptions: dict[str, AdoptingSubscription] = {}
+        image_type, suffix = (Image, '') if settings().image_transport == 'raw' else (CompressedImage, '/compressed')
+        self._subscribe(node, 'left', image_type, suffix, self._left_image)
+        self._subscribe(node, 'right', image_type, suffix, self._right_image)
+
+    def refresh(self) -> None:
+        """Follow publishers that came or went."""
+        for subscription in self.subscriptions.values():
+            subscription.refresh()
+
+    def close(self) -> None:
+        """Unsubscribe and account for what still waited."""
+        for subscription in self.subscriptions.values():
+            subscription.close()
+        self._count(self._pairing.clear())
+        if self._awaiting_info is not None:
+            self._accounting.drop('shutdown')
+            self._awaiting_info = None
+
+    def _subscribe(
+        self, node: Node, side: Side, image_type: type, suffix: str, on_image: Callable[[ImageMessage], None]
+    ) -> None:
+        def on_info(message: CameraInfo) -> None:
+            self._infos[side].add(message)
+            self._deliver_awaiting()
+
+        image_topic, info_topic = f'{side}/image_rect{suffix}', f'{side}/camera_info'
+        self.subscriptions[f'{side} image'] = AdoptingSubscription(node, image_type, image_topic, on_image)
+        self.subscriptions[f'{side} camera_info'] = AdoptingSubscription(node, CameraInfo, info_topic, on_info)
+
+    def _left_image(self, message: ImageMessage) -> None:
+        self._accounting.receive()
+        self._image('left', message)
+
+    def _right_image(self, message: ImageMessage) -> None:
+        self._image('right', message)
+
+    def _image(self, side: Side, message: ImageMessage) -> None:
+        settings = self._settings()
+        self._pairing.max_skew_ns = int(settings.max_skew_ms * 1e6)
+        self._pairing.accept_zero_stamps = settings.accept_zero_stamps
+        outcome = self._pairing.add(side, stamp_ns(message.header.stamp), message)
+        if outcome.jumped_back:
+            self._log.info('time jumped back (a bag that loops?): pairing starts again')
+        self._count(outcome.dropped)
+        self._explain(outcome)
+        if outcome.pair is not None:
+            self._accounting.pair(outcome.pair.skew_ns)
+            self._deliver_late()
+            self._awaiting_info = outcome.pair
+            self._deliver_awaiting()
+
+    def _deliver_awaiting(self) -> None:
+        """Deliver the pair if its calibrations are here, or need not be waited for."""
+        pair = self._awaiting_info
+        if pair is None:
+            return
+        stamps: dict[Side, int] = {s: stamp_ns(getattr(pair, s).header.stamp) for s in ('left', 'right')}
+        found = {side: self._infos[side].at(stamp) for side, stamp in stamps.items()}
+        if any(info is None and self._infos[side].follows_images for side, info in found.items()):
+            return
+        self._hand_over(pair, found['left'], found['right'])
+
+    def _deliver_late(self) -> None:
+        """Stop waiting for the calibrations of an older pair: use the last ones, and expect no more to follow."""
+        pair = self._awaiting_info
+        if pair is None:
+            return
+        for infos in self._infos.values():
+            infos.follows_images = False
+        self._hand_over(pair, None, None)
+
+    def _hand_over(self, pair: Pair[ImageMessage], left: CameraInfo | None, right: CameraInfo | None) -> None:
+        self._awaiting_info = None
+        left = left or self._infos['left'].latest()
+        right = right or self._infos['right'].latest()
+        if left is None or right is None:
+            side = 'left' if left is None else 'right'
+            self._accounting.drop('no_camera_info')
+            self._complain(
+                'no_camera_info',
+                f'no camera_info on {self.subscriptions[f"{side} camera_info"].topic}: without calibration there are '
+                'no metres. Publish the camera_info of the calibrated camera, or remap the topic',
+            )
+            return
+        self._deliver(StereoMessages(pair.left, pair.right, left, right, pair.skew_ns))
+
+    def _count(self, dropped: list[tuple[Side, str]]) -> None:
+        for side, reason in dropped:
+            if side == 'left':
+                self._accounting.drop(reason)
+
+    def _explain(self, outcome: Outcome[ImageMessage]) -> None:
+        for side, reason in outcome.dropped:
+            if reason == 'zero_stamp':
+                self._complain(
+                    reason,
+                    f'{side} image has stamp 0: pairs are found by stamp. Let the driver set header.stamp, or set '
+                    'accept_zero_stamps: true to pair by order of arrival',
+                )

@@ -1,0 +1,77 @@
+"""A subscription that takes what the publishers offer."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+_DEPTH = 5
+
+
+class AdoptingSubscription:
+    """Subscribes reliably when every publisher is reliable, else best effort, and follows when publishers change.
+
+    ``qos_overrides`` parameters have the last word.
+    """
+
+    def __init__(self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._node = node
+        self._type = message_type
+        self._topic = topic
+        self._callback = callback
+        self.incompatible: str | None = None
+        """The policy that keeps a publisher from reaching us, once the middleware has said so."""
+        self.last_message_s = time.monotonic()
+        """When the last message came (or the subscription was made), monotonic seconds."""
+        self.count = 0
+        self._open()
+
+    @property
+    def topic(self) -> str:
+        """Name after namespace and remapping."""
+        return str(self._subscription.topic_name)
+
+    @property
+    def publishers(self) -> int:
+        """How many publishers the graph shows."""
+        return int(self._node.count_publishers(self.topic))
+
+    def refresh(self) -> None:
+        """Subscribe anew if the publishers now offer something else."""
+        if self._offered() != self._adopted:
+            self.close()
+            self._open()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _open(self) -> None:
+        # BEST_AVAILABLE is resolved by the middleware as this class promises, but once only; hence refresh().
+        self._subscription = self._node.create_subscription(
+            self._type,
+            self._topic,
+            self._receive,
+            QoSProfile(depth=_DEPTH, reliability=QoSReliabilityPolicy.BEST_AVAILABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+        )
+        self._adopted = self._offered()
+        self.incompatible = None
+
+    def _offered(self) -> QoSReliabilityPolicy:
+        offers = self._node.get_publishers_info_by_topic(self.topic)
+        reliable = all(offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
+        return QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+
+    def _receive(self, message: Any) -> None:
+        self.last_message_s = time.monotonic()
+        self.count += 1
+        self._callback(message)
+
+    def _on_incompatible(self, event: Any) -> None:
+        self.incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()

@@ -1,0 +1,163 @@
+"""One declarative table of parameters: declaration, ranges, checks and the reference page all come from here."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from depth_ros.errors import BadSettings
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be, for people and for the checks."""
+
+    description: str
+    unit: str = ''
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+    """True: takes effect when the node is configured and cannot change while it runs."""
+
+
+def _parameter(default: Value, description: str, **rule: Any) -> Any:
+    return field(default=default, metadata={'rule': Rule(description, **rule)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of the ``stereo_depth`` node; ``depth-ros infer`` takes the ones that make sense for files."""
+
+    autostart: bool = _parameter(
+        True, 'Configure and activate at start. Set false under a lifecycle manager.', read_only=True
+    )
+    image_transport: str = _parameter('raw', 'How the images arrive.', choices=('raw', 'compressed'), read_only=True)
+    rectify: bool = _parameter(
+        False, 'Rectify the pair from its CameraInfo (K, D, R, P) first; for topics that carry raw images.'
+    )
+    max_skew_ms: float = _parameter(
+        5.0,
+        'Largest difference of left and right stamps that still makes a pair; 0 = equal stamps only.',
+        unit='ms',
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    accept_zero_stamps: bool = _parameter(
+        False, 'Pair images without a stamp by order of arrival. Without it they are refused.'
+    )
+    max_age_s: float = _parameter(
+        0.0,
+        'Drop frames older than this on arrival at the estimator; 0 = never.',
+        unit='s',
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    estimate_timeout_s: float = _parameter(
+        5.0, 'Report an error when one frame takes longer than this.', unit='s', minimum=0.1, maximum=3600.0
+    )
+    quality: str = _parameter(
+        'balanced',
+        'balanced: dense, occlusions beside known surfaces filled from the background. '
+        'strict: fewer false points, more holes; for navigation.',
+        choices=('balanced', 'strict'),
+    )
+    range_min_m: float = _parameter(
+        0.5,
+        'Nearest distance wanted; sets how far the matcher searches. Nearer pixels become -Inf.',
+        unit='m',
+        minimum=0.01,
+        maximum=1000.0,
+    )
+    range_max_m: float = _parameter(
+        40.0,
+        'Farthest distance that is trusted. Farther pixels become +Inf.',
+        unit='m',
+        minimum=0.02,
+        maximum=100000.0,
+    )
+    max_disparity: int = _parameter(
+        0,
+        'Largest disparity searched, in pixels of the incoming image; 0 = from range_min_m.',
+        unit='px',
+        minimum=0,
+        maximum=4096,
+    )
+    processing_scale: float = _parameter(
+        1.0,
+        'Size at which the pair is matched and the depth published, relative to the incoming image.',
+        minimum=0.1,
+        maximum=1.0,
+    )
+    depth_encoding: str = _parameter(
+        '32FC1', 'depth/image_rect as metres (32FC1) or millimetres (16UC1, 0 = unknown).', choices=('32FC1', '16UC1')
+    )
+    cloud_fields: str = _parameter('xyzrgb', 'Fields of a point.', choices=('xyz', 'xyzrgb'))
+    cloud_organized: bool = _parameter(False, 'Keep the image grid, NaN where unknown; false = only the known points.')
+    cloud_stride: int = _parameter(
+        2, 'Take every n-th row and column of the depth image.', unit='px', minimum=1, maximum=64
+    )
+    cloud_rate_hz: float = _parameter(
+        10.0, 'Most clouds per second; 0 = one for every depth image.', unit='Hz', minimum=0.0, maximum=1000.0
+    )
+    colormap: str = _parameter(
+        'turbo',
+        'Colours of depth/color, near to far: red to blue (turbo), yellow to violet (viridis), white to black.',
+        choices=('turbo', 'viridis', 'grayscale'),
+    )
+
+    def __post_init__(self) -> None:
+        problems = [problem for f in fields(self) if (problem := _problem(f.name, getattr(self, f.name)))]
+        if not problems and self.range_min_m >= self.range_max_m:
+            problems.append(
+                f'range_min_m is {self.range_min_m:g} and range_max_m is {self.range_max_m:g}; '
+                'expected range_min_m < range_max_m'
+            )
+        if problems:
+            raise BadSettings('; '.join(problems))
+
+    def changed(self, values: Mapping[str, Any]) -> 'Settings':
+        """Return a copy with some values replaced.
+
+        Raises:
+            BadSettings: a name is unknown, a value has the wrong type or range, or the result contradicts itself.
+        """
+        for name in values:
+            if name not in RULES:
+                raise BadSettings(unknown_parameter(name))
+        return replace(self, **{name: _as_declared(name, value) for name, value in values.items()})
+
+
+RULES: Mapping[str, Rule] = {f.name: f.metadata['rule'] for f in fields(Settings)}
+DEFAULTS: Mapping[str, Value] = {f.name: f.default for f in fields(Settings)}  # type: ignore[misc]
+
+
+def unknown_parameter(name: str) -> str:
+    """Say that a parameter does not exist and which one was probably meant."""
+    near = difflib.get_close_matches(name, RULES, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f'known: {", ".join(RULES)}'
+    return f"unknown parameter '{name}'; {hint}"
+
+
+def _as_declared(name: str, value: Any) -> Any:
+    """Let a whole number stand for a float (YAML ``range_max_m: 20``); leave everything else to the checks."""
+    if isinstance(DEFAULTS[name], float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _problem(name: str, value: Any) -> str | None:
+    rule, expected = RULES[name], type(DEFAULTS[name])
+    if type(value) is not expected:
+        return f'{name} is {value!r} of type {type(value).__name__}; expected {expected.__name__}'
+    if rule.choices and value not in rule.choices:
+        return f"{name} is '{value}'; expected one of {', '.join(rule.choices)}"
+    low, high = rule.minimum, rule.maximum
+    if low is not None and high is not None and not low <= value <= high:  # NaN is refused too
+        return f'{name} is {value!r}; expected {low:g} to {high:g}' + (f' {rule.unit}' if rule.unit else '')
+    return None
+
+
+Quality = Literal['balanced', 'strict']

@@ -1,0 +1,42 @@
+"""Depth map → picture for people. Never a measurement."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from depth_ros.types import Float32Array, UInt8Array
+
+Colormap = Literal['turbo', 'viridis', 'grayscale']
+
+
+def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
+    """Colour near to far: red to blue (turbo), yellow to violet (viridis), white to black (grayscale).
+
+    The scale is linear in 1 / z between the 1st and 99th percentile of the picture, as nearness is what one looks for.
+    Unknown pixels are black, beyond range takes the far colour, too close the near one.
+
+    Returns:
+        (H, W, 3) RGB.
+    """
+    nearness = np.zeros_like(depth_m)
+    finite = np.isfinite(depth_m)
+    np.divide(1.0, depth_m, out=nearness, where=finite)
+    known = nearness[finite]
+    far, near = np.percentile(known[:: max(1, known.size // 20000)], (1, 99)) if known.size else (0.0, 1.0)
+    scaled = (nearness - far) * (255.0 / max(near - far, 1e-6))
+    scaled[depth_m == -np.inf] = 255.0
+    levels = np.clip(scaled, 0, 255).astype(np.uint8)
+    return _painted(levels, np.isnan(depth_m), colormap)
+
+
+def _painted(
+    levels: UInt8Array, unknown: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], name: Colormap
+) -> UInt8Array:
+    if name == 'grayscale':
+        picture = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
+    else:
+        code = {'turbo': cv2.COLORMAP_TURBO, 'viridis': cv2.COLORMAP_VIRIDIS}[name]
+        picture = np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, code), cv2.COLOR_BGR2RGB))
+    picture[unknown] = 0
+    return picture

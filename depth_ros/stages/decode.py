@@ -1,0 +1,171 @@
+"""Bytes of an image message → picture. Nothing is allocated before the header has been checked against the bytes."""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from depth_ros.errors import BadImage
+from depth_ros.types import AnyArray, UInt8Array
+
+Buffer = bytes | bytearray | memoryview | AnyArray
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    channels: int
+    bytes_per_channel: int
+    to_picture: Callable[[AnyArray], AnyArray]
+    """(H, W, C) samples → (H, W) grey or (H, W, 3) RGB, same depth."""
+    block: tuple[int, int] = (1, 1)
+    """Width and height must be multiples of this."""
+
+
+def _grey(samples: AnyArray) -> AnyArray:
+    return samples[..., 0]
+
+
+def _rgb(samples: AnyArray) -> AnyArray:
+    return samples
+
+
+def _converted(code: int) -> Callable[[AnyArray], AnyArray]:
+    def convert(samples: AnyArray) -> AnyArray:
+        single = samples.shape[2] == 1
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(samples[..., 0] if single else samples), code))
+
+    return convert
+
+
+def _table() -> dict[str, _Encoding]:
+    table = {}
+    for bits, size in (('8', 1), ('16', 2)):
+        table[f'mono{bits}'] = table[f'{bits}UC1'] = _Encoding(1, size, _grey)
+        table[f'rgb{bits}'] = _Encoding(3, size, _rgb)
+        table[f'bgr{bits}'] = table[f'{bits}UC3'] = _Encoding(3, size, _converted(cv2.COLOR_BGR2RGB))
+        table[f'rgba{bits}'] = _Encoding(4, size, _converted(cv2.COLOR_RGBA2RGB))
+        table[f'bgra{bits}'] = table[f'{bits}UC4'] = _Encoding(4, size, _converted(cv2.COLOR_BGRA2RGB))
+        # OpenCV names a Bayer pattern after its second row and column, ROS after the first.
+        for ros_name, code in (
+            ('rggb', cv2.COLOR_BayerBG2RGB),
+            ('bggr', cv2.COLOR_BayerRG2RGB),
+            ('gbrg', cv2.COLOR_BayerGR2RGB),
+            ('grbg', cv2.COLOR_BayerGB2RGB),
+        ):
+            table[f'bayer_{ros_name}{bits}'] = _Encoding(1, size, _converted(code), block=(2, 2))
+    for name, code in (
+        ('yuv422', cv2.COLOR_YUV2RGB_UYVY),
+        ('uyvy', cv2.COLOR_YUV2RGB_UYVY),
+        ('yuv422_yuy2', cv2.COLOR_YUV2RGB_YUY2),
+        ('yuyv', cv2.COLOR_YUV2RGB_YUY2),
+    ):
+        table[name] = _Encoding(2, 1, _converted(code), block=(2, 1))
+    return table
+
+
+_ENCODINGS = _table()
+SUPPORTED_ENCODINGS = tuple(_ENCODINGS)
+
+
+def decode_image(
+    encoding: str, width: int, height: int, step: int, data: Buffer, is_bigendian: bool = False
+) -> UInt8Array:
+    """Decode the fields of a sensor_msgs/Image.
+
+    ``8UC3`` and ``8UC4`` are read as BGR(A), OpenCV's order. 16-bit pictures are reduced to their upper eight bits.
+    Bytes after the last row are ignored.
+
+    Args:
+        step: Bytes from one row to the next; may hold any padding.
+        data: At least ``step * height`` bytes.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB. It may share ``data``'s memory, and is then read-only.
+
+    Raises:
+        BadImage: unknown encoding, or a header that its bytes cannot fill.
+    """
+    layout = _ENCODINGS.get(encoding)
+    if layout is None:
+        raise BadImage(
+            f"image encoding '{encoding}' is not supported; supported: {', '.join(SUPPORTED_ENCODINGS)}. "
+            'Set the camera driver or an image_proc node to one of these'
+        )
+    rows = _rows(encoding, layout, width, height, step, data)
+    if layout.bytes_per_channel == 2:
+        rows = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+        if is_bigendian != (sys.byteorder == 'big'):
+            rows = rows.astype(np.uint16)
+    picture = layout.to_picture(rows.reshape(height, width, layout.channels))
+    if layout.bytes_per_channel == 2:
+        picture = (picture >> 8).astype(np.uint8)
+    picture.flags.writeable = False
+    return picture
+
+
+def _rows(encoding: str, layout: _Encoding, width: int, height: int, step: int, data: Buffer) -> UInt8Array:
+    """Return the (height, row bytes) of an image without its padding, after checking that they are there."""
+    row_bytes = width * layout.channels * layout.bytes_per_channel
+    what = f"image of {width}x{height} '{encoding}' with step {step} and {_size(data)} bytes of data"
+    if width <= 0 or height <= 0:
+        raise BadImage(f'{what} is empty; expected at least 1x1. Check the camera driver')
+    if width % layout.block[0] or height % layout.block[1]:
+        raise BadImage(f'{what}: this encoding needs a size that is a multiple of {layout.block[0]}x{layout.block[1]}')
+    if step < row_bytes:
+        raise BadImage(f'{what}: a row needs {row_bytes} bytes, so step must be at least that. Check the camera driver')
+    if _size(data) < step * height:
+        raise BadImage(f'{what}: expected at least step * height = {step * height} bytes. The message is cut short')
+    flat = np.frombuffer(data, dtype=np.uint8, count=step * height)
+    return flat.reshape(height, step)[:, :row_bytes]
+
+
+def _size(data: Buffer) -> int:
+    return memoryview(data).nbytes
+
+
+_PICTURE_FORMAT = re.compile(r'\b(jpe?g|png|webp|tiff?|bmp)\b', re.IGNORECASE)
+_ADVICE = 'Publish jpeg or png (image_transport compressed)'
+
+
+def decode_compressed(picture_format: str, data: Buffer) -> UInt8Array:
+    """Decode the fields of a sensor_msgs/CompressedImage.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB; 16-bit pictures are reduced to their upper eight bits.
+
+    Raises:
+        BadImage: an empty or damaged stream, or a format that is not a picture.
+    """
+    if 'compressedDepth' in picture_format or not _PICTURE_FORMAT.search(picture_format):
+        raise BadImage(f"compressed image format '{picture_format}' is not a camera picture. {_ADVICE}")
+    what = f"compressed image ('{picture_format}', {_size(data)} bytes)"
+    if _size(data) == 0:
+        raise BadImage(f'{what} is empty. {_ADVICE}')
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise BadImage(f'{what} cannot be decoded: {error.err}. {_ADVICE}') from error
+    if picture is None:
+        raise BadImage(f'{what} cannot be decoded: it is damaged or cut short. {_ADVICE}')
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    if picture.dtype != np.uint8:
+        raise BadImage(f'{what} holds {picture.dtype} samples; expected 8 or 16 bits. {_ADVICE}')
+    return _as_rgb(picture)
+
+
+def _as_rgb(picture: AnyArray) -> UInt8Array:
+    """Turn what OpenCV read (grey, BGR, BGRA) into grey or RGB."""
+    if picture.ndim == 2:
+        return picture
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB if picture.shape[2] == 3 else cv2.COLOR_BGRA2RGB))
+
+
+def as_grey(picture: UInt8Array) -> UInt8Array:
+    """Return a picture's luminance; a grey picture is returned as it is."""
+    if picture.ndim == 2:
+        return picture
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))

@@ -1,0 +1,41 @@
+"""Disparity in pixels → depth in metres, by ``z = fx * B / d`` with the principal points' difference taken out."""
+
+import cv2
+import numpy as np
+
+from depth_ros.types import Disparity, Float32Array, RawDepth, StereoRig
+
+_HORIZON_PX = 1.0
+"""A match this far beyond infinity is noise of a point at infinity; farther beyond, it is a mismatch."""
+
+
+def rectified_disparity(raw: RawDepth, rig: StereoRig) -> Disparity:
+    """Take ``cx_left - cx_right`` out of a raw disparity, as stereo_msgs/DisparityImage wants it."""
+    offset = rig.offset_px
+    return Disparity(
+        disparity_px=raw.disparity_px - np.float32(offset),
+        fx=rig.left.fx,
+        baseline_m=rig.baseline_m,
+        min_px=max(raw.min_px - offset, 0.0),
+        max_px=raw.max_px - offset,
+    )
+
+
+def depth_from_disparity(disparity: Disparity, range_min_m: float, range_max_m: float) -> Float32Array:
+    """Turn disparity into depth along the optical axis.
+
+    Returns:
+        (H, W) metres. NaN where the disparity is unknown or impossible, +Inf beyond ``range_max_m`` (a match at or
+        slightly past infinity included), -Inf nearer than ``range_min_m`` (REP 117).
+    """
+    d, depth_per_px = disparity.disparity_px, np.float32(disparity.fx * disparity.baseline_m)
+    # Every pass over the image is one vector operation; masks are only applied where they catch something.
+    farther = cv2.threshold(d, float(depth_per_px) / range_max_m, 0.0, cv2.THRESH_TOZERO)[1]
+    unknown = cv2.subtract(d, d)  # 0, or NaN where d is NaN, which the threshold has turned into 0
+    with np.errstate(divide='ignore'):
+        depth: Float32Array = np.divide(depth_per_px, farther)
+    cv2.add(depth, unknown, depth)
+    for wrong, value in ((d < -_HORIZON_PX, np.nan), (depth < range_min_m, -np.inf)):
+        if wrong.any():
+            depth[wrong] = value
+    return depth

@@ -1,0 +1,52 @@
+"""Raw pair + calibration → row-aligned pair. The maps are computed once for a calibration."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from depth_ros.errors import BadCameraInfo
+from depth_ros.types import AnyArray, Calibration, UInt8Array
+
+_MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant', '')
+
+
+def rectify(image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
+    """Undistort and rotate one image as its K, D, R and P say; pixels from outside the image are 0.
+
+    Raises:
+        BadCameraInfo: no usable K and P, or a distortion model that is not known.
+    """
+    map_xy, map_fraction = _maps(calibration, side)
+    if image.shape[:2] != map_xy.shape[:2]:
+        raise BadCameraInfo(
+            f'{side} image is {image.shape[1]}x{image.shape[0]} but its camera_info describes '
+            f'{map_xy.shape[1]}x{map_xy.shape[0]}; publish the calibration of this size'
+        )
+    return np.asarray(cv2.remap(image, map_xy, map_fraction, cv2.INTER_LINEAR))
+
+
+@lru_cache(maxsize=4)
+def _maps(calibration: Calibration, side: str) -> tuple[AnyArray, AnyArray]:
+    k, p = np.reshape(calibration.k, (3, 3)), np.reshape(calibration.p, (3, 4))[:, :3]
+    if not (np.isfinite((*calibration.k, *calibration.p, *calibration.d)).all() and k[0, 0] > 0 and p[0, 0] > 0):
+        raise BadCameraInfo(
+            f'{side} camera_info has k[0] = {k[0, 0]:g} and p[0] = {p[0, 0]:g}; rectify: true needs K, D, R and P of a '
+            'stereo calibration, all finite. Calibrate the pair (camera_calibration)'
+        )
+    if calibration.distortion_model not in _MODELS:
+        raise BadCameraInfo(
+            f"{side} camera_info.distortion_model is '{calibration.distortion_model}'; "
+            f'expected one of {", ".join(filter(None, _MODELS))}. Recalibrate with one of these'
+        )
+    x0, y0, width, height = calibration.roi or (0, 0, calibration.width, calibration.height)
+    bin_x, bin_y = calibration.binning
+    to_image = np.array([[1 / bin_x, 0, -x0 / bin_x], [0, 1 / bin_y, -y0 / bin_y], [0, 0, 1]])
+    size = (width // bin_x, height // bin_y)
+    d = np.array(calibration.d or (0.0,) * 5)
+    r = np.reshape(calibration.r, (3, 3)) if any(calibration.r) else np.eye(3)
+    if calibration.distortion_model == 'equidistant':
+        maps = cv2.fisheye.initUndistortRectifyMap(to_image @ k, d[:4], r, to_image @ p, size, cv2.CV_16SC2)
+    else:
+        maps = cv2.initUndistortRectifyMap(to_image @ k, d, r, to_image @ p, size, cv2.CV_16SC2)
+    return maps[0], maps[1]

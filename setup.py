@@ -1,0 +1,47 @@
+"""ament_python package, which pip installs too."""
+
+from glob import glob
+
+import setuptools
+from setuptools import find_packages, setup
+
+NAME = 'depth_ros'
+
+# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and refuses it,
+# so it cannot stand in setup.cfg beside that of `install`.
+DEVELOP = {'develop': {'script_dir': f'$base/lib/{NAME}'}} if int(setuptools.__version__.split('.')[0]) < 80 else {}
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='Camera images in, metric depth images and point clouds out, on ROS 2',
+    license='Apache-2.0',
+    author='The depth_ros authors',
+    python_requires='>=3.10',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        (f'share/{NAME}/launch', glob('launch/*.launch.py')),
+        (f'share/{NAME}/config', glob('config/*.*')),
+    ],
+    install_requires=['numpy', 'pyyaml', 'psutil'],
+    extras_require={
+        'cpu': ['opencv-contrib-python-headless<5'],
+        'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
+        'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
+        'demo': ['scikit-image'],
+        'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'types-PyYAML', 'types-psutil'],
+        'colcon': ['colcon-core', 'colcon-ros'],
+    },
+    zip_safe=False,
+    options=DEVELOP,
+    entry_points={
+        'console_scripts': [
+            'stereo_depth = depth_ros.ros.stereo_depth:main',
+            'file_camera = depth_ros.ros.file_camera:main',
+            'depth-ros = depth_ros.cli.main:main',
+        ],
+    },
+)
