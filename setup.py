@@ -1,15 +1,21 @@
 """ament_python package, which pip installs too."""
 
-from glob import glob
+from pathlib import Path
 
 import setuptools
 from setuptools import find_packages, setup
 
 NAME = 'depth_ros'
 
-# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and refuses it,
-# so it cannot stand in setup.cfg beside that of `install`.
+# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and refuses
+# it, so it cannot stand in setup.cfg beside that of `install`.
 DEVELOP = {'develop': {'script_dir': f'$base/lib/{NAME}'}} if int(setuptools.__version__.split('.')[0]) < 80 else {}
+
+
+def files(folder, pattern):
+    """Return the files of a folder, as distutils wants them: relative, as strings."""
+    return [str(path) for path in sorted(Path(folder).glob(pattern))]
+
 
 setup(
     name=NAME,
@@ -23,8 +29,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
-        (f'share/{NAME}/launch', glob('launch/*.launch.py')),
-        (f'share/{NAME}/config', glob('config/*.*')),
+        (f'share/{NAME}/launch', files('launch', '*.launch.py')),
+        (f'share/{NAME}/config', files('config', '*.*')),
     ],
     install_requires=['numpy', 'pyyaml', 'psutil'],
     extras_require={

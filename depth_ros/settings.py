@@ -154,10 +154,14 @@ def _problem(name: str, value: Any) -> str | None:
         return f'{name} is {value!r} of type {type(value).__name__}; expected {expected.__name__}'
     if rule.choices and value not in rule.choices:
         return f"{name} is '{value}'; expected one of {', '.join(rule.choices)}"
+    return _out_of_range(name, rule, value)
+
+
+def _out_of_range(name: str, rule: Rule, value: Any) -> str | None:
     low, high = rule.minimum, rule.maximum
-    if low is not None and high is not None and not low <= value <= high:  # NaN is refused too
-        return f'{name} is {value!r}; expected {low:g} to {high:g}' + (f' {rule.unit}' if rule.unit else '')
-    return None
+    if low is None or high is None or low <= value <= high:
+        return None  # NaN does not get here: no comparison with it is true
+    return f'{name} is {value!r}; expected {low:g} to {high:g}' + (f' {rule.unit}' if rule.unit else '')
 
 
 Quality = Literal['balanced', 'strict']

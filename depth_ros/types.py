@@ -74,7 +74,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class StereoRig:
-    """Geometry of a rectified pair: rows match, and a point at depth z is ``disparity_px`` further left in the right."""
+    """Geometry of a rectified pair: the rows of both images match, and so do their focal lengths."""
 
     left: Camera
     right_cx: float

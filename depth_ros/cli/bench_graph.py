@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    put_out(_figures(graph), options.json)
+    put_out(_figures(graph, warm_up_frames=round(options.rate)), options.json)
     return 0
 
 
@@ -72,8 +72,11 @@ def _show(graph: Graph) -> None:
         print(f'\r{text}', end='', file=sys.stderr, flush=True)
 
 
-def _figures(graph: Graph) -> dict[str, Any]:
-    """Account for every frame: what the node did not get or the listener did not get was lost on the way."""
+def _figures(graph: Graph, warm_up_frames: int) -> dict[str, Any]:
+    """Account for every frame: what the node did not get or the listener did not get was lost on the way.
+
+    Age is that of a running graph: the frames of the first second, in which transports open, do not count in it.
+    """
     listener = graph.listener
     seen = int(listener.diagnostics.get('received', 0))
     published = int(listener.diagnostics.get('published', 0))
@@ -88,7 +91,7 @@ def _figures(graph: Graph) -> dict[str, Any]:
         'received': listener.depth_received,
         'clouds_received': listener.points_received,
         'dropped': {**listener.dropped(), **{reason: count for reason, count in lost.items() if count}},
-        'age_ms': listener.age_percentiles(),
+        'age_ms': listener.age_percentiles(skip=warm_up_frames),
         'cpu_percent': round(graph.node_cpu_percent, 1),
         'rss_mb': {'start': round(rss[min(2, len(rss) - 1)], 1), 'end': round(rss[-1], 1)},
     }

@@ -147,7 +147,7 @@ def _copies(message: Image, pixels: int) -> Callable[[Any], None]:
 
 
 def _recipe(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> PointCloud2:
-    """Do the same work the usual way: float pictures, meshgrid, stack, a structured array as sensor_msgs_py fills it."""
+    """Do the same work the usual way: float pictures, meshgrid, stack, a structured array as sensor_msgs_py has it."""
     width, height = camera.width, camera.height
     rgb = np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
     floats = (rgb.astype(np.float32) / 255.0 - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)

@@ -93,11 +93,11 @@ def run_graph(
     graph = Graph(listener)
     started_s = time.monotonic()
     try:
-        with _process(node, environment) as node_process:
-            with _process(camera, environment) as camera_process:
-                _watch(graph, executor, {'camera': camera_process, 'node': node_process}, seconds, watch, started_s)
-                graph.frames_sent = _frames_sent(camera_process)
+        with _process(node, environment) as node_process, _process(camera, environment) as camera_process:
+            _watch(graph, executor, {'camera': camera_process, 'node': node_process}, seconds, watch, started_s)
+            camera_process.send_signal(signal.SIGINT)
             _spin(executor, _SETTLE_S)
+            graph.frames_sent = _frames_sent(camera_process)
     finally:
         executor.shutdown()
         listener.destroy_node()
@@ -150,30 +150,24 @@ def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
 
 @contextmanager
 def _process(module: list[str], environment: dict[str, str]) -> 'Iterator[subprocess.Popen[str]]':
-    process = subprocess.Popen(
-        [sys.executable, '-m', *module], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    """Run a module of ours; end it as launch would. What it prints can be read; what it logs is shown."""
+    command = [sys.executable, '-m', *module]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         yield process
     finally:
-        _stop(process)
-
-
-def _stop(process: 'subprocess.Popen[str]') -> str:
-    """End a process as launch would; return what it printed."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        return process.communicate(timeout=_STOP_S)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()[0]
-    except ValueError:  # it has been stopped and read before
-        return ''
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _frames_sent(camera: 'subprocess.Popen[str]') -> int:
-    for line in reversed(_stop(camera).splitlines()):
+    """Return what the camera says at its end."""
+    for line in reversed(camera.communicate(timeout=_STOP_S)[0].splitlines()):
         if line.startswith('{'):
             return int(json.loads(line)['frames_sent'])
     raise DepthRosError('the camera process did not say how many frames it sent')

@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     estimation = parser.add_argument_group('estimation (the parameters of the stereo_depth node)')
     for name in _SETTINGS:
         default, rule = DEFAULTS[name], RULES[name]
-        option = '--' + name.removesuffix('_m').replace('_', '-')
+        options = ['--' + spelling.replace('_', '-') for spelling in dict.fromkeys((name.removesuffix('_m'), name))]
         text = f'{rule.description} ({default})'
         if isinstance(default, bool):
-            estimation.add_argument(option, dest=name, action='store_true', help=text)
+            estimation.add_argument(*options, dest=name, action='store_true', help=text)
         else:
             estimation.add_argument(
-                option, dest=name, type=type(default), default=default, choices=rule.choices or None, help=text,
+                *options, dest=name, type=type(default), default=default, choices=rule.choices or None, help=text,
                 metavar=None if rule.choices else (rule.unit or 'X').upper(),
             )  # fmt: skip
 

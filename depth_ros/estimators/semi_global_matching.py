@@ -21,9 +21,7 @@ from depth_ros.errors import EstimatorError
 from depth_ros.settings import Quality
 from depth_ros.stages.decode import as_grey
 from depth_ros.stages.occlusion import fill_occlusions
-from depth_ros.types import Float32Array, RawDepth, StereoFrame, StereoRig, UInt8Array
-
-AnyImage = cv2.typing.MatLike
+from depth_ros.types import AnyArray, Float32Array, RawDepth, StereoFrame, StereoRig, UInt8Array
 
 _BLOCK = 3
 _P1, _P2 = 8 * _BLOCK**2, 32 * _BLOCK**2
@@ -143,18 +141,18 @@ class _Pair:
         mirrored = self._match(cv2.flip(self._right, 1), cv2.flip(self._left, 1), uniqueness)
         return np.asarray(cv2.flip(mirrored, 1))
 
-    def _match(self, base: AnyImage, other: AnyImage, uniqueness: int) -> Sixteenths:
-        matcher = cv2.StereoSGBM_create(
+    def _match(self, base: AnyArray, other: AnyArray, uniqueness: int) -> Sixteenths:
+        matcher = cv2.StereoSGBM.create(
             minDisparity=self.low, numDisparities=self._count, blockSize=_BLOCK, P1=_P1, P2=_P2,
             disp12MaxDiff=-1, preFilterCap=_PREFILTER_CAP, uniquenessRatio=uniqueness,
             mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
         )  # fmt: skip
-        padded = matcher.compute(self._padded(base), self._padded(other))
+        padded: Sixteenths = matcher.compute(self._padded(base), self._padded(other))
         found = padded[:, self._before : padded.shape[1] - self._after]
         return np.where(found < 16 * self.low, np.int16(_UNKNOWN), found)
 
-    def _padded(self, image: AnyImage) -> AnyImage:
-        return cv2.copyMakeBorder(image, 0, 0, self._before, self._after, cv2.BORDER_REPLICATE)
+    def _padded(self, image: AnyArray) -> AnyArray:
+        return np.asarray(cv2.copyMakeBorder(image, 0, 0, self._before, self._after, cv2.BORDER_REPLICATE))
 
 
 def _features(grey: UInt8Array) -> UInt8Array:
@@ -211,6 +209,6 @@ def _without_rim(disparity: Sixteenths, border_px: int) -> Sixteenths:
 
 
 def _in_pixels(disparity: Sixteenths) -> Float32Array:
-    pixels = disparity.astype(np.float32) / 16
+    pixels: Float32Array = disparity.astype(np.float32) / np.float32(16)
     pixels[disparity == _UNKNOWN] = np.nan
     return pixels

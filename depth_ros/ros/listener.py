@@ -32,12 +32,12 @@ class Listener(Node):
         self.create_subscription(PointCloud2, 'points', self._on_points, qos)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def age_percentiles(self) -> dict[str, float | None]:
-        """Return p50, p95 and p99 of the age of depth images at reception, milliseconds."""
-        names = ('p50', 'p95', 'p99')
-        if not self.age_ms:
+    def age_percentiles(self, skip: int = 0) -> dict[str, float | None]:
+        """Return p50, p95 and p99 of the age of depth images at reception, milliseconds, without the first ``skip``."""
+        names, age_ms = ('p50', 'p95', 'p99'), self.age_ms[skip:]
+        if not age_ms:
             return dict.fromkeys(names)
-        return {n: round(float(np.percentile(self.age_ms, int(n[1:]))), 1) for n in names}
+        return {n: round(float(np.percentile(age_ms, int(n[1:]))), 1) for n in names}
 
     def dropped(self) -> dict[str, int]:
         """Return what the node says it dropped, by reason."""

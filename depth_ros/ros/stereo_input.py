@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -13,7 +14,7 @@ from depth_ros.ros.pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.settings import Settings
 
-ImageMessage = Image | CompressedImage
+ImageMessage: TypeAlias = Image | CompressedImage
 _KEPT_INFOS = 10
 
 

@@ -123,7 +123,7 @@ def _rows(encoding: str, layout: _Encoding, width: int, height: int, step: int, 
 
 
 def _size(data: Buffer) -> int:
-    return memoryview(data).nbytes
+    return int(np.frombuffer(data, np.uint8).size) if len(data) else 0
 
 
 _PICTURE_FORMAT = re.compile(r'\b(jpe?g|png|webp|tiff?|bmp)\b', re.IGNORECASE)

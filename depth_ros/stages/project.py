@@ -46,5 +46,5 @@ def _rays(camera: Camera, stride: int) -> tuple[Float32Array, Float32Array]:
 def _packed_rgb(image: UInt8Array) -> Float32Array:
     """Pack a picture as 0x00RRGGBB and hand out the bits as float32."""
     code = cv2.COLOR_GRAY2BGRA if image.ndim == 2 else cv2.COLOR_RGB2BGRA
-    packed = cv2.cvtColor(image, code).view(np.uint32)[..., 0]  # little-endian: A R G B from the top
-    return np.bitwise_and(packed, np.uint32(0x00FFFFFF)).view(np.float32)
+    packed = np.asarray(cv2.cvtColor(image, code)).view(np.uint32)[..., 0]  # little-endian: A R G B from the top
+    return np.asarray(np.bitwise_and(packed, np.uint32(0x00FFFFFF))).view(np.float32)

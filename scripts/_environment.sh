@@ -1,0 +1,56 @@
+# Sourced by the scripts: makes .venv in the checkout (or $VENV) once, and again when the requirements change.
+# Usage: . scripts/_environment.sh; prepare EXTRA[,EXTRA…]
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+VENV="${VENV:-$ROOT/.venv}"
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+  # With a sourced ROS 2 the interpreter is the one that its packages were built for: the system's python3.
+  local candidates="python3 python3.12 python3.11 python3.13 python3.10"
+  for candidate in $candidates; do
+    command -v "$candidate" >/dev/null || continue
+    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || continue
+    command -v "$candidate"
+    return
+  done
+  say "depth_ros needs Python 3.10 to 3.13 with the venv module, and found none of: $candidates."
+  say "On Debian or Ubuntu: sudo apt install python3 python3-venv"
+  return 1
+}
+
+ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && "$1" -c 'import rclpy' 2>/dev/null; }
+
+check_wheels() {
+  # ROS 2 as wheels exists for 64-bit Linux on x86.
+  [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] && return
+  say "There are no ROS 2 wheels for $(uname -s) $(uname -m). Install ROS 2 (https://docs.ros.org, Humble or later),"
+  say "source its setup.bash and run this again; its packages are then used."
+  return 1
+}
+
+prepare() {
+  local python extras="$1" ros_extra="${ROS_EXTRA:-ros}" options=() stamp
+  python="$(find_python)" || return 1
+  if ros_is_sourced "$python"; then
+    options=(--system-site-packages)
+  else
+    check_wheels || return 1
+    extras="$ros_extra,$extras"
+  fi
+  stamp="$VENV/depth_ros.$(printf '%s\n' "$extras" "$python" "${options[*]}" "$ROOT" |
+    cat - "$ROOT/setup.py" "$ROOT/pyproject.toml" | cksum | cut -d' ' -f1)"
+  [ -e "$stamp" ] && return
+  say "Preparing $VENV (about a minute, once) …"
+  [ -x "$VENV/bin/python" ] || "$python" -m venv "${options[@]}" "$VENV" || {
+    say "The virtual environment could not be made. On Debian or Ubuntu: sudo apt install python3-venv"
+    return 1
+  }
+  export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONWARNINGS=ignore
+  "$VENV/bin/python" -m pip install --quiet --upgrade pip && "$VENV/bin/python" -m pip install --quiet -e "$ROOT[$extras]" || {
+    say "Packages could not be installed from PyPI; pip's message is above. Is there a network connection?"
+    return 1
+  }
+  touch "$stamp"
+}
