@@ -6,7 +6,7 @@ additions to OpenCV's matcher, each of which was measured on five Middlebury pai
 * both images are matched against each other and must agree (OpenCV derives its check from one cost volume);
 * the images are padded, so that the left border is searched as far as the right image sees it;
 * vertical gradients join the intensities in the cost, which the matcher's own horizontal gradients do not see;
-* a long search is shortened to the disparities that a half-size pass finds in this very frame.
+* in balanced quality, a long search is shortened to the disparities that a half-size pass finds in this very frame.
 """
 
 import math
@@ -44,11 +44,13 @@ class _Strictness:
     border_px: int
     """How much of the rim of every surface is given up, where matches of two surfaces mix."""
     fill: bool
+    shorten: bool
+    """Whether a long search may be shortened; that loses what is nearer than everything else and under 8 px wide."""
 
 
 _STRICTNESS: dict[Quality, _Strictness] = {
-    'balanced': _Strictness(uniqueness=10, uniqueness_right=0, border_px=0, fill=True),
-    'strict': _Strictness(uniqueness=15, uniqueness_right=15, border_px=1, fill=False),
+    'balanced': _Strictness(uniqueness=10, uniqueness_right=0, border_px=0, fill=True, shorten=True),
+    'strict': _Strictness(uniqueness=15, uniqueness_right=15, border_px=1, fill=False, shorten=False),
 }
 _AGREEMENT_PX = 1.0
 """Largest difference of the left's and the right's disparity of one point."""
@@ -101,10 +103,10 @@ class SemiGlobalMatching:
         return low, high
 
     def _matched(self, left: UInt8Array, right: UInt8Array, low: int, high: int) -> RawDepth:
-        if high - low > _LONG_SEARCH_PX:
+        strictness = self._strictness
+        if strictness.shorten and high - low > _LONG_SEARCH_PX:
             low, high = _shortened(left, right, low, high)
         pair = _Pair(_features(left), _features(right), low, high)
-        strictness = self._strictness
         from_left = pair.match_left(strictness.uniqueness)
         from_right = pair.match_right(strictness.uniqueness_right)
         agreed, difference = _agreeing(from_left, from_right)
@@ -164,8 +166,8 @@ def _features(grey: UInt8Array) -> UInt8Array:
 def _shortened(left: UInt8Array, right: UInt8Array, low: int, high: int) -> tuple[int, int]:
     """Return the part of a search range that this frame uses, as a half-size match of the same pair sees it.
 
-    Nothing near is cut off: the near end is the largest disparity of any surface found. The far end leaves out the
-    farthest thousandth. Margins cover what a half-size pixel blurs. Without enough matches, the range stays.
+    The near end is the largest disparity of any surface found, the far end leaves out the farthest thousandth. Margins
+    cover what a half-size pixel blurs. Without enough matches, the range stays.
     """
     half = [cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in (left, right)]
     pair = _Pair(np.asarray(half[0]), np.asarray(half[1]), low // 2, high // 2 + 1)

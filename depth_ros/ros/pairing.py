@@ -9,7 +9,8 @@ Side = Literal['left', 'right']
 T = TypeVar('T')
 
 _JUMP_NS = 1_000_000_000
-"""Stamps that go back further than this are a new time line (a bag that loops), not disorder."""
+"""Stamps that go back further than this are a new time line (a bag that loops). Less may be disorder, until a second
+message follows in order."""
 _QUEUE_LENGTH = 10
 
 
@@ -31,6 +32,8 @@ class Outcome(Generic[T]):
     dropped: list[tuple[Side, str]] = field(default_factory=list)
     """Messages given up, with the side and the reason."""
     jumped_back: bool = False
+    missed_by_ns: int | None = None
+    """How far the nearest message of the other side is away, if it is too far for a pair."""
 
 
 class StereoPairing(Generic[T]):
@@ -46,6 +49,8 @@ class StereoPairing(Generic[T]):
         self._waiting: dict[Side, deque[tuple[int, T]]] = {'left': deque(), 'right': deque()}
         self._newest: dict[Side, int | None] = {'left': None, 'right': None}
         self._paired: dict[Side, int | None] = {'left': None, 'right': None}
+        self._behind: dict[Side, int | None] = {'left': None, 'right': None}
+        """Stamp of the last message if it came too late for its place."""
 
     def add(self, side: Side, stamp_ns: int, message: T) -> Outcome[T]:
         """Take one message and say what follows from it."""
@@ -53,14 +58,20 @@ class StereoPairing(Generic[T]):
         if stamp_ns == 0 and not self.accept_zero_stamps:
             outcome.dropped.append((side, 'zero_stamp'))
             return outcome
-        self._forget_old_time_line(side, stamp_ns, outcome)
+        if self._starts_new_time_line(side, stamp_ns):
+            self._forget_old_time_line(stamp_ns, outcome)
+        self._newest[side] = max(stamp_ns, self._newest[side] or 0)
         paired = self._paired[side]
         if paired is not None and stamp_ns <= paired and stamp_ns != 0:
+            self._behind[side] = stamp_ns
             outcome.dropped.append((side, 'out_of_order'))
             return outcome
+        self._behind[side] = None
         other: Side = 'right' if side == 'left' else 'left'
         partner = self._nearest(other, stamp_ns)
-        if partner is None:
+        skew_ns = abs(self._waiting[other][partner][0] - stamp_ns) if partner is not None else None
+        if partner is None or skew_ns is None or skew_ns > self.max_skew_ns:
+            outcome.missed_by_ns = skew_ns
             self._keep(side, stamp_ns, message, outcome)
             return outcome
         partner_ns, partner_message = self._waiting[other][partner]
@@ -85,28 +96,27 @@ class StereoPairing(Generic[T]):
         yield 'left'
         yield 'right'
 
-    def _forget_old_time_line(self, side: Side, stamp_ns: int, outcome: Outcome[T]) -> None:
-        newest = self._newest[side]
-        self._newest[side] = stamp_ns
-        if newest is None or stamp_ns >= newest - _JUMP_NS:
-            self._newest[side] = max(stamp_ns, newest or 0)
-            return
+    def _starts_new_time_line(self, side: Side, stamp_ns: int) -> bool:
+        newest, paired, behind = self._newest[side], self._paired[side], self._behind[side]
+        if newest is not None and stamp_ns < newest - _JUMP_NS:
+            return True
+        return paired is not None and behind is not None and behind < stamp_ns < paired
+
+    def _forget_old_time_line(self, stamp_ns: int, outcome: Outcome[T]) -> None:
         outcome.jumped_back = True
         for each in self._sides():
             queue = self._waiting[each]
             keep = deque(item for item in queue if item[0] <= stamp_ns + _JUMP_NS)
             outcome.dropped.extend((each, 'time_jump') for _ in range(len(queue) - len(keep)))
             self._waiting[each] = keep
+            self._newest[each] = max((item[0] for item in keep), default=None)
             paired = self._paired[each]
             if paired is not None and paired > stamp_ns:
                 self._paired[each] = None
 
     def _nearest(self, side: Side, stamp_ns: int) -> int | None:
         queue = self._waiting[side]
-        if not queue:
-            return None
-        index = min(range(len(queue)), key=lambda i: abs(queue[i][0] - stamp_ns))
-        return index if abs(queue[index][0] - stamp_ns) <= self.max_skew_ns else None
+        return min(range(len(queue)), key=lambda i: abs(queue[i][0] - stamp_ns), default=None)
 
     def _keep(self, side: Side, stamp_ns: int, message: T, outcome: Outcome[T]) -> None:
         queue = self._waiting[side]

@@ -16,6 +16,7 @@ from depth_ros.settings import Settings
 
 ImageMessage: TypeAlias = Image | CompressedImage
 _KEPT_INFOS = 10
+_TELLING_MISSES = 10
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class StereoInput:
         self._pairing: StereoPairing[ImageMessage] = StereoPairing()
         self._infos: dict[Side, CameraInfos] = {'left': CameraInfos(), 'right': CameraInfos()}
         self._awaiting_info: Pair[ImageMessage] | None = None
+        self._misses = 0
         self.subscriptions: dict[str, AdoptingSubscription] = {}
         image_type, suffix = (Image, '') if settings().image_transport == 'raw' else (CompressedImage, '/compressed')
         self._subscribe(node, 'left', image_type, suffix, self._left_image)
@@ -186,4 +188,15 @@ class StereoInput:
                     reason,
                     f'{side} image has stamp 0: pairs are found by stamp. Let the driver set header.stamp, or set '
                     'accept_zero_stamps: true to pair by order of arrival',
+                )
+        if outcome.pair is not None:
+            self._misses = 0
+        elif outcome.missed_by_ns is not None:
+            self._misses += 1
+            if self._misses >= _TELLING_MISSES:
+                self._complain(
+                    'skew',
+                    f'left and right images make no pair: their stamps are {outcome.missed_by_ns / 1e6:.1f} ms apart, '
+                    f'max_skew_ms is {self._pairing.max_skew_ns / 1e6:g}. Synchronise the cameras; if they are (and '
+                    'only their stamps differ), raise max_skew_ms',
                 )

@@ -1,0 +1,287 @@
+"""A live ROS 2 graph for one test: own domain, own context, real DDS; the node under test and a probe beside it."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
+
+from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.ros import messages, process
+from depth_ros.ros.outputs import TOPICS
+from depth_ros.ros.stereo_node import StereoDepthNode
+from scenes import calibrations
+
+_domains = itertools.count(os.getpid() % 97)
+NOW = -1
+
+
+def next_domain():
+    """Return a domain id that no other test of this run uses; 1 to 100 have ports everywhere."""
+    return 1 + next(_domains) % 100
+
+
+def isolated_environment(domain):
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_LOCALHOST_ONLY': '1',
+    }
+
+
+class Spinner:
+    """Nodes that spin on a thread of their own."""
+
+    def __init__(self, context, *nodes):
+        self.executor = SingleThreadedExecutor(context=context)
+        for node in nodes:
+            self.executor.add_node(node)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.is_set():
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def close(self):
+        self._stop.set()
+        self._thread.join(5)
+        self.executor.shutdown(timeout_sec=1)
+
+
+def wait_for(condition, timeout_s=10.0, what='it did not happen in time'):
+    end = time.monotonic() + timeout_s
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+class Graph:
+    """A camera and a listener (the probe), and a ``stereo_depth`` node in this process or in another one."""
+
+    def __init__(
+        self,
+        parameters=None,
+        make_estimator=None,
+        listen=tuple(TOPICS),
+        namespace='',
+        node=True,
+        reliability='reliable',
+        width=64,
+        height=48,
+        **node_options,
+    ):
+        self.domain = next_domain()
+        self.context = rclpy.Context()
+        os.environ.update(isolated_environment(self.domain))
+        rclpy.init(context=self.context, domain_id=self.domain)
+        self.probe = rclpy.create_node('probe', context=self.context, namespace=namespace)
+        self.received = defaultdict(list)
+        self.arrived_s = defaultdict(list)
+        self.width, self.height = width, height
+        self.infos = dict(zip(('left', 'right'), calibrations(width, height), strict=True))
+        self._publishers = {}
+        self._subscriptions = {}
+        self.reliability = QoSReliabilityPolicy[reliability.upper()]
+        self.probe.create_subscription(DiagnosticArray, '/diagnostics', self._keep('/diagnostics'), 10)
+        for topic in listen:
+            self.listen(topic)
+        self.node = None
+        self._spinners = [Spinner(self.context, self.probe)]
+        if node:
+            overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
+            self.node = StereoDepthNode(
+                make_estimator or (lambda settings: FakeEstimator()),
+                context=self.context,
+                parameter_overrides=overrides,
+                namespace=namespace,
+                **node_options,
+            )
+            process.start(self.node)
+            self._spinners.append(Spinner(self.context, self.node))
+
+    def listen(self, topic):
+        subscription = self.probe.create_subscription(TOPICS[topic], topic, self._keep(topic), QoSProfile(depth=20))
+        self._subscriptions[topic] = subscription
+
+    def forget(self, topic):
+        self.probe.destroy_subscription(self._subscriptions.pop(topic))
+
+    def _keep(self, topic):
+        def keep(message):
+            self.received[topic].append(message)
+            self.arrived_s[topic].append(time.monotonic())
+
+        return keep
+
+    def publisher(self, kind, topic, durability=QoSDurabilityPolicy.VOLATILE):
+        key = (topic, self.reliability, durability)
+        if key not in self._publishers:
+            qos = QoSProfile(depth=10, reliability=self.reliability, durability=durability)
+            self._publishers[key] = self.probe.create_publisher(kind, topic, qos)
+        return self._publishers[key]
+
+    def open_camera(self, compressed=False):
+        """Advertise the camera's topics and wait until the node has found them."""
+        suffix, kind = ('/compressed', CompressedImage) if compressed else ('', Image)
+        found = []
+        for side in ('left', 'right'):
+            found += [
+                self.publisher(kind, f'{side}/image_rect{suffix}'),
+                self.publisher(CameraInfo, f'{side}/camera_info'),
+            ]
+        wait_for(lambda: all(p.get_subscription_count() for p in found), what='the node did not subscribe')
+        wait_for(lambda: all(self.probe.count_publishers(t) for t in self._subscriptions), what='no outputs')
+        if self.node is not None:  # it must also know that somebody listens
+            expected = bool(self._subscriptions)
+            wait_for(lambda: self.node._outputs is None or self.node._outputs.wanted() == expected)
+
+    def head(self, stamp_ns=NOW, frame_id='left_camera_optical_frame'):
+        now = self.probe.get_clock().now().nanoseconds
+        return messages.header(now if stamp_ns == NOW else stamp_ns, frame_id)
+
+    def image(self, head, pixels=None, encoding='mono8'):
+        if pixels is None:
+            pixels = np.zeros((self.height, self.width), np.uint8)
+        return messages.image(pixels, encoding, head)
+
+    def send(self, stamp_ns=NOW, left=None, right=None, infos=True, skew_ns=0, **changes):
+        """Publish one pair; ``left`` and ``right`` may be messages, changes go to the CameraInfos."""
+        head = self.head(stamp_ns)
+        right_head = messages.header(messages.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
+        for side, message, stamp in (('left', left, head), ('right', right, right_head)):
+            if infos:
+                info = messages.calibration_message(self.infos[side], stamp)
+                for name, value in changes.items():
+                    setattr(info, name, value)
+                self.publisher(CameraInfo, f'{side}/camera_info').publish(info)
+            if message is None:
+                message = self.image(stamp)
+            else:
+                message.header = stamp
+            suffix = '/compressed' if isinstance(message, CompressedImage) else ''
+            self.publisher(type(message), f'{side}/image_rect{suffix}').publish(message)
+        return messages.stamp_ns(head.stamp)
+
+    def stream(self, count, rate_hz=30.0, **how):
+        """Publish pairs at a rate; return their stamps."""
+        stamps = []
+        start = time.monotonic()
+        for i in range(count):
+            stamps.append(self.send(**how))
+            time.sleep(max(0.0, start + (i + 1) / rate_hz - time.monotonic()))
+        return stamps
+
+    def wait_for_messages(self, topic, count=1, timeout_s=10.0):
+        wait_for(
+            lambda: len(self.received[topic]) >= count, timeout_s, f'{len(self.received[topic])} of {count} on {topic}'
+        )
+        return self.received[topic]
+
+    def status(self):
+        """Return level, text and values of the newest diagnostics."""
+        status = self.received['/diagnostics'][-1].status[0]
+        return status.level, status.message, {pair.key: pair.value for pair in status.values}
+
+    def wait_for_status(self, words, timeout_s=5.0):
+        def said():
+            return self.received['/diagnostics'] and words in self.status()[1]
+
+        wait_for(said, timeout_s, f"'{words}' not in diagnostics: {self.received['/diagnostics'] and self.status()[1]}")
+        return self.status()
+
+    def wait_until_settled(self):
+        """Wait until no frame is in flight; return the account."""
+        wait_for(lambda: self.node.accounting.look().in_flight == 0, what=f'{self.node.accounting.look()}')
+        return self.node.accounting.look()
+
+    def call(self, kind, service, request, timeout_s=10.0):
+        client = self.probe.create_client(kind, service)
+        assert client.wait_for_service(timeout_s)
+        future = client.call_async(request)
+        wait_for(future.done, timeout_s, f'{service} did not answer')
+        self.probe.destroy_client(client)
+        return future.result()
+
+    def set_parameters(self, name='stereo_depth', **values):
+        request = SetParametersAtomically.Request(
+            parameters=[Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
+        )
+        return self.call(SetParametersAtomically, f'{name}/set_parameters_atomically', request).result
+
+    def get_parameter(self, key, name='stereo_depth'):
+        return self.call(GetParameters, f'{name}/get_parameters', GetParameters.Request(names=[key])).values[0]
+
+    def change_state(self, transition, name='stereo_depth'):
+        number = getattr(Transition, f'TRANSITION_{transition.upper()}')
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, f'{name}/change_state', request).success
+
+    def lifecycle_state(self, name='stereo_depth'):
+        return self.call(GetState, f'{name}/get_state', GetState.Request()).current_state.label
+
+    def close(self):
+        for spinner in reversed(self._spinners):
+            spinner.close()
+        if self.node is not None:
+            self.node.stop()
+            self.node.destroy_node()
+        self.probe.destroy_node()
+        self.context.try_shutdown()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class NodeProcess:
+    """The real executable in a process of its own."""
+
+    def __init__(self, domain, *arguments, module='depth_ros.ros.stereo_depth', script=None):
+        command = [sys.executable, script] if script else [sys.executable, '-m', module]
+        self.popen = subprocess.Popen(
+            [*command, *arguments],
+            env=isolated_environment(domain),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def signal(self, number=signal.SIGINT):
+        self.popen.send_signal(number)
+
+    def end(self, timeout_s=10.0):
+        """Wait for the end; return exit code, output and seconds waited."""
+        started = time.monotonic()
+        output, _ = self.popen.communicate(timeout=timeout_s)
+        return self.popen.returncode, output, time.monotonic() - started
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.communicate()

@@ -1,0 +1,168 @@
+"""What the node publishes, on a live graph."""
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage
+
+from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.pipeline import stereo_estimator
+from depth_ros.ros import messages
+from depth_ros.ros.outputs import TOPICS
+from graph import Graph, wait_for
+
+pytestmark = pytest.mark.ros
+DEPTH_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scenes.py
+
+
+def floats(message):
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
+    with Graph({'cloud_rate_hz': 0.0}) as graph:
+        graph.open_camera()
+        stamps = graph.stream(20)
+        expected = set(TOPICS) - {'confidence'}  # the fake estimator has none
+        for topic in expected:
+            got = [messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
+            assert set(got) <= set(stamps)
+            assert {m.header.frame_id for m in graph.received[topic]} == {'left_camera_optical_frame'}
+        account = graph.wait_until_settled()
+        wait_for(lambda: len(graph.received['points']) == account.published)
+        by_stamp = [{messages.stamp_ns(m.header.stamp) for m in graph.received[t]} for t in expected]
+        assert all(stamps_of == by_stamp[0] for stamps_of in by_stamp)  # an exact-time sync gets every set
+        depth, info = graph.received['depth/image_rect'][0], graph.received['depth/camera_info'][0]
+        assert (info.width, info.height) == (depth.width, depth.height) == (64, 48)
+        assert depth.encoding == '32FC1'
+        np.testing.assert_allclose(floats(depth), DEPTH_M, rtol=1e-6)
+
+
+def test_a_real_pair_gives_real_metres(motorcycle):
+    with Graph(make_estimator=stereo_estimator, width=741, height=500) as graph:
+        graph.infos = {'left': motorcycle.left_calibration, 'right': motorcycle.right_calibration}
+        graph.open_camera()
+        head = graph.head()
+        graph.send(left=graph.image(head, motorcycle.left, 'rgb8'), right=graph.image(head, motorcycle.right, 'rgb8'))
+        depth = graph.wait_for_messages('depth/image_rect')[0]
+        accuracy = motorcycle.accuracy(floats(depth))
+        assert accuracy.valid_fraction >= 0.90 and accuracy.bad2_fraction <= 0.05
+        disparity = graph.wait_for_messages('disparity')[0]
+        known = np.isfinite(floats(depth))
+        z = disparity.f * disparity.t / floats(disparity.image)[known]  # as every consumer computes it
+        np.testing.assert_allclose(z, floats(depth)[known], rtol=1e-4)
+        confidence = floats(graph.wait_for_messages('confidence')[0])
+        assert confidence.min() == 0 and 0.9 < confidence.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'check'),
+    [
+        (
+            {'cloud_organized': True, 'cloud_stride': 1, 'cloud_fields': 'xyz'},
+            lambda c: (c.height, c.width, c.point_step, c.is_dense) == (48, 64, 12, False),
+        ),
+        ({'cloud_organized': True, 'cloud_stride': 3}, lambda c: (c.height, c.width, c.point_step) == (16, 22, 16)),
+        (
+            {'cloud_organized': False, 'cloud_stride': 2},
+            lambda c: (c.height, c.width, c.is_dense) == (1, 24 * 32, True),
+        ),
+    ],
+)
+def test_the_cloud_has_the_form_that_is_asked_for(parameters, check):
+    with Graph({'cloud_rate_hz': 0.0, **parameters}) as graph:
+        graph.open_camera()
+        graph.send()
+        cloud = graph.wait_for_messages('points')[0]
+        assert check(cloud), (cloud.height, cloud.width, cloud.point_step, cloud.is_dense)
+        xyz = np.frombuffer(cloud.data, np.float32).reshape(-1, cloud.point_step // 4)
+        np.testing.assert_allclose(xyz[:, 2], DEPTH_M, rtol=1e-6)
+
+
+def test_clouds_keep_their_own_rate():
+    with Graph({'cloud_rate_hz': 5.0}) as graph:
+        graph.open_camera()
+        graph.stream(60, rate_hz=30.0)
+        graph.wait_until_settled()
+        assert len(graph.received['depth/image_rect']) >= 45
+        assert 8 <= len(graph.received['points']) <= 13
+
+
+def test_millimetres_on_request():
+    with Graph({'depth_encoding': '16UC1'}) as graph:
+        graph.open_camera()
+        graph.send()
+        depth = graph.wait_for_messages('depth/image_rect')[0]
+        assert depth.encoding == '16UC1' and depth.step == 128
+        assert set(np.frombuffer(depth.data, np.uint16)) == {round(DEPTH_M * 1000)}
+
+
+def test_the_published_intrinsics_belong_to_the_published_size():
+    with Graph({'processing_scale': 0.5}) as graph:
+        graph.open_camera()
+        graph.send()
+        depth, info = graph.wait_for_messages('depth/image_rect')[0], graph.wait_for_messages('depth/camera_info')[0]
+        assert (depth.width, depth.height) == (info.width, info.height) == (32, 24)
+        assert info.k[0] == info.p[0] == 150.0
+        assert info.k[2] == info.p[2] == (32 + 0.5) * 0.5 - 0.5
+
+
+def test_compressed_pictures_are_taken_on_request():
+    with Graph({'image_transport': 'compressed'}) as graph:
+        graph.open_camera(compressed=True)
+        png = cv2.imencode('.png', np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+        graph.send(
+            left=CompressedImage(format='rgb8; png compressed bgr8', data=png),
+            right=CompressedImage(format='png', data=png),
+        )
+        assert graph.wait_for_messages('depth/image_rect')
+
+
+def test_raw_pictures_are_rectified_on_request(motorcycle):
+    with Graph({'rectify': True}, make_estimator=stereo_estimator, width=741, height=500) as graph:
+        graph.infos = {'left': motorcycle.left_calibration, 'right': motorcycle.right_calibration}
+        graph.open_camera()
+        head = graph.head()
+        graph.send(left=graph.image(head, motorcycle.left, 'rgb8'), right=graph.image(head, motorcycle.right, 'rgb8'))
+        assert motorcycle.accuracy(floats(graph.wait_for_messages('depth/image_rect')[0])).valid_fraction >= 0.9
+
+
+def test_g5_the_picture_for_people_goes_to_its_own_topic_only():
+    with Graph() as graph:
+        graph.open_camera()
+        graph.send()
+        assert graph.wait_for_messages('depth/color')[0].encoding == 'rgb8'
+        assert graph.wait_for_messages('depth/image_rect')[0].encoding == '32FC1'
+
+
+def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_at_once():
+    estimator = FakeEstimator()
+    with Graph(make_estimator=lambda settings: estimator, listen=()) as graph:
+        graph.open_camera()
+        graph.stream(10)
+        account = graph.wait_until_settled()
+        assert estimator.frames == 0
+        assert account.dropped['no_subscriber'] == 10
+        graph.listen('depth/image_rect')
+        wait_for(graph.node._outputs.wanted)
+        stamp = graph.send()
+        assert messages.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
+
+
+def test_only_what_is_listened_to_is_published():
+    with Graph(listen=('depth/camera_info',)) as graph:
+        graph.open_camera()
+        graph.send()
+        graph.wait_for_messages('depth/camera_info')
+        graph.wait_until_settled()
+        assert set(graph.received) <= {'depth/camera_info', '/diagnostics'}
+
+
+def test_names_are_relative_to_the_namespace():
+    with Graph(namespace='/robot1/front') as graph:
+        graph.open_camera()
+        graph.send()
+        graph.wait_for_messages('depth/image_rect')
+        assert graph.probe.count_publishers('/robot1/front/depth/image_rect') == 1
+        wait_for(lambda: graph.received['/diagnostics'])
+        assert graph.received['/diagnostics'][-1].status[0].name == 'robot1/front/stereo_depth: frames'

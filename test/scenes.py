@@ -1,0 +1,44 @@
+"""Stereo pairs whose truth is known, made from noise; and calibrations for them."""
+
+import cv2
+import numpy as np
+
+from depth_ros.files.calibration import stereo_calibration
+from depth_ros.types import Calibration, Float32Array, StereoFrame, StereoRig, UInt8Array
+from depth_ros.stages.calibration import stereo_rig
+
+
+def texture(height: int, width: int, seed: int = 0) -> UInt8Array:
+    """Return smooth grey noise, in which every place looks different."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def pair(disparity_px: Float32Array, seed: int = 0) -> tuple[UInt8Array, UInt8Array]:
+    """Return left and right views of a surface with the given disparity at every pixel of the right view."""
+    height, width = disparity_px.shape
+    left = texture(height, width, seed)
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return left, cv2.remap(left, columns + disparity_px, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def calibrations(
+    width: int = 320, height: int = 240, focal: float = 300.0, baseline_m: float = 0.1, offset_px: float = 0.0
+) -> tuple[Calibration, Calibration]:
+    """Return a rectified pair's calibrations; ``offset_px`` = cx_left - cx_right."""
+
+    def k(cx: float) -> tuple[float, ...]:
+        return (focal, 0.0, cx, 0.0, focal, height / 2, 0.0, 0.0, 1.0)
+
+    return stereo_calibration(width, height, k(width / 2), k(width / 2 - offset_px), baseline_m)
+
+
+def frame(
+    disparity_px: Float32Array, focal: float = 300.0, baseline_m: float = 0.1, offset_px: float = 0.0
+) -> StereoFrame:
+    """Return a frame of a surface with the given raw disparity."""
+    height, width = disparity_px.shape
+    left, right = pair(disparity_px)
+    rig: StereoRig = stereo_rig(*calibrations(width, height, focal, baseline_m, offset_px), width, height)
+    return StereoFrame(left, right, rig)
