@@ -150,11 +150,17 @@ class Graph:
                 self.publisher(kind, f'{side}/image_rect{suffix}'),
                 self.publisher(CameraInfo, f'{side}/camera_info'),
             ]
-        wait_for(lambda: all(p.get_subscription_count() for p in found), what='the node did not subscribe')
+        wait_for(lambda: all(map(self._is_heard, found)), what='the node did not subscribe as the publishers offer')
         wait_for(lambda: all(self.probe.count_publishers(t) for t in self._subscriptions), what='no outputs')
         if self.node is not None:  # it must also know that somebody listens
             expected = bool(self._subscriptions)
             wait_for(lambda: self.node._outputs is None or self.node._outputs.wanted() == expected)
+
+    def _is_heard(self, publisher):
+        """Tell whether the node has subscribed, and with the reliability that the camera offers."""
+        infos = self.probe.get_subscriptions_info_by_topic(publisher.topic_name)
+        adopted = [info.qos_profile.reliability == self.reliability for info in infos]
+        return publisher.get_subscription_count() > 0 and bool(adopted) and all(adopted)
 
     def head(self, stamp_ns=NOW, frame_id='left_camera_optical_frame'):
         now = self.probe.get_clock().now().nanoseconds
@@ -282,6 +288,5 @@ class NodeProcess:
         return self
 
     def __exit__(self, *_):
-        if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.communicate()
+        self.popen.kill()
+        self.popen.communicate()

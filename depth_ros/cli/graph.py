@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 from depth_ros.errors import DepthRosError
-from depth_ros.files.share import shared_file
+from depth_ros.files.share import fastdds_profile
 from depth_ros.ros.listener import Listener
 
 _SETTLE_S = 1.2
@@ -48,19 +47,8 @@ def private_environment(shared_memory: bool) -> dict[str, str]:
     environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     environment.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', PYTHONUNBUFFERED='1')
     if shared_memory:
-        environment[fastdds_profile_variable()] = str(shared_file('config/fastdds.xml'))
+        environment.update([fastdds_profile()])
     return environment
-
-
-def fastdds_profile_variable() -> str:
-    """Return the variable that names the profile: Fast DDS 3 renamed it and warns of the old name."""
-    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy'):
-        return 'FASTRTPS_DEFAULT_PROFILES_FILE'
-    try:
-        old = version('ros-fastrtps')
-    except PackageNotFoundError:
-        old = None
-    return 'FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'
 
 
 def run_graph(

@@ -82,6 +82,8 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     executor.shutdown(timeout_sec=0.2)
     node.destroy_node()
     rclpy.try_shutdown()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone
     return 0
 
 

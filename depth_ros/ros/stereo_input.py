@@ -153,12 +153,12 @@ class StereoInput:
         self._hand_over(pair, found['left'], found['right'])
 
     def _deliver_late(self) -> None:
-        """Stop waiting for the calibrations of an older pair: use the last ones, and expect no more to follow."""
+        """Stop waiting for the calibrations of an older pair: use the last ones, if any, and wait for no more."""
         pair = self._awaiting_info
         if pair is None:
             return
         for infos in self._infos.values():
-            infos.follows_images = False
+            infos.follows_images = infos.latest() is None
         self._hand_over(pair, None, None)
 
     def _hand_over(self, pair: Pair[ImageMessage], left: CameraInfo | None, right: CameraInfo | None) -> None:

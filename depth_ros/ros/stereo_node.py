@@ -24,6 +24,7 @@ from depth_ros.stages.calibration import looks_unrectified
 from depth_ros.types import Calibration, StereoFrame
 
 _HEALTH_PERIOD_S = 0.5
+_REFRESH_PERIOD_S = 0.1
 _STOP_TIMEOUT_S = 2.0
 _RELOAD_AFTER_FAILURES = 100
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -57,6 +58,7 @@ class StereoDepthNode(LifecycleNode):
         # A steady clock: health must not stop when simulated time does.
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_HEALTH_PERIOD_S, self._report_health, clock=self._steady_clock)
+        self.create_timer(_REFRESH_PERIOD_S, self._follow_publishers, clock=self._steady_clock)
 
     def starts_by_itself(self) -> bool:
         """Tell whether the ``autostart`` parameter asks to configure and activate without a lifecycle manager."""
@@ -243,9 +245,11 @@ class StereoDepthNode(LifecycleNode):
 
     # Health, on the executor's thread.
 
-    def _report_health(self) -> None:
+    def _follow_publishers(self) -> None:
         if self._input is not None:
             self._input.refresh()
+
+    def _report_health(self) -> None:
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
 
     def _state(self) -> NodeState:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
@@ -27,7 +28,7 @@ class AdoptingSubscription:
         """The policy that keeps a publisher from reaching us, once the middleware has said so."""
         self.last_message_s = time.monotonic()
         """When the last message came (or the subscription was made), monotonic seconds."""
-        self.count = 0
+        self._override = self._declare_override()
         self._open()
 
     @property
@@ -42,7 +43,7 @@ class AdoptingSubscription:
 
     def refresh(self) -> None:
         """Subscribe anew if the publishers now offer something else."""
-        if self._offered() != self._adopted:
+        if self._wanted() != self._reliability:
             self.close()
             self._open()
 
@@ -51,26 +52,37 @@ class AdoptingSubscription:
         self._node.destroy_subscription(self._subscription)
 
     def _open(self) -> None:
-        # BEST_AVAILABLE is resolved by the middleware as this class promises, but once only; hence refresh().
+        self._reliability = self._wanted()
         self._subscription = self._node.create_subscription(
             self._type,
             self._topic,
             self._receive,
-            QoSProfile(depth=_DEPTH, reliability=QoSReliabilityPolicy.BEST_AVAILABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            QoSProfile(depth=_DEPTH, reliability=self._reliability),
+            qos_overriding_options=QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH)),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
         )
-        self._adopted = self._offered()
         self.incompatible = None
 
-    def _offered(self) -> QoSReliabilityPolicy:
-        offers = self._node.get_publishers_info_by_topic(self.topic)
-        reliable = all(offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
-        return QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+    def _declare_override(self) -> str:
+        """Return the reliability that a ``qos_overrides`` parameter fixes, or 'best_available'.
+
+        rclpy's own overriding would take the reliability of the first subscription for a user's choice.
+        """
+        name = f'qos_overrides.{self._node.resolve_topic_name(self._topic)}.subscription.reliability'
+        if not self._node.has_parameter(name):
+            self._node.declare_parameter(name, 'best_available', ParameterDescriptor(read_only=True))
+        return str(self._node.get_parameter(name).value)
+
+    def _wanted(self) -> QoSReliabilityPolicy:
+        """Return the reliability that reaches every publisher there is; without any, the one that reaches all."""
+        if self._override != 'best_available':
+            return QoSReliabilityPolicy[self._override.upper()]
+        offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(self._topic))
+        reliable = [offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers]
+        return QoSReliabilityPolicy.RELIABLE if reliable and all(reliable) else QoSReliabilityPolicy.BEST_EFFORT
 
     def _receive(self, message: Any) -> None:
         self.last_message_s = time.monotonic()
-        self.count += 1
         self._callback(message)
 
     def _on_incompatible(self, event: Any) -> None:

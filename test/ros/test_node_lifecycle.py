@@ -37,13 +37,13 @@ def test_without_autostart_a_manager_brings_it_up_and_down():
 def test_e5_no_leak_and_no_message_while_inactive_over_many_cycles():
     with Graph({'autostart': False}, listen=(DEPTH,)) as graph:
         node, stop = graph.node, threading.Event()
-        camera = threading.Thread(target=lambda: [graph.send() or time.sleep(1 / 60) for _ in iter(stop.is_set, True)])
+        camera = threading.Thread(target=lambda: [graph.stream(1, 60.0) for _ in iter(stop.is_set, True)])
         camera.start()
         try:
-            for i in range(60):
+            for i in range(100):
                 assert graph.change_state('configure')
                 assert graph.change_state('activate')
-                if i % 20 == 19:
+                if i % 25 == 24:
                     before = len(graph.received[DEPTH])
                     graph.wait_for_messages(DEPTH, before + 1)
                 assert graph.change_state('deactivate')
