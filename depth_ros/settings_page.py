@@ -1,4 +1,4 @@
-"""The table of settings as the page ``docs/parameters.md``: ``python -m depth_ros.settings_page > docs/parameters.md``."""
+"""The table of settings as a page: ``python -m depth_ros.settings_page > docs/parameters.md``."""
 
 from depth_ros.settings import DEFAULTS, RULES, Rule
 
@@ -6,8 +6,8 @@ _HEADER = """# Parameters of `stereo_depth`
 
 Made from `depth_ros/settings.py` by `python -m depth_ros.settings_page > docs/parameters.md`. `config/stereo.yaml` has
 them all at their defaults. "fixed" ones take effect when the node is configured; all others can be changed while it
-runs (`ros2 param set`) and take effect with the next frame. A wrong value is refused with the reason. QoS of every topic
-can be set with `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
+runs (`ros2 param set`) and take effect with the next frame. A wrong value is refused with the reason. QoS of every
+topic can be set with `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
 
 | parameter | default | allowed | meaning |
 |---|---|---|---|

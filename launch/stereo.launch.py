@@ -1,6 +1,5 @@
-"""Start `stereo_depth`: ros2 launch depth_ros stereo.launch.py [namespace:=front] [params_file:=my.yaml] [rviz:=true]."""
+"""Start `stereo_depth`: ros2 launch depth_ros stereo.launch.py [namespace:=front] [params_file:=my.yaml] …"""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
@@ -8,6 +7,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from depth_ros.files.share import fastdds_profile, shared_file
+from launch import LaunchDescription
 
 INPUTS = ('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')
 

@@ -18,14 +18,13 @@ from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from stereo_msgs.msg import DisparityImage
+from scenes import calibrations
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.ros import messages, process
 from depth_ros.ros.outputs import TOPICS
 from depth_ros.ros.stereo_node import StereoDepthNode
-from scenes import calibrations
 
 _domains = itertools.count(os.getpid() % 97)
 NOW = -1

@@ -7,7 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'depth_ros'
-ROS = {'rclpy', 'sensor_msgs', 'std_msgs', 'stereo_msgs', 'diagnostic_msgs', 'builtin_interfaces', 'rcl_interfaces', 'lifecycle_msgs'}
+ROS = {
+    'rclpy',
+    'sensor_msgs',
+    'std_msgs',
+    'stereo_msgs',
+    'diagnostic_msgs',
+    'builtin_interfaces',
+    'rcl_interfaces',
+    'lifecycle_msgs',
+}
 NEEDS_ROS = {'cli/graph.py', 'cli/demo.py', 'cli/bench_graph.py', 'cli/bench_stages.py', 'cli/null_node.py'}
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from graph import Graph, isolated_environment
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +43,12 @@ def run_launch(domain, *arguments):
 def test_the_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly():
     with Graph(node=False, listen=('depth/image_rect',), namespace='/robot') as graph:
         launch = run_launch(
-            graph.domain, 'namespace:=robot', 'name:=eyes', 'log_level:=warn', 'left_image_rect:=camera/left', 'autostart:=false'
+            graph.domain,
+            'namespace:=robot',
+            'name:=eyes',
+            'log_level:=warn',
+            'left_image_rect:=camera/left',
+            'autostart:=false',
         )
         try:
             assert graph.lifecycle_state('eyes') == 'unconfigured'
@@ -62,7 +66,16 @@ def test_the_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly(
 def test_the_launch_file_declares_what_people_expect():
     text = (ROOT / 'launch/stereo.launch.py').read_text()
     ast.parse(text)
-    for argument in ('name', 'namespace', 'params_file', 'log_level', 'use_sim_time', 'rviz', 'autostart', 'shared_memory'):
+    for argument in (
+        'name',
+        'namespace',
+        'params_file',
+        'log_level',
+        'use_sim_time',
+        'rviz',
+        'autostart',
+        'shared_memory',
+    ):
         assert f"('{argument}'," in text
 
 
@@ -72,4 +85,3 @@ def test_the_rviz_file_shows_the_topics_that_exist():
     assert {'/points', '/depth/color', '/depth/image_rect'} <= topics
     depth = next(d for d in displays if d['Topic']['Value'] == '/depth/image_rect')
     assert depth['Normalize Range'] is False
-

@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[1]
         ({'cloud_stride': True}, 'cloud_stride is True of type bool; expected int'),
         ({'cloud_stride': 0}, 'cloud_stride is 0; expected 1 to 64 px'),
         ({'range_min_m': float('nan')}, 'range_min_m is nan; expected 0.01 to 1000 m'),
-        ({'range_min_m': 5.0, 'range_max_m': 5.0}, 'range_min_m is 5 and range_max_m is 5; expected range_min_m < range_max_m'),
+        (
+            {'range_min_m': 5.0, 'range_max_m': 5.0},
+            'range_min_m is 5 and range_max_m is 5; expected range_min_m < range_max_m',
+        ),
         ({'rang_max_m': 5.0}, "unknown parameter 'rang_max_m'; did you mean 'range_max_m'?"),
         ({'zzz': 5.0}, "unknown parameter 'zzz'; known: autostart"),
     ],
@@ -44,7 +47,10 @@ def test_a_change_makes_a_new_object_and_a_whole_number_may_stand_for_a_float():
     assert isinstance(new.range_max_m, float)
 
 
-@given(st.sampled_from(sorted(RULES)), st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())))
+@given(
+    st.sampled_from(sorted(RULES)),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())),
+)
 def test_any_value_for_any_name_is_taken_or_refused_with_words(name, value):
     try:
         Settings().changed({name: value})

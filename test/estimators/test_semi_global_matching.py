@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import frame, texture
 
 from depth_ros.errors import EstimatorError
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
 from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
 from depth_ros.settings import Settings
 from depth_ros.types import StereoFrame
-from scenes import frame, texture
 
 
 def on_motorcycle(motorcycle, **values):

@@ -5,13 +5,13 @@ import struct
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from scenes import calibrations
+from sensor_msgs.msg import CompressedImage
 from stereo_msgs.msg import DisparityImage
 
 from depth_ros.ros import messages
 from depth_ros.ros.outputs import CloudMessages
 from depth_ros.types import Calibration, Camera, Cloud, DepthMap, Disparity
-from scenes import calibrations
 
 HEAD = messages.header(12_000_000_034, 'left_camera_optical_frame')
 RNG = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from graph import Graph, wait_for
 from rclpy.qos import QoSDurabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -11,7 +12,6 @@ from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.ros import messages
 from depth_ros.ros.health import ERROR, OK, WARN
-from graph import Graph, wait_for
 
 pytestmark = pytest.mark.ros
 S = 1_000_000_000
@@ -198,7 +198,7 @@ def test_c3_without_a_clock_simulated_time_stops_neither_depth_nor_diagnostics()
 def test_c5_diagnostics_say_which_side_is_missing():
     with Graph() as graph:
         graph.open_camera()
-        for i in range(30):
+        for _ in range(30):
             head = graph.head()
             graph.publisher(Image, 'left/image_rect').publish(graph.image(head))
             graph.publisher(CameraInfo, 'left/camera_info').publish(

@@ -5,13 +5,14 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
+from graph import Graph, NodeProcess, wait_for
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.ros.health import ERROR
-from graph import Graph, NodeProcess, wait_for
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
@@ -213,6 +214,5 @@ def test_e2_the_node_outlives_cameras_that_are_killed():
 
 
 def test_the_executables_are_installed_beside_the_interpreter():
-    scripts = os.path.dirname(sys.executable)
     for name in ('stereo_depth', 'file_camera', 'depth-ros'):
-        assert os.access(os.path.join(scripts, name), os.X_OK)
+        assert os.access(Path(sys.executable).parent / name, os.X_OK)

@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from graph import Graph, wait_for
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.ros import messages
 from depth_ros.ros.outputs import TOPICS
-from graph import Graph, wait_for
 
 pytestmark = pytest.mark.ros
 DEPTH_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scenes.py

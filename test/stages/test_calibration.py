@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenes import calibrations
 
 from depth_ros.errors import BadCameraInfo
 from depth_ros.stages.calibration import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.types import Camera
-from scenes import calibrations
 
 LEFT, RIGHT = calibrations(640, 480, focal=500.0, baseline_m=0.12, offset_px=-31.0)
 ZERO_K, ZERO_P = (0.0,) * 9, (0.0,) * 12

@@ -3,10 +3,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from scenes import calibrations, texture
 
 from depth_ros.errors import BadCameraInfo
 from depth_ros.stages.rectify import rectify
-from scenes import calibrations, texture
 
 IMAGE = texture(240, 320)
 LEFT, _ = calibrations(320, 240)

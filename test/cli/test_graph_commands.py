@@ -1,0 +1,94 @@
+"""`depth-ros demo` and the benchmarks, for real but short."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from graph import NodeProcess, isolated_environment, next_domain
+
+pytestmark = pytest.mark.ros
+
+
+def depth_ros(*arguments, cwd, timeout=120):
+    return subprocess.run(
+        [sys.executable, '-m', 'depth_ros.cli.main', *arguments],
+        capture_output=True, text=True, timeout=timeout, cwd=cwd, env=isolated_environment(next_domain()),
+    )  # fmt: skip
+
+
+def test_the_demo_measures_a_real_pair_and_leaves_its_results(tmp_path):
+    result = depth_ros('demo', '--seconds', '3', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / 'demo_output/report.json').read_text())
+    assert report['depth_received'] > 3 and report['points_received'] > 3
+    assert report['frames_sent'] >= report['depth_received']
+    assert set(report['age_ms']) == {'p50', 'p95', 'p99'}
+    assert report['valid_fraction'] >= 0.9 and report['bad2_fraction'] <= 0.05 and report['median_abs_rel'] <= 0.004
+    assert (tmp_path / 'demo_output/depth_turbo.png').stat().st_size > 10_000
+    assert (tmp_path / 'demo_output/points.ply').stat().st_size > 100_000
+    assert 'Traceback' not in result.stderr
+    assert 'median depth error' in result.stdout
+
+
+def test_the_demo_fails_loudly_when_its_place_cannot_be_written(tmp_path):
+    (tmp_path / 'demo_output').write_text('a file')
+    result = depth_ros('demo', '--seconds', '1', cwd=tmp_path)
+    assert result.returncode == 1
+    assert 'demo_output cannot be made a folder' in result.stderr
+
+
+def test_bench_stages_reports_every_stage(tmp_path):
+    result = depth_ros(
+        'bench', 'stages', '--width', '320', '--height', '240', '--repeat', '5', '--json', '-', cwd=tmp_path
+    )
+    figures = json.loads(result.stdout)
+    stages = ('decode', 'network_input', 'upsample', 'metres', 'depth_message', 'cloud_message')
+    assert sum(figures[f'{s}_ms'] for s in stages) == pytest.approx(figures['total_ms'], abs=0.05)
+    assert figures['floor_ms'] > 0 and figures['recipe_ms'] > 0
+
+
+@pytest.mark.parametrize('more', [[], ['--full-clouds']])
+def test_bench_graph_accounts_for_every_frame(tmp_path, more):
+    size = ['--width', '320', '--height', '240', '--rate', '20', '--seconds', '2']
+    result = depth_ros('bench', 'graph', *size, *more, '--json', '-', cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures['sent'] == figures['received'] + sum(figures['dropped'].values())
+    assert figures['received'] > 20 and figures['clouds_received'] > 5
+    assert figures['age_ms']['p50'] > 0 and figures['cpu_percent'] > 0 and figures['rss_mb']['end'] > 0
+
+
+def test_the_recipe_and_our_stages_agree_on_the_cloud():
+    from depth_ros.cli.bench_stages import _our_stages, _recipe
+    from depth_ros.ros import messages
+    from depth_ros.types import Camera
+
+    rng = np.random.default_rng(0)
+    camera = Camera(64, 48, 50.0, 50.0, 32.0, 24.0)
+    message = messages.image(rng.integers(0, 256, (48, 64, 3), np.uint8), 'rgb8', messages.header(1, 'camera'))
+    raw = rng.uniform(4, 64, (24, 32)).astype(np.float32)
+    value = None
+    for _, stage in _our_stages(message, (32, 24), raw, camera):
+        value = stage(value)
+    recipe = _recipe(message, (32, 24), raw, camera)
+    ours, theirs = (np.frombuffer(m.data, np.float32).reshape(-1, 4) for m in (value, recipe))
+    valid = np.isfinite(ours[:, 2])  # ours marks what is out of range
+    np.testing.assert_allclose(ours[valid, :3], theirs[valid, :3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(ours[:, 3].view(np.uint32), theirs[:, 3].view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        (['left:=nowhere.png', 'right:=nowhere.png', 'left_info:=a.yaml'], 'nowhere.png cannot be read'),
+        (['left:=a.png'], "'left' is given without right and left_info"),
+        (['rate_hz:=0.0'], 'rate_hz is 0'),
+    ],
+)
+def test_a_file_camera_that_cannot_start_says_why(tmp_path, parameters, words):
+    arguments = [a for p in parameters for a in ('-p', p)]
+    with NodeProcess(next_domain(), '--ros-args', *arguments, module='depth_ros.ros.file_camera') as camera:
+        code, output, _ = camera.end()
+    assert code == 1 and words in output and 'Traceback' not in output

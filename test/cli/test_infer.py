@@ -1,0 +1,120 @@
+"""`depth-ros infer`: files in, files out, in a process of its own that must not need ROS."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from depth_ros.cli.main import main
+from depth_ros.files.pictures import write_picture
+
+NO_ROS = 'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main import main; sys.exit(main(sys.argv[1:]))'
+
+
+def write_info(path, calibration):
+    shapes = {'camera_matrix': calibration.k, 'rectification_matrix': calibration.r, 'projection_matrix': calibration.p,
+              'distortion_coefficients': calibration.d}  # fmt: skip
+    info = {name: {'data': list(values)} for name, values in shapes.items()}
+    info |= {'image_width': calibration.width, 'image_height': calibration.height, 'distortion_model': 'plumb_bob'}
+    path.write_text(yaml.safe_dump(info))
+
+
+@pytest.fixture
+def files(tmp_path, motorcycle):
+    for side in ('left', 'right'):
+        write_picture(tmp_path / f'{side}.png', getattr(motorcycle, side))
+        write_info(tmp_path / f'{side}.yaml', getattr(motorcycle, f'{side}_calibration'))
+    calib = """cam0=[994.978 0 311.193; 0 994.978 254.877; 0 0 1]
+cam1=[994.978 0 342.279; 0 994.978 254.877; 0 0 1]
+doffs=31.086
+baseline=193.001
+width=741
+height=500
+"""
+    (tmp_path / 'calib.txt').write_text(calib)
+    return tmp_path
+
+
+def arguments(files, *more, info=('--left-info', 'left.yaml', '--right-info', 'right.yaml')):
+    places = [str(files / a) if '.' in a else a for a in info]
+    return [
+        'infer',
+        '--left',
+        str(files / 'left.png'),
+        '--right',
+        str(files / 'right.png'),
+        *places,
+        '--out',
+        str(files / 'out'),
+        *more,
+    ]
+
+
+@pytest.mark.parametrize(
+    'info', [('--left-info', 'left.yaml', '--right-info', 'right.yaml'), ('--left-info', 'calib.txt')]
+)
+def test_a_real_pair_gives_metres_in_every_form_without_ros(files, motorcycle, info):
+    result = subprocess.run(
+        [sys.executable, '-c', NO_ROS, *arguments(files, '--json', info=info)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    depth_m = np.load(files / 'out/depth.npy')
+    accuracy = motorcycle.accuracy(depth_m)
+    assert accuracy.valid_fraction >= 0.90 and accuracy.bad2_fraction <= 0.05 and accuracy.median_abs_rel <= 0.004
+    assert depth_m.dtype == np.float32 and depth_m.shape == (500, 741)
+    assert (figures['width'], figures['height']) == (741, 500)
+    known = np.isfinite(depth_m)
+    assert figures['valid_fraction'] == pytest.approx(known.mean(), abs=1e-4)
+    assert figures['median_m'] == pytest.approx(np.median(depth_m[known]), abs=1e-3)
+    disparity = np.load(files / 'out/disparity.npy')
+    np.testing.assert_allclose(994.978 * 0.193001 / disparity[known], depth_m[known], rtol=1e-4)
+    millimetres = cv2.imread(str(files / 'out/depth.png'), cv2.IMREAD_UNCHANGED)
+    assert millimetres.dtype == np.uint16
+    np.testing.assert_allclose(millimetres[known] / 1000, depth_m[known], atol=6e-4)
+    assert (millimetres[~known] == 0).all()
+    assert cv2.imread(str(files / 'out/depth_turbo.png')).shape == (500, 741, 3)
+    assert f'element vertex {known.sum()}'.encode() in (files / 'out/points.ply').read_bytes()[:300]
+
+
+def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
+    assert main(arguments(files, '--processing-scale', '0.5')) == 0
+    text = capsys.readouterr().out
+    assert '370x250' in text and '% known' in text and ' m (min / median / max)' in text and ' ms ' in text
+
+
+@pytest.mark.parametrize(
+    ('break_it', 'words'),
+    [
+        (lambda f: (f / 'left.png').unlink(), 'left.png cannot be read'),
+        (lambda f: (f / 'left.png').write_bytes(b'x'), 'left.png: '),
+        (lambda f: (f / 'right.yaml').write_text('{}'), "right.yaml has no 'image_width'"),
+        (lambda f: write_picture(f / 'right.png', np.zeros((20, 30), np.uint8)), 'expected the same size'),
+        (lambda f: (f / 'out').write_text('a file'), 'out cannot be written'),
+    ],
+)
+def test_bad_files_give_one_line_and_exit_code_1(files, capsys, break_it, words):
+    break_it(files)
+    assert main(arguments(files)) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count('\n') == 1
+
+
+def test_a_bad_value_gives_the_range(files, capsys):
+    assert main(arguments(files, '--range-min', '-1')) == 1
+    assert 'range_min_m is -1.0; expected 0.01 to 1000 m' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', [[], ['infer'], ['bench'], ['bench', 'stages'], ['bench', 'graph'], ['demo']])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, '--help'])
+    assert caught.value.code == 0
+    assert 'usage: depth-ros' in capsys.readouterr().out
