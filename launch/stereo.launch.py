@@ -1,4 +1,4 @@
-"""Start `stereo_depth`: ros2 launch depth_ros stereo.launch.py [namespace:=front] [params_file:=my.yaml] …"""
+"""Start `stereo_depth`. `ros2 launch depth_ros stereo.launch.py --show-args` lists the arguments."""
 
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition

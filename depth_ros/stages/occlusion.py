@@ -1,37 +1,50 @@
 """Disparity of what only the left camera sees, from the background beside it."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from depth_ros.types import Float32Array
 
-_SLACK_PX = 2.0
+_SLACK_PX = 3.0
 """Matches end about this far from the true edge of a surface, on both sides together."""
+_VOTING_ROWS = 15
+BoolArray = npt.NDArray[np.bool_]
 
 
-def fill_occlusions(disparity_px: Float32Array) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+def fill_occlusions(disparity_px: Float32Array) -> tuple[Float32Array, BoolArray]:
     """Fill the gaps that the geometry of a pair explains.
 
     Where a near surface begins right of a far one, the right camera does not see a strip of the far one, as wide as
-    the step in disparity. A gap in a row that is no wider than that (and a little) is given the disparity of the
-    farther neighbour. Wider gaps and gaps at the image's border stay unknown: nothing there says how far it is.
+    the step in disparity. A gap in a row that is no wider than that (and a little) is explained. It is given the
+    disparity of the farther neighbour where most of the gaps in the rows above and below are explained too. Other
+    gaps, and those at the image's border, stay unknown: nothing there says how far it is.
 
     Returns:
         (H, W) disparity with gaps filled, and the mask of the filled pixels.
     """
-    height, width = disparity_px.shape
+    width = disparity_px.shape[1]
     known = np.isfinite(disparity_px)
-    gap_rows, gap_columns = np.nonzero(~known)
     columns = np.arange(width, dtype=np.int32)
-    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)[gap_rows, gap_columns]
-    after = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1][gap_rows, gap_columns]
-    inside = (before >= 0) & (after < width)
-    gap_rows, gap_columns, before, after = (a[inside] for a in (gap_rows, gap_columns, before, after))
-    left, right = disparity_px[gap_rows, before], disparity_px[gap_rows, after]
-    explained = after - before - 1 <= np.maximum(right - left, 0) + _SLACK_PX
-    rows, cols = gap_rows[explained], gap_columns[explained]
-    filled = np.zeros((height, width), np.bool_)
-    filled[rows, cols] = True
+    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    gap = ~known & (before >= 0) & (after < width)
+
+    rows, cols = np.nonzero(gap)
+    first, last = before[rows, cols], after[rows, cols]
+    left, right = disparity_px[rows, first], disparity_px[rows, last]
+    explained = np.zeros_like(gap)
+    explained[rows, cols] = last - first - 1 <= np.maximum(right - left, 0) + _SLACK_PX
+
+    filled = gap & (_in_rows_around(explained) > 0.5 * _in_rows_around(gap))
     result = disparity_px.copy()
-    result[rows, cols] = np.minimum(left, right)[explained]
+    chosen = filled[rows, cols]
+    result[rows[chosen], cols[chosen]] = np.minimum(left, right)[chosen]
     return result, filled
+
+
+def _in_rows_around(mask: BoolArray) -> npt.NDArray[np.uint8]:
+    """Count how many of the rows around each pixel are set in its column."""
+    size = (1, _VOTING_ROWS)
+    counts = cv2.boxFilter(mask.view(np.uint8), -1, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(counts)

@@ -14,8 +14,8 @@ N = np.nan
     [
         ([N, N, N], [N, N, N]),  # nothing known
         ([5, 5, 5], [5, 5, 5]),
-        ([5, N, N, N, N, N, N, 10], [5, 5, 5, 5, 5, 5, 5, 10]),  # 6 wide at a step of 5: an occlusion and its slack
-        ([5, N, N, N, N, N, N, N, N, N, 10], [5, N, N, N, N, N, N, N, N, N, 10]),  # too wide for that step
+        ([5, *[N] * 8, 10], [5, *[5] * 8, 10]),  # 8 wide at a step of 5: an occlusion and its slack
+        ([5, *[N] * 9, 10], [5, *[N] * 9, 10]),  # too wide for that step
         ([10, N, N, N, N, 5], [10, N, N, N, N, 5]),  # a step down occludes nothing in the left image
         ([10, N, N, 5], [10, 5, 5, 5]),  # a crack gets the farther side
         ([N, N, 5, 5], [N, N, 5, 5]),  # at the border nothing tells
@@ -44,3 +44,11 @@ def test_what_was_known_stays_and_what_is_filled_is_no_nearer_than_its_neighbour
         left = disparity[row, :column][known[row, :column]][-1]
         right = disparity[row, column:][known[row, column:]][0]
         assert filled[row, column] == min(left, right)
+
+
+def test_rows_decide_together():
+    wide, narrow = [5.0, *[N] * 9, 10.0], [5.0, *[N] * 8, 10.0, 10.0]
+    mostly_explained, _ = fill_occlusions(np.array([narrow] * 5 + [wide] + [narrow] * 5, np.float32))
+    assert np.isfinite(mostly_explained[5]).sum() >= 10
+    mostly_not, _ = fill_occlusions(np.array([wide] * 5 + [narrow] + [wide] * 5, np.float32))
+    assert np.isnan(mostly_not[5, 1:9]).all()
