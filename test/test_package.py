@@ -112,3 +112,44 @@ def test_links_of_the_documentation_lead_somewhere():
     for page in (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *(ROOT / 'docs').glob('*.md')):
         for target in re.findall(r'\]\((?!https?:)([^)#]+)', page.read_text()):
             assert (page.parent / target).exists(), f'{page.name}: {target}'
+
+
+@pytest.mark.parametrize(
+    ('stubs', 'words'),
+    [
+        ({'uname': 'case $1 in -s) echo Linux;; *) echo aarch64;; esac'}, 'no ROS 2 wheels for Linux aarch64'),
+        (dict.fromkeys(('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'), 'exit 1'), 'needs Python 3.10 to 3.13'),
+    ],
+)  # fmt: skip
+def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, words):
+    for name, body in stubs.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n{body}\n')
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'VENV': str(tmp_path / 'venv')}
+    environment.pop('ROS_DISTRO', None)
+    command = ['bash', '-c', f'. {ROOT}/scripts/_environment.sh; prepare cpu']
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert result.returncode == 1
+    assert words in result.stderr and len(result.stderr.splitlines()) <= 2
+    assert not (tmp_path / 'venv').exists()
+
+
+def test_a_sourced_ros_is_used_instead_of_wheels(tmp_path):
+    """Everything but the real installation: a python3 that has rclpy, and a venv and pip that only note how they are called."""
+    log = tmp_path / 'log'
+    stub = f"""#!/bin/sh
+case "$*" in
+  *rclpy*|*version_info*) exit 0 ;;
+  *venv*) echo "venv $*" >> {log}; mkdir -p {tmp_path}/venv/bin; cp "$0" {tmp_path}/venv/bin/python ;;
+  *pip*) echo "pip $*" >> {log} ;;
+esac
+"""
+    (tmp_path / 'python3').write_text(stub)
+    (tmp_path / 'python3').chmod(0o755)
+    environment = {
+        **os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'VENV': str(tmp_path / 'venv'), 'ROS_DISTRO': 'kilted'
+    }  # fmt: skip
+    run('bash', '-c', f'. {ROOT}/scripts/_environment.sh; prepare cpu,demo', env=environment)
+    calls = log.read_text()
+    assert '--system-site-packages' in calls
+    assert '[cpu,demo]' in calls and 'ros' not in calls.split('[')[1]

@@ -43,7 +43,7 @@ class StereoDepthNode(LifecycleNode):
         self.accounting = Accounting()
         self._make_estimator = make_estimator
         self._complaints = Complaints(self.get_logger().warning)
-        self._table = Parameters(self)
+        self._live_settings = Parameters(self)
         self._lifecycle = 'unconfigured'
         self._trouble = ''
         self._failures_in_a_row = 0
@@ -112,7 +112,7 @@ class StereoDepthNode(LifecycleNode):
         return SUCCESS
 
     def _configure(self) -> None:
-        settings = self._table.current()
+        settings = self._live_settings.current()
         self._estimator, self._estimator_settings = self._make_estimator(settings), settings
         self._outputs = Outputs(self)
         self.get_logger().info(f'configured: {self._estimator.name}, quality {settings.quality}')
@@ -120,7 +120,9 @@ class StereoDepthNode(LifecycleNode):
     def _activate(self) -> None:
         self._failures_in_a_row = 0
         self._worker = Worker(self._work, lambda _: self.accounting.drop('superseded'))
-        self._input = StereoInput(self, self._table.current, self.accounting, self._worker.submit, self._complain)
+        self._input = StereoInput(
+            self, self._live_settings.current, self.accounting, self._worker.submit, self._complain
+        )
 
     def _deactivate(self) -> None:
         self._stop_worker()
@@ -176,7 +178,7 @@ class StereoDepthNode(LifecycleNode):
 
     def _process(self, job: StereoMessages, generation: int) -> str | None:
         """Publish what a pair shows; return the reason if there was no need to."""
-        settings, outputs = self._table.current(), self._outputs
+        settings, outputs = self._live_settings.current(), self._outputs
         if outputs is None or not outputs.wanted():
             return 'no_subscriber'
         age_s = self._age_s(job)

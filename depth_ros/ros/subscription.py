@@ -5,10 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 _DEPTH = 5
 
@@ -34,7 +38,7 @@ class AdoptingSubscription:
     @property
     def topic(self) -> str:
         """Name after namespace and remapping."""
-        return str(self._subscription.topic_name)
+        return str(self._node.resolve_topic_name(self._topic))
 
     @property
     def publishers(self) -> int:
@@ -68,7 +72,7 @@ class AdoptingSubscription:
 
         rclpy's own overriding would take the reliability of the first subscription for a user's choice.
         """
-        name = f'qos_overrides.{self._node.resolve_topic_name(self._topic)}.subscription.reliability'
+        name = f'qos_overrides.{self.topic}.subscription.reliability'
         if not self._node.has_parameter(name):
             self._node.declare_parameter(name, 'best_available', ParameterDescriptor(read_only=True))
         return str(self._node.get_parameter(name).value)
@@ -77,7 +81,7 @@ class AdoptingSubscription:
         """Return the reliability that reaches every publisher there is; without any, the one that reaches all."""
         if self._override != 'best_available':
             return QoSReliabilityPolicy[self._override.upper()]
-        offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(self._topic))
+        offers = self._node.get_publishers_info_by_topic(self.topic)
         reliable = [offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers]
         return QoSReliabilityPolicy.RELIABLE if reliable and all(reliable) else QoSReliabilityPolicy.BEST_EFFORT
 

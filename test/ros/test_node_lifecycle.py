@@ -105,7 +105,7 @@ def test_e5_a_bad_configuration_fails_with_words_the_process_stays_and_a_repair_
 def test_a_whole_number_is_taken_for_a_float():
     with Graph({'range_max_m': 20}) as graph:
         assert graph.lifecycle_state() == 'active'
-        assert graph.node._table.current().range_max_m == 20.0
+        assert graph.node._live_settings.current().range_max_m == 20.0
 
 
 @pytest.mark.parametrize(
