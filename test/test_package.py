@@ -118,7 +118,7 @@ def test_links_of_the_documentation_lead_somewhere():
     ('stubs', 'words'),
     [
         ({'uname': 'case $1 in -s) echo Linux;; *) echo aarch64;; esac'}, 'no ROS 2 wheels for Linux aarch64'),
-        (dict.fromkeys(('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'), 'exit 1'), 'needs Python 3.10 to 3.13'),
+        (dict.fromkeys(['python3', *(f'python3.{i}' for i in range(10, 14))], 'exit 1'), 'needs Python 3.10 to 3.13'),
     ],
 )  # fmt: skip
 def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, words):
@@ -135,7 +135,7 @@ def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, wor
 
 
 def test_a_sourced_ros_is_used_instead_of_wheels(tmp_path):
-    """Everything but the real installation: a python3 that has rclpy, and a venv and pip that only note how they are called."""
+    """All but the installation itself: a python3 that has rclpy, whose venv and pip only note how they are called."""
     log = tmp_path / 'log'
     stub = f"""#!/bin/sh
 case "$*" in
