@@ -5,7 +5,7 @@ Arrays are never written to by a stage that received them. Pixel coordinates hav
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,35 @@ class StereoFrame:
     """Acquisition time of the left image, nanoseconds."""
     frame_id: str = ''
     """Optical frame of the left camera."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture."""
+
+    image: UInt8Array
+    """(H, W) grey or (H, W, 3) RGB."""
+    camera: Camera | None
+    """Intrinsics of ``image``; None while no camera_info has come."""
+    stamp_ns: int = 0
+    frame_id: str = ''
+
+
+Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth']
+"""What depth values are: metres, or known up to scale (and shift) in depth or in 1 / depth."""
+
+
+@dataclass(frozen=True)
+class DepthEstimate:
+    """What a mono estimator saw."""
+
+    values: Float32Array
+    """(H, W) in ``space``; NaN = unknown, +Inf = sky."""
+    space: Space
+    confidence: Float32Array | None
+    """(H, W) in [0, 1], or None."""
+    lacks: tuple[str, ...] = ()
+    """What is missing for metres, in the words of the manifest; empty if the values are metres."""
 
 
 @dataclass(frozen=True)

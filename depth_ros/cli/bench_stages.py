@@ -14,15 +14,19 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import BadFile
+from depth_ros.models.canvas import plan
+from depth_ros.models.manifest import Input, Normalize, Preprocess, Resize
+from depth_ros.models.prepare import tensor_of
 from depth_ros.ros import messages
 from depth_ros.ros.outputs import CloudMessages
 from depth_ros.ros.process import keep_large_blocks
 from depth_ros.stages.metric import depth_from_disparity
-from depth_ros.stages.network_input import network_input
 from depth_ros.types import Camera, DepthMap, Disparity, Float32Array
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _NETWORK_WIDTH = 518
+_NETWORK_INPUT = Input('image', 'image')
+_NETWORK_INPUT = Input('image', 'image')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +104,10 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
     head = message.header
     clouds = CloudMessages()
     picture = messages.picture(message)
+    rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
+    canvas = plan(rules, size)
+    rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
+    canvas = plan(rules, size)
 
     def to_metres(disparity_px: Float32Array) -> DepthMap:
         disparity = Disparity(disparity_px, camera.fx, 0.1, 0.0, 64.0)
@@ -111,7 +119,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
 
     return [
         ('decode', lambda _: messages.picture(message)),
-        ('network_input', lambda rgb: network_input(rgb, *network, _MEAN, _STD)),
+        ('network_input', lambda rgb: tensor_of(rgb, _NETWORK_INPUT, rules, canvas)),
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),
         ('depth_message', to_depth_message),

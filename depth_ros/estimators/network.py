@@ -1,0 +1,138 @@
+"""An exported network as an estimator: manifest + backend."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from depth_ros.backends.backend import Backend
+from depth_ros.errors import EstimatorError, ModelMismatch
+from depth_ros.models.canvas import Canvas, Size, plan
+from depth_ros.models.decode import decode, disparity
+from depth_ros.models.fit import check_output_size, check_tensors, fixed_size
+from depth_ros.models.manifest import Manifest
+from depth_ros.models.prepare import prepare
+from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDepth, StereoFrame, UInt8Array
+
+_LARGEST_INVALID_SHARE = 0.5
+_PROBE: Size = (640, 480)
+
+
+class _Network:
+    """What mono and stereo networks share: one size, one check at load, one way through the backend."""
+
+    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        self._backend = backend
+        self._manifest = check_tensors(manifest, backend)
+        self._fixed = fixed_size(self._manifest, backend)
+        self._input_size: Size | None = self._fixed
+        self.name = f'{manifest.id} on {backend.device}'
+        self._check_by_running()
+
+    def cancel(self) -> None:
+        """Make a running estimate raise soon."""
+        self._backend.cancel()
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self._backend.close()
+
+    def _check_by_running(self) -> None:
+        """Run once with a grey picture, twice if the file claims to take any size; compare the sizes that come out.
+
+        Raises:
+            ModelMismatch: the output does not follow the input.
+            BackendError: it does not run at all.
+        """
+        sizes = [_PROBE, (_PROBE[0] // 2, _PROBE[0] // 2)] if self._fixed is None else [_PROBE]
+        for width, height in sizes:
+            canvas = plan(self._manifest.preprocess, (width, height), self._fixed)
+            grey = np.full((height, width, 3), 128, np.uint8)
+            outputs = self._infer(canvas, grey, grey, Camera(width, height, width, width, width / 2, height / 2))
+            main = next(o for o in self._manifest.outputs if o.role in ('raw', 'points'))
+            tensor = next(iter(outputs.values())) if main.name == '*' else outputs[main.name]
+            if tensor.ndim != len(main.layout):
+                raise ModelMismatch(
+                    f'{self._manifest.id}: output {main.name} has shape {tensor.shape}, the manifest says {main.layout}'
+                )
+            height_out, width_out = (tensor.shape[main.layout.index(axis)] for axis in 'HW')
+            check_output_size(self._manifest, canvas, height_out, width_out)
+
+    def _canvas(self, picture: UInt8Array) -> Canvas:
+        """Place a picture on the input, whose size is that of the first one from then on (memory would grow else)."""
+        size = (picture.shape[1], picture.shape[0])
+        canvas = plan(self._manifest.preprocess, size, self._input_size)
+        if self._input_size is None:
+            self._input_size = canvas.size
+        return canvas
+
+    def _infer(
+        self, canvas: Canvas, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+    ) -> Mapping[str, AnyArray]:
+        return self._backend.infer(prepare(self._manifest, canvas, left, right, camera))
+
+    def _checked(self, values: Float32Array) -> Float32Array:
+        """Refuse a map that is mostly NaN.
+
+        Raises:
+            EstimatorError: with the usual reason.
+        """
+        share = float(np.isnan(values).mean())
+        if share > _LARGEST_INVALID_SHARE:
+            raise EstimatorError(
+                f'{self._manifest.id} gave NaN for {share:.0%} of the picture. In half precision? Use a fp32 export, '
+                'or one of opset 17 or later'
+            )
+        return values
+
+
+class MonoNetwork(_Network):
+    """Depth from one picture.
+
+    Raises:
+        ModelMismatch: the file is not what the manifest says, or not a mono network.
+    """
+
+    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        if manifest.task != 'mono':
+            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a mono network')
+        super().__init__(manifest, backend)
+
+    def estimate(self, frame: Frame) -> DepthEstimate:
+        """Estimate one picture.
+
+        Raises:
+            EstimatorError: the network needs intrinsics that are not there, failed, or gave mostly NaN.
+        """
+        if frame.camera is None and any(i.role == 'unit_rays' for i in self._manifest.inputs):
+            raise EstimatorError(f'{self._manifest.id} takes the rays of the camera; no camera_info has come yet')
+        canvas = self._canvas(frame.image)
+        outputs = self._infer(canvas, frame.image, None, frame.camera)
+        estimate = decode(self._manifest, outputs, canvas, frame.camera)
+        self._checked(estimate.values)
+        return estimate
+
+
+class StereoNetwork(_Network):
+    """Disparity from a pair; takes the place of ``SemiGlobalMatching``.
+
+    Raises:
+        ModelMismatch: the file is not what the manifest says, or not a stereo network.
+    """
+
+    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        if manifest.task != 'stereo':
+            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a stereo network')
+        super().__init__(manifest, backend)
+
+    def estimate(self, frame: StereoFrame) -> RawDepth:
+        """Estimate one pair.
+
+        Raises:
+            EstimatorError: the network failed.
+        """
+        canvas = self._canvas(frame.left)
+        outputs = self._infer(canvas, frame.left, frame.right, frame.rig.left)
+        disparity_px, confidence = disparity(self._manifest, outputs, canvas)
+        largest = self._manifest.decode.max_disparity
+        high = frame.left.shape[1] - 1.0 if largest is None else largest / canvas.scale_x
+        return RawDepth(disparity_px, confidence, 0.0, high)
