@@ -33,14 +33,14 @@ setup(
         (f'share/{NAME}/config', files('config', '*.*')),
         (f'share/{NAME}/config/models', files('config/models', '*.yaml')),
     ],
-    install_requires=['numpy', 'pyyaml', 'psutil'],
+    install_requires=['numpy', 'pyyaml', 'psutil', 'tqdm'],
     extras_require={
         'cpu': ['opencv-contrib-python-headless<5', 'onnxruntime'],
         'gpu': ['opencv-contrib-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
         'demo': ['scikit-image'],
-        'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'types-PyYAML', 'types-psutil'],
+        'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'types-PyYAML', 'types-psutil', 'types-tqdm'],
         'colcon': ['colcon-core', 'colcon-ros'],
     },
     zip_safe=False,
@@ -48,6 +48,7 @@ setup(
     entry_points={
         'console_scripts': [
             'stereo_depth = depth_ros.ros.stereo_depth:main',
+            'mono_depth = depth_ros.ros.mono_depth:main',
             'file_camera = depth_ros.ros.file_camera:main',
             'depth-ros = depth_ros.cli.main:main',
         ],

@@ -1,22 +1,27 @@
-"""The flow, in code: a stereo frame becomes a depth map, a depth map becomes a cloud.
+"""The flow, in code: a frame becomes a depth map, a depth map becomes a cloud.
 
 ::
 
     decode ─► rectify ─► estimator ─► to metres ─► project
-    └── picture_pair ──┘ └──── depth_map ────────┘ └ stages.project ┘
+    └─ stereo_frame ──┘  └────── depth_map ─────┘  └ stages.project ┘
+    └─ mono_frame ────┘  └─── mono_depth_map ───┘
 
-Nothing here knows ROS, files, clocks or logs. The nodes and the command line call these two functions.
+Nothing here knows ROS, clocks or logs. The nodes and the command line call these functions.
 """
 
-from depth_ros.errors import BadImage
-from depth_ros.estimators.estimator import Estimator
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.errors import BadImage, BadSettings, ModelError
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
-from depth_ros.settings import Settings
-from depth_ros.stages.calibration import stereo_rig
-from depth_ros.stages.metric import depth_from_disparity, rectified_disparity
+from depth_ros.models.catalog import find_manifest, model_file
+from depth_ros.models.manifest import Manifest
+from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.stages.calibration import rectified_camera, stereo_rig
+from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.rectify import rectify
 from depth_ros.stages.resize import resized
-from depth_ros.types import Calibration, DepthMap, StereoFrame, UInt8Array
+from depth_ros.types import Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
 
 _SMALLEST_SIDE_PX = 16
 
@@ -26,7 +31,7 @@ def stereo_frame(
     right: UInt8Array,
     left_calibration: Calibration,
     right_calibration: Calibration,
-    settings: Settings,
+    settings: StereoSettings,
     stamp_ns: int = 0,
     frame_id: str = '',
 ) -> StereoFrame:
@@ -42,11 +47,7 @@ def stereo_frame(
             f'left image is {width}x{height} and right image is {right.shape[1]}x{right.shape[0]}; '
             'expected the same size. Set both cameras to one resolution'
         )
-    if min(height, width) * settings.processing_scale < _SMALLEST_SIDE_PX:
-        raise BadImage(
-            f'images of {width}x{height} at processing_scale {settings.processing_scale:g} are too small to match; '
-            f'expected at least {_SMALLEST_SIDE_PX} pixels each way'
-        )
+    _check_side(min(height, width) * settings.processing_scale, f'{width}x{height}')
     rig = stereo_rig(left_calibration, right_calibration, width, height)
     if settings.rectify:
         left = rectify(left, left_calibration, 'left')
@@ -54,8 +55,25 @@ def stereo_frame(
     return resized(StereoFrame(left, right, rig, stamp_ns, frame_id), settings.processing_scale)
 
 
-def depth_map(frame: StereoFrame, estimator: Estimator, settings: Settings) -> DepthMap:
-    """Measure a frame.
+def mono_frame(
+    image: UInt8Array, calibration: Calibration | None, settings: MonoSettings, stamp_ns: int = 0, frame_id: str = ''
+) -> Frame:
+    """Join a decoded picture and its calibration, if there is one, into a rectified frame.
+
+    Raises:
+        BadImage: the picture is too small.
+        BadCameraInfo: the calibration is of no use.
+    """
+    height, width = image.shape[:2]
+    _check_side(min(height, width), f'{width}x{height}')
+    if calibration is None:
+        return Frame(image, None, stamp_ns, frame_id)
+    camera = rectified_camera(calibration, width, height)
+    return Frame(rectify(image, calibration) if settings.rectify else image, camera, stamp_ns, frame_id)
+
+
+def depth_map(frame: StereoFrame, estimator: Estimator, settings: StereoSettings) -> DepthMap:
+    """Measure a pair.
 
     Raises:
         EstimatorError: the estimator failed on this frame.
@@ -66,9 +84,79 @@ def depth_map(frame: StereoFrame, estimator: Estimator, settings: Settings) -> D
     return DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
 
 
-def stereo_estimator(settings: Settings) -> Estimator:
-    """Return the estimator that the settings ask for."""
+def mono_depth_map(frame: Frame, estimator: MonoEstimator, settings: MonoSettings) -> DepthMap | RelativeMap:
+    """Estimate a picture's depth; what is not metres comes back as a relative map that says why.
+
+    Raises:
+        EstimatorError: the estimator failed on this frame.
+    """
+    seen = estimator.estimate(frame)
+    if seen.space != 'metric_depth':
+        return RelativeMap(seen.values, seen.space, _why_not_metres(seen.lacks), frame.stamp_ns, frame.frame_id)
+    depth_m = within_range(seen.values, settings.range_min_m, settings.range_max_m)
+    return DepthMap(depth_m, frame.camera, seen.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
+
+
+def stereo_estimator(settings: StereoSettings) -> Estimator:
+    """Return the estimator that the settings ask for: a network if they name one, else semi-global matching.
+
+    Raises:
+        ModelError, BackendError: the network cannot be used.
+    """
+    if settings.model:
+        return StereoNetwork(*_network(settings))
     scaled = settings.max_disparity * settings.processing_scale
     return SemiGlobalMatching(
         'strict' if settings.quality == 'strict' else 'balanced', settings.range_min_m, scaled or None
     )
+
+
+def mono_estimator(settings: MonoSettings) -> MonoEstimator:
+    """Return the network that the settings name.
+
+    Raises:
+        BadSettings: they name none.
+        ModelError, BackendError: it cannot be used.
+    """
+    if not settings.model:
+        raise BadSettings(
+            "model is ''; expected the id of a network (depth-ros models list) or the path of its manifest. "
+            'Depth from one image needs a network'
+        )
+    return MonoNetwork(*_network(settings))
+
+
+def _network(settings: Settings) -> tuple[Manifest, OnnxRuntimeBackend]:
+    manifest, folder = find_manifest(settings.model)
+    if settings.commercial_only and manifest.license.commercial is not True:
+        raise ModelError(
+            f'{manifest.id} is refused: commercial_only is true, and its licence (code {manifest.license.code}, '
+            f'weights {manifest.license.weights}) does not clearly allow commercial use. See depth-ros models list'
+        )
+    options = Options(
+        settings.device,  # type: ignore[arg-type]
+        settings.allow_fallback,
+        settings.threads,
+        settings.memory_limit_mb,
+    )
+    return manifest, OnnxRuntimeBackend(model_file(manifest, folder), options)
+
+
+_REMEDIES = {
+    'fx': 'the focal length: publish camera_info',
+    'K': 'the intrinsics: publish camera_info',
+    'scale_shift': 'scale and shift: its output is relative, and nothing gives them yet; use a metric model',
+    'scale': 'a scale: its output is relative, and nothing gives it yet; use a metric model',
+}
+
+
+def _why_not_metres(lacks: tuple[str, ...]) -> str:
+    return 'no metres without ' + ', nor without '.join(_REMEDIES.get(need, need) for need in lacks)
+
+
+def _check_side(side_px: float, size: str) -> None:
+    if side_px < _SMALLEST_SIDE_PX:
+        raise BadImage(
+            f'an image of {size} is processed at {side_px:g} px on its shorter side; expected at least '
+            f'{_SMALLEST_SIDE_PX}. Use larger images or a larger processing_scale'
+        )

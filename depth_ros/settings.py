@@ -3,11 +3,13 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from depth_ros.errors import BadSettings
 
 Value = bool | int | float | str
+Quality = Literal['balanced', 'strict']
+SettingsT = TypeVar('SettingsT', bound='Settings')
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,14 @@ def _parameter(default: Value, description: str, **rule: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of the ``stereo_depth`` node; ``depth-ros infer`` takes the ones that make sense for files."""
+    """Parameters of every depth node."""
 
     autostart: bool = _parameter(
         True, 'Configure and activate at start. Set false under a lifecycle manager.', read_only=True
     )
     image_transport: str = _parameter('raw', 'How the images arrive.', choices=('raw', 'compressed'), read_only=True)
     rectify: bool = _parameter(
-        False, 'Rectify the pair from its CameraInfo (K, D, R, P) first; for topics that carry raw images.'
-    )
-    max_skew_ms: float = _parameter(
-        5.0,
-        'Largest difference of left and right stamps that still makes a pair; 0 = equal stamps only.',
-        unit='ms',
-        minimum=0.0,
-        maximum=1000.0,
-    )
-    accept_zero_stamps: bool = _parameter(
-        False, 'Pair images without a stamp by order of arrival. Without it they are refused.'
+        False, 'Rectify the images from their CameraInfo (K, D, R, P) first; for topics that carry raw images.'
     )
     max_age_s: float = _parameter(
         0.0,
@@ -58,15 +50,32 @@ class Settings:
     estimate_timeout_s: float = _parameter(
         5.0, 'Report an error when one frame takes longer than this.', unit='s', minimum=0.1, maximum=3600.0
     )
-    quality: str = _parameter(
-        'balanced',
-        'balanced: dense, occlusions beside known surfaces filled from the background. '
-        'strict: fewer false points, more holes; for navigation.',
-        choices=('balanced', 'strict'),
+    model: str = _parameter(
+        '', 'A network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file.'
+    )
+    device: str = _parameter(
+        'auto',
+        'Where the network runs; auto = the best of cuda, openvino, cpu that is installed.',
+        choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'),
+    )
+    allow_fallback: bool = _parameter(
+        False, 'Run the network on the CPU when the device cannot be had, instead of refusing.'
+    )
+    threads: int = _parameter(
+        0,
+        "Of the network on the CPU; 0 = one less than there are cores, for the executor's sake.",
+        minimum=0,
+        maximum=256,
+    )
+    memory_limit_mb: int = _parameter(
+        0, 'Most memory of a GPU that the network takes; 0 = no limit.', unit='MB', minimum=0, maximum=1000000
+    )
+    commercial_only: bool = _parameter(
+        False, 'Refuse models whose licence does not clearly allow commercial use.', read_only=True
     )
     range_min_m: float = _parameter(
         0.5,
-        'Nearest distance wanted; sets how far the matcher searches. Nearer pixels become -Inf.',
+        'Nearest distance wanted; sets how far the stereo matcher searches. Nearer pixels become -Inf.',
         unit='m',
         minimum=0.01,
         maximum=1000.0,
@@ -77,19 +86,6 @@ class Settings:
         unit='m',
         minimum=0.02,
         maximum=100000.0,
-    )
-    max_disparity: int = _parameter(
-        0,
-        'Largest disparity searched, in pixels of the incoming image; 0 = from range_min_m.',
-        unit='px',
-        minimum=0,
-        maximum=4096,
-    )
-    processing_scale: float = _parameter(
-        1.0,
-        'Size at which the pair is matched and the depth published, relative to the incoming image.',
-        minimum=0.1,
-        maximum=1.0,
     )
     depth_encoding: str = _parameter(
         '32FC1', 'depth/image_rect as metres (32FC1) or millimetres (16UC1, 0 = unknown).', choices=('32FC1', '16UC1')
@@ -109,7 +105,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        problems = [problem for f in fields(self) if (problem := _problem(f.name, getattr(self, f.name)))]
+        problems = [problem for name in rules(type(self)) if (problem := _problem(self, name))]
         if not problems and self.range_min_m >= self.range_max_m:
             problems.append(
                 f'range_min_m is {self.range_min_m:g} and range_max_m is {self.range_max_m:g}; '
@@ -118,38 +114,86 @@ class Settings:
         if problems:
             raise BadSettings('; '.join(problems))
 
-    def changed(self, values: Mapping[str, Any]) -> 'Settings':
+    def changed(self: SettingsT, values: Mapping[str, Any]) -> SettingsT:
         """Return a copy with some values replaced.
 
         Raises:
             BadSettings: a name is unknown, a value has the wrong type or range, or the result contradicts itself.
         """
+        declared = defaults(type(self))
         for name in values:
-            if name not in RULES:
-                raise BadSettings(unknown_parameter(name))
-        return replace(self, **{name: _as_declared(name, value) for name, value in values.items()})
+            if name not in declared:
+                raise BadSettings(unknown_parameter(type(self), name))
+        return replace(self, **{name: _as_declared(declared[name], value) for name, value in values.items()})
 
 
-RULES: Mapping[str, Rule] = {f.name: f.metadata['rule'] for f in fields(Settings)}
-DEFAULTS: Mapping[str, Value] = {f.name: f.default for f in fields(Settings)}  # type: ignore[misc]
+@dataclass(frozen=True)
+class StereoSettings(Settings):
+    """Parameters of ``stereo_depth``; ``depth-ros infer`` takes the ones that make sense for files."""
+
+    max_skew_ms: float = _parameter(
+        5.0,
+        'Largest difference of left and right stamps that still makes a pair; 0 = equal stamps only.',
+        unit='ms',
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    accept_zero_stamps: bool = _parameter(
+        False, 'Pair images without a stamp by order of arrival. Without it they are refused.'
+    )
+    quality: str = _parameter(
+        'balanced',
+        'Of the matcher that works without a network. balanced: dense, occlusions beside known surfaces filled from '
+        'the background. strict: fewer false points, more holes; for navigation.',
+        choices=('balanced', 'strict'),
+    )
+    max_disparity: int = _parameter(
+        0,
+        'Largest disparity searched, in pixels of the incoming image; 0 = from range_min_m.',
+        unit='px',
+        minimum=0,
+        maximum=4096,
+    )
+    processing_scale: float = _parameter(
+        1.0,
+        'Size at which the pair is matched and the depth published, relative to the incoming image.',
+        minimum=0.1,
+        maximum=1.0,
+    )
 
 
-def unknown_parameter(name: str) -> str:
+@dataclass(frozen=True)
+class MonoSettings(Settings):
+    """Parameters of ``mono_depth``."""
+
+
+def rules(kind: type[Settings]) -> Mapping[str, Rule]:
+    """Return the rule of every parameter, by name."""
+    return {f.name: f.metadata['rule'] for f in fields(kind)}
+
+
+def defaults(kind: type[Settings]) -> Mapping[str, Value]:
+    """Return the default of every parameter, by name."""
+    return {f.name: f.default for f in fields(kind)}  # type: ignore[misc]
+
+
+def unknown_parameter(kind: type[Settings], name: str) -> str:
     """Say that a parameter does not exist and which one was probably meant."""
-    near = difflib.get_close_matches(name, RULES, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f'known: {", ".join(RULES)}'
+    near = difflib.get_close_matches(name, rules(kind), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f'known: {", ".join(rules(kind))}'
     return f"unknown parameter '{name}'; {hint}"
 
 
-def _as_declared(name: str, value: Any) -> Any:
+def _as_declared(default: Value, value: Any) -> Any:
     """Let a whole number stand for a float (YAML ``range_max_m: 20``); leave everything else to the checks."""
-    if isinstance(DEFAULTS[name], float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
 
 
-def _problem(name: str, value: Any) -> str | None:
-    rule, expected = RULES[name], type(DEFAULTS[name])
+def _problem(settings: Settings, name: str) -> str | None:
+    value, rule = getattr(settings, name), rules(type(settings))[name]
+    expected = type(defaults(type(settings))[name])
     if type(value) is not expected:
         return f'{name} is {value!r} of type {type(value).__name__}; expected {expected.__name__}'
     if rule.choices and value not in rule.choices:
@@ -162,6 +206,3 @@ def _out_of_range(name: str, rule: Rule, value: Any) -> str | None:
     if low is None or high is None or low <= value <= high:
         return None  # NaN does not get here: no comparison with it is true
     return f'{name} is {value!r}; expected {low:g} to {high:g}' + (f' {rule.unit}' if rule.unit else '')
-
-
-Quality = Literal['balanced', 'strict']

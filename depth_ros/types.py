@@ -169,14 +169,27 @@ class DepthMap:
 
     depth_m: Float32Array
     """(H, W) depth along the optical axis, metres. NaN = unknown, +Inf = beyond range, -Inf = too close (REP 117)."""
-    camera: Camera
-    """Intrinsics of this very map: its size is the size of ``depth_m``."""
+    camera: Camera | None
+    """Intrinsics of this very map: its size is the size of ``depth_m``; None if no camera_info has come."""
     confidence: Float32Array | None
     """(H, W) in [0, 1]; None where the estimator does not give one."""
     disparity: Disparity | None
     """Where the depth came from a pair."""
     image: UInt8Array
     """(H, W) grey or (H, W, 3) RGB picture that the map belongs to, at the same size."""
+    stamp_ns: int = 0
+    frame_id: str = ''
+
+
+@dataclass(frozen=True)
+class RelativeMap:
+    """Depth that is not metres."""
+
+    values: Float32Array
+    """(H, W); larger is nearer if ``space`` is relative_inverse_depth, else farther. NaN = unknown, +Inf = sky."""
+    space: Space
+    why_not_metres: str
+    """In words, with what to do."""
     stamp_ns: int = 0
     frame_id: str = ''
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from depth_ros.files.motorcycle import load_motorcycle
 from depth_ros.files.ply import write_ply
 from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
-from depth_ros.settings import Settings
+from depth_ros.settings import StereoSettings
 from depth_ros.stages.project import project
 
 pair = load_motorcycle()
-settings = Settings(quality='strict')
+settings = StereoSettings(quality='strict')
 frame = stereo_frame(pair.left, pair.right, pair.left_calibration, pair.right_calibration, settings)
 cloud = project(depth_map(frame, stereo_estimator(settings), settings), colored=True, organized=False)
 

@@ -23,11 +23,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.ros import messages, process
+from depth_ros.ros.mono_node import MonoDepthNode
 from depth_ros.ros.outputs import TOPICS
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 _domains = itertools.count(os.getpid() % 97)
 NOW = -1
+STEREO_TOPICS = tuple(topic for topic in TOPICS if topic != 'depth/relative')
+MONO_TOPICS = tuple(topic for topic in TOPICS if topic != 'disparity')
 
 
 def next_domain():
@@ -71,18 +74,21 @@ def wait_for(condition, timeout_s=10.0, what='it did not happen in time'):
         result = condition()
         if result:
             return result
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.01)
 
 
 class Graph:
     """A camera and a listener (the probe), and a ``stereo_depth`` node in this process or in another one."""
 
+    node_kind = StereoDepthNode
+    inputs = tuple((f'{side}/image_rect', f'{side}/camera_info') for side in ('left', 'right'))
+
     def __init__(
         self,
         parameters=None,
         make_estimator=None,
-        listen=tuple(TOPICS),
+        listen=STEREO_TOPICS,
         namespace='',
         node=True,
         reliability='reliable',
@@ -109,7 +115,7 @@ class Graph:
         self._spinners = [Spinner(self.context, self.probe)]
         if node:
             overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
-            self.node = StereoDepthNode(
+            self.node = self.node_kind(
                 make_estimator or (lambda settings: FakeEstimator()),
                 context=self.context,
                 parameter_overrides=overrides,
@@ -144,11 +150,8 @@ class Graph:
         """Advertise the camera's topics and wait until the node has found them."""
         suffix, kind = ('/compressed', CompressedImage) if compressed else ('', Image)
         found = []
-        for side in ('left', 'right'):
-            found += [
-                self.publisher(kind, f'{side}/image_rect{suffix}'),
-                self.publisher(CameraInfo, f'{side}/camera_info'),
-            ]
+        for image_topic, info_topic in self.inputs:
+            found += [self.publisher(kind, f'{image_topic}{suffix}'), self.publisher(CameraInfo, info_topic)]
         wait_for(lambda: all(map(self._is_heard, found)), what='the node did not subscribe as the publishers offer')
         wait_for(lambda: all(self.probe.count_publishers(t) for t in self._subscriptions), what='no outputs')
         if self.node is not None:  # it must also know that somebody listens
@@ -209,10 +212,14 @@ class Graph:
         return status.level, status.message, {pair.key: pair.value for pair in status.values}
 
     def wait_for_status(self, words, timeout_s=5.0):
+        """Wait until diagnostics say these words; return level, text and values."""
+
         def said():
             return self.received['/diagnostics'] and words in self.status()[1]
 
-        wait_for(said, timeout_s, f"'{words}' not in diagnostics: {self.received['/diagnostics'] and self.status()[1]}")
+        wait_for(
+            said, timeout_s, lambda: f"'{words}' not in diagnostics: {self.received['/diagnostics'] and self.status()}"
+        )
         return self.status()
 
     def wait_until_settled(self):
@@ -259,6 +266,29 @@ class Graph:
 
     def __exit__(self, *_):
         self.close()
+
+
+class MonoGraph(Graph):
+    """The same around a ``mono_depth`` node."""
+
+    node_kind = MonoDepthNode
+    inputs = (('image', 'camera_info'),)
+
+    def __init__(self, parameters=None, make_estimator=None, listen=MONO_TOPICS, **options):
+        super().__init__(parameters, make_estimator, listen, **options)
+
+    def send(self, stamp_ns=NOW, image=None, info=True, **changes):
+        """Publish one image; changes go to its CameraInfo."""
+        head = self.head(stamp_ns)
+        if info:
+            message = messages.calibration_message(self.infos['left'], head)
+            for name, value in changes.items():
+                setattr(message, name, value)
+            self.publisher(CameraInfo, 'camera_info').publish(message)
+        image = image or self.image(head)
+        image.header = head
+        self.publisher(Image, 'image').publish(image)
+        return messages.stamp_ns(head.stamp)
 
 
 class NodeProcess:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import yaml
 
 from depth_ros.files.calibration import stereo_calibration
 from depth_ros.stages.calibration import stereo_rig
@@ -42,3 +43,12 @@ def frame(
     left, right = pair(disparity_px)
     rig: StereoRig = stereo_rig(*calibrations(width, height, focal, baseline_m, offset_px), width, height)
     return StereoFrame(left, right, rig)
+
+
+def write_info(path, calibration):
+    """Write a camera_info YAML as the calibrator does."""
+    shapes = {'camera_matrix': calibration.k, 'rectification_matrix': calibration.r, 'projection_matrix': calibration.p,
+              'distortion_coefficients': calibration.d}  # fmt: skip
+    info = {name: {'data': list(values)} for name, values in shapes.items()}
+    info |= {'image_width': calibration.width, 'image_height': calibration.height, 'distortion_model': 'plumb_bob'}
+    path.write_text(yaml.safe_dump(info))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graph import Graph, isolated_environment
+from graph import Graph, MonoGraph, isolated_environment
+from tiny_model import model
 
 ROOT = Path(__file__).parents[1]
 try:
@@ -19,7 +20,7 @@ else:
     NO_LAUNCH = ''
 
 
-def run_launch(domain, *arguments):
+def run_launch(domain, *arguments, file='stereo'):
     """Start the launch file as ros2 launch does."""
     program = (
         'import sys; from launch import LaunchService; '
@@ -32,7 +33,7 @@ def run_launch(domain, *arguments):
         'LaunchDescription([IncludeLaunchDescription(Source(sys.argv[1]), launch_arguments=pairs)])); '
         'sys.exit(service.run())'
     )
-    command = [sys.executable, '-c', program, str(ROOT / 'launch/stereo.launch.py'), *arguments]
+    command = [sys.executable, '-c', program, str(ROOT / f'launch/{file}.launch.py'), *arguments]
     return subprocess.Popen(
         command, env=isolated_environment(domain), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -63,8 +64,24 @@ def test_the_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly(
     assert 'process has finished cleanly' in output and 'Traceback' not in output, output
 
 
-def test_the_launch_file_declares_what_people_expect():
-    text = (ROOT / 'launch/stereo.launch.py').read_text()
+@pytest.mark.ros
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+def test_the_mono_launch_file_starts_a_network(tmp_path):
+    with MonoGraph(node=False, listen=('depth/image_rect',)) as graph:
+        launch = run_launch(graph.domain, f'model:={model(tmp_path)}', 'log_level:=warn', file='mono')
+        try:
+            graph.open_camera()
+            graph.send()
+            graph.wait_for_messages('depth/image_rect')
+        finally:
+            launch.send_signal(signal.SIGINT)
+            output, _ = launch.communicate(timeout=15)
+    assert launch.returncode == 0 and 'process has finished cleanly' in output, output
+
+
+@pytest.mark.parametrize('file', ['stereo', 'mono'])
+def test_the_launch_file_declares_what_people_expect(file):
+    text = (ROOT / f'launch/{file}.launch.py').read_text()
     ast.parse(text)
     for argument in (
         'name',

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 KNOWN_KEYS = {
     'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'sensor_msgs', 'std_msgs',
     'stereo_msgs', 'launch', 'launch_ros', 'cv_bridge', 'sensor_msgs_py', 'python3-numpy',
-    'python3-opencv', 'python3-psutil', 'python3-yaml', 'python3-pytest', 'python3-hypothesis', 'python3-skimage',
+    'python3-opencv', 'python3-psutil', 'python3-tqdm', 'python3-yaml', 'python3-pytest', 'python3-hypothesis', 'python3-skimage',
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_ros.errors import BadSettings
-from depth_ros.settings import DEFAULTS, RULES, Settings
+from depth_ros.settings import MonoSettings, StereoSettings, defaults, rules
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,36 +31,37 @@ ROOT = Path(__file__).parents[1]
 )
 def test_a_wrong_value_says_what_got_and_expected(values, message):
     with pytest.raises(BadSettings) as caught:
-        Settings().changed(values)
+        StereoSettings().changed(values)
     assert message in str(caught.value)
 
 
 def test_all_problems_are_told_at_once():
-    with pytest.raises(BadSettings, match='quality.*colormap'):
-        Settings().changed({'quality': 'best', 'colormap': 'jet'})
+    with pytest.raises(BadSettings, match='colormap.*quality'):
+        StereoSettings().changed({'quality': 'best', 'colormap': 'jet'})
 
 
 def test_a_change_makes_a_new_object_and_a_whole_number_may_stand_for_a_float():
-    old = Settings()
+    old = StereoSettings()
     new = old.changed({'range_max_m': 20})
     assert (old.range_max_m, new.range_max_m) == (40.0, 20.0)
     assert isinstance(new.range_max_m, float)
 
 
 @given(
-    st.sampled_from(sorted(RULES)),
+    st.sampled_from(sorted(rules(StereoSettings))),
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())),
 )
 def test_any_value_for_any_name_is_taken_or_refused_with_words(name, value):
     try:
-        Settings().changed({name: value})
+        StereoSettings().changed({name: value})
     except BadSettings as error:
         assert name in str(error)
 
 
-def test_the_configuration_file_has_every_parameter_at_its_default_and_nothing_else():
-    content = yaml.safe_load((ROOT / 'config/stereo.yaml').read_text())
-    assert content['/**']['ros__parameters'] == dict(DEFAULTS)
+@pytest.mark.parametrize(('name', 'kind'), [('stereo', StereoSettings), ('mono', MonoSettings)])
+def test_the_configuration_file_has_every_parameter_at_its_default_and_nothing_else(name, kind):
+    content = yaml.safe_load((ROOT / f'config/{name}.yaml').read_text())
+    assert content['/**']['ros__parameters'] == dict(defaults(kind))
 
 
 def test_the_reference_page_is_up_to_date():

@@ -1,74 +1,165 @@
-"""``depth-ros infer``: files in, metric depth out. No ROS."""
+"""``depth-ros infer``: files in, depth out. No ROS."""
 
 import argparse
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.files.calibration import read_pair
-from depth_ros.files.pictures import read_picture, write_picture
+from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.files.calibration import read_camera_info, read_pair
+from depth_ros.files.pictures import picture_files, read_picture, write_picture
 from depth_ros.files.ply import write_ply
-from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
-from depth_ros.settings import DEFAULTS, RULES, Settings
+from depth_ros.pipeline import (
+    depth_map,
+    mono_depth_map,
+    mono_estimator,
+    mono_frame,
+    stereo_estimator,
+    stereo_frame,
+)  # fmt: skip
+from depth_ros.settings import MonoSettings, Settings, StereoSettings, defaults, rules
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.millimetres import to_millimetres
 from depth_ros.stages.project import project
-from depth_ros.types import DepthMap
+from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
-_SETTINGS = ('quality', 'range_min_m', 'range_max_m', 'max_disparity', 'processing_scale', 'rectify', 'colormap')
+_SETTINGS = (
+    'model', 'device', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m', 'max_disparity',
+    'processing_scale', 'rectify', 'colormap',
+)  # fmt: skip
+_VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the estimator come from the table of parameters."""
-    files = parser.add_argument_group('files')
-    files.add_argument('--left', type=Path, required=True, help='left picture (png, jpg, tif, …)')
-    files.add_argument('--right', type=Path, required=True, help='right picture, same size')
-    files.add_argument(
-        '--left-info', type=Path, required=True, metavar='FILE',
+    stereo = parser.add_argument_group('a stereo pair')
+    stereo.add_argument('--left', type=Path, metavar='FILE', help='left picture (png, jpg, tif, …)')
+    stereo.add_argument('--right', type=Path, metavar='FILE', help='right picture, same size')
+    stereo.add_argument(
+        '--left-info', type=Path, metavar='FILE',
         help='camera_info YAML as the ROS camera calibrator writes it, or a Middlebury calib.txt for both cameras',
     )  # fmt: skip
-    files.add_argument('--right-info', type=Path, metavar='FILE', help='camera_info YAML of the right camera')
-    files.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder for the results; made if missing')
-    parser.add_argument('--json', action='store_true', help='print the figures as JSON')
-    estimation = parser.add_argument_group('estimation (the parameters of the stereo_depth node)')
+    stereo.add_argument('--right-info', type=Path, metavar='FILE', help='camera_info YAML of the right camera')
+    mono = parser.add_argument_group('single pictures (with --model)')
+    mono.add_argument('--image', type=Path, metavar='FILE', help='a picture, a folder of pictures, or a video')
+    mono.add_argument('--camera-info', type=Path, metavar='FILE', help='camera_info YAML, for metres and points')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR', help='folder for the results; made if missing'
+    )
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line a picture')
+    estimation = parser.add_argument_group('estimation (the parameters of the nodes)')
     for name in _SETTINGS:
-        default, rule = DEFAULTS[name], RULES[name]
+        default, rule = defaults(StereoSettings)[name], rules(StereoSettings)[name]
         options = ['--' + spelling.replace('_', '-') for spelling in dict.fromkeys((name.removesuffix('_m'), name))]
-        text = f'{rule.description} ({default})'
+        text = f'{rule.description} ({default})' if default != '' else rule.description
         if isinstance(default, bool):
             estimation.add_argument(*options, dest=name, action='store_true', help=text)
         else:
             estimation.add_argument(
                 *options, dest=name, type=type(default), default=default, choices=rule.choices or None, help=text,
-                metavar=None if rule.choices else (rule.unit or 'X').upper(),
+                metavar=None if rule.choices else (rule.unit or ('ID|FILE' if name == 'model' else 'X')).upper(),
             )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Estimate one pair and write the results."""
-    settings = Settings(**{name: getattr(options, name) for name in _SETTINGS})
-    left, right = read_picture(options.left), read_picture(options.right)
-    calibrations = read_pair(options.left_info, options.right_info)
-    started_s = time.perf_counter()
-    frame = stereo_frame(left, right, *calibrations, settings)
-    depth = depth_map(frame, stereo_estimator(settings), settings)
-    milliseconds = 1e3 * (time.perf_counter() - started_s)
-    figures = {**_figures(depth), 'ms': round(milliseconds, 1), 'out': str(options.out)}
-    _write(depth, options.out, options.colormap)
-    print(json.dumps(figures) if options.json else _sentence(figures))
+    """Estimate and write the results.
+
+    Raises:
+        BadFile: the options name neither a pair nor pictures, or a file is of no use.
+    """
+    if options.image:
+        _run_mono(options)
+    elif options.left and options.right and options.left_info:
+        _run_stereo(options)
+    else:
+        raise BadFile('give --image (with --model), or --left, --right and --left-info; see depth-ros infer --help')
     return 0
 
 
-def _figures(depth: DepthMap) -> dict[str, Any]:
-    known = depth.depth_m[np.isfinite(depth.depth_m)]
+def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
+
+
+def _run_stereo(options: argparse.Namespace) -> None:
+    settings = StereoSettings(**_settings(options, StereoSettings))
+    left, right = read_picture(options.left), read_picture(options.right)
+    calibrations = read_pair(options.left_info, options.right_info)
+    estimator = stereo_estimator(settings)
+    started_s = time.perf_counter()
+    depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings)
+    _report(depth, options, options.out, started_s)
+
+
+def _run_mono(options: argparse.Namespace) -> None:
+    settings = MonoSettings(**_settings(options, MonoSettings))
+    estimator = mono_estimator(settings)
+    calibration = read_camera_info(options.camera_info) if options.camera_info else None
+    pictures, count = _pictures(options.image)
+    if count == 1:
+        _, picture = next(pictures)
+        _mono(picture, calibration, estimator, settings, options, options.out)
+        return
+    from tqdm import tqdm
+
+    for name, picture in tqdm(pictures, total=count, unit='picture'):
+        _mono(picture, calibration, estimator, settings, options, options.out / name)
+
+
+def _mono(
+    picture: UInt8Array,
+    calibration: Calibration | None,
+    estimator: MonoEstimator,
+    settings: MonoSettings,
+    options: argparse.Namespace,
+    out: Path,
+) -> None:
+    started_s = time.perf_counter()
+    seen = mono_depth_map(mono_frame(picture, calibration, settings), estimator, settings)
+    _report(seen, options, out, started_s)
+
+
+def _pictures(path: Path) -> tuple[Iterator[tuple[str, UInt8Array]], int]:
+    """Return named pictures of a file, a folder or a video, and how many there are."""
+    if path.suffix.lower() in _VIDEOS:
+        video = cv2.VideoCapture(str(path))
+        if not video.isOpened():
+            raise BadFile(f'{path} cannot be opened as a video')
+        return _frames(video), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    files = picture_files(path)
+    return ((file.stem, read_picture(file)) for file in files), len(files)
+
+
+def _frames(video: Any) -> Iterator[tuple[str, UInt8Array]]:
+    number = 0
+    while (read := video.read())[0]:
+        yield f'{number:06d}', cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+        number += 1
+
+
+def _report(seen: DepthMap | RelativeMap, options: argparse.Namespace, out: Path, started_s: float) -> None:
+    milliseconds = 1e3 * (time.perf_counter() - started_s)
+    values = seen.depth_m if isinstance(seen, DepthMap) else seen.values
+    figures = {**_figures(values), 'ms': round(milliseconds, 1), 'out': str(out)}
+    if isinstance(seen, RelativeMap):
+        figures['not_metric'] = seen.why_not_metres
+        _write_relative(seen, out, options.colormap)
+    else:
+        _write(seen, out, options.colormap)
+    print(json.dumps(figures) if options.json else _sentence(figures))
+
+
+def _figures(values: Float32Array) -> dict[str, Any]:
+    known = values[np.isfinite(values)]
     figures: dict[str, Any] = {
-        'width': depth.camera.width,
-        'height': depth.camera.height,
-        'valid_fraction': round(known.size / depth.depth_m.size, 4),
+        'width': values.shape[1],
+        'height': values.shape[0],
+        'valid_fraction': round(known.size / values.size, 4),
     }
     for name, function in (('min_m', np.min), ('median_m', np.median), ('max_m', np.max)):
         figures[name] = round(float(function(known)), 4) if known.size else None
@@ -76,25 +167,40 @@ def _figures(depth: DepthMap) -> dict[str, Any]:
 
 
 def _sentence(figures: dict[str, Any]) -> str:
+    size = f'{figures["width"]}x{figures["height"]}'
     if figures['min_m'] is None:
-        return (
-            f'{figures["width"]}x{figures["height"]}: no pixel could be matched. Are these the two views of one scene?'
-        )
+        return f'{size}: nothing could be measured. Do the pictures, their order and the range fit the scene?'
+    unit = 'm' if 'not_metric' not in figures else f'without unit ({figures["not_metric"]})'
     return (
-        f'{figures["width"]}x{figures["height"]}, {figures["valid_fraction"]:.1%} known, '
-        f'{figures["min_m"]:.2f} / {figures["median_m"]:.2f} / {figures["max_m"]:.2f} m (min / median / max), '
+        f'{size}, {figures["valid_fraction"]:.1%} known, '
+        f'{figures["min_m"]:.2f} / {figures["median_m"]:.2f} / {figures["max_m"]:.2f} {unit} (min / median / max), '
         f'{figures["ms"]:.0f} ms → {figures["out"]}'
     )
 
 
 def _write(depth: DepthMap, out: Path, colormap: Any) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        np.save(out / 'depth.npy', depth.depth_m)
-        if depth.disparity is not None:
-            np.save(out / 'disparity.npy', depth.disparity.disparity_px)
-    except OSError as error:
-        raise BadFile(f'{out} cannot be written: {error.strerror}') from error
+    arrays = {'depth': depth.depth_m}
+    if depth.disparity is not None:
+        arrays['disparity'] = depth.disparity.disparity_px
+    _save(out, arrays)
     write_picture(out / 'depth.png', to_millimetres(depth.depth_m))
     write_picture(out / 'depth_turbo.png', colorize(depth.depth_m, colormap))
-    write_ply(out / 'points.ply', project(depth, colored=True, organized=False))
+    if depth.camera is not None:
+        write_ply(out / 'points.ply', project(depth, colored=True, organized=False))
+
+
+def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
+    _save(out, {'relative': relative.values})
+    farness = relative.values - np.nanmin(relative.values) + 1.0
+    if relative.space == 'relative_inverse_depth':
+        farness = 1 / farness
+    write_picture(out / 'relative_turbo.png', colorize(farness, colormap))
+
+
+def _save(out: Path, arrays: dict[str, Float32Array] | dict[str, Sequence[Any]]) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, values in arrays.items():
+            np.save(out / f'{name}.npy', values)
+    except OSError as error:
+        raise BadFile(f'{out} cannot be written: {error.strerror}') from error

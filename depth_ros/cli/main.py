@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,8 @@ _EPILOG = """examples:
   depth-ros infer --left l.png --right r.png \\
             --left-info left.yaml --right-info right.yaml --out result
                                                         files in, metric depth and a point cloud out; no ROS
+  depth-ros infer --model my_model.yaml --image street.mp4 --out result
+                                                        the same with a network of yours
   depth-ros bench stages --width 1280 --height 720      what our code costs around the estimator
   depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
 
@@ -21,7 +24,12 @@ each command has its own --help. On a robot: ros2 launch depth_ros stereo.launch
 
 _COMMANDS = (
     ('demo', 'demo', 'Run a real stereo pair through a real ROS 2 graph, and measure the result.'),
-    ('infer', 'infer', 'Turn a stereo pair of files into metric depth and a point cloud; needs no ROS.'),
+    (
+        'infer',
+        'infer',
+        'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
+    ),
+    ('models', 'models', 'List, show and check the networks that are described.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
@@ -55,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == '__main__':

@@ -40,6 +40,7 @@ class FakeEstimator:
         number, self.frames = self.frames, self.frames + 1
         if self._hang_at(number):
             threading.Event().wait()
+        self._cancelled.clear()
         if self._latency_s and self._cancelled.wait(self._latency_s):
             raise EstimatorError('cancelled')
         if self._fail_at(number):

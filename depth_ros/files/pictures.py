@@ -9,6 +9,8 @@ from depth_ros.errors import BadFile, BadImage
 from depth_ros.stages.decode import decode_compressed
 from depth_ros.types import AnyArray, UInt8Array
 
+_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
+
 
 def read_picture(path: Path) -> UInt8Array:
     """Read a picture as (H, W) grey or (H, W, 3) RGB.
@@ -22,6 +24,20 @@ def read_picture(path: Path) -> UInt8Array:
         raise BadFile(f'{path} cannot be read: {error.strerror}') from error
     except BadImage as error:
         raise BadFile(f'{path}: {error}') from error
+
+
+def picture_files(path: Path) -> list[Path]:
+    """Return the pictures of a folder by name, or the file itself.
+
+    Raises:
+        BadFile: a folder without pictures.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise BadFile(f'{path} holds no pictures ({", ".join(_SUFFIXES)})')
+    return found
 
 
 def write_picture(path: Path, picture: AnyArray) -> None:

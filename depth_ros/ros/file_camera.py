@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from depth_ros.errors import BadFile
 from depth_ros.files.calibration import read_pair
 from depth_ros.files.motorcycle import load_motorcycle
-from depth_ros.files.pictures import read_picture
+from depth_ros.files.pictures import picture_files, read_picture
 from depth_ros.ros import messages, process
 from depth_ros.types import Calibration, UInt8Array
 
@@ -81,21 +81,12 @@ def _source(text: dict[str, str]) -> tuple[list[Picture], tuple[Calibration, Cal
     missing = [name for name in ('right', 'left_info') if not text[name]]
     if missing:
         raise BadFile(f"'left' is given without {' and '.join(missing)}; set these parameters too")
-    left, right = (_files(Path(text[side])) for side in ('left', 'right'))
+    left, right = (picture_files(Path(text[side])) for side in ('left', 'right'))
     if len(left) != len(right):
         raise BadFile(f'{text["left"]} has {len(left)} pictures and {text["right"]} has {len(right)}; expected as many')
     right_info = Path(text['right_info']) if text['right_info'] else None
     pairs = [(read_picture(a), read_picture(b)) for a, b in zip(left, right, strict=True)]
     return pairs, read_pair(Path(text['left_info']), right_info)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp'))
-    if not found:
-        raise BadFile(f'{path} holds no pictures (png, jpg, tif, bmp)')
-    return found
 
 
 def main() -> int:

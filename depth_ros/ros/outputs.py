@@ -19,7 +19,7 @@ from depth_ros.settings import Settings
 from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.millimetres import to_millimetres
 from depth_ros.stages.project import project
-from depth_ros.types import DepthMap
+from depth_ros.types import DepthMap, RelativeMap
 
 _QUEUE = 2
 TOPICS: dict[str, type] = {
@@ -29,14 +29,20 @@ TOPICS: dict[str, type] = {
     'disparity': DisparityImage,
     'confidence': Image,
     'depth/color': Image,
+    'depth/relative': Image,
 }
 _COLORMAPS: dict[str, Colormap] = {'turbo': 'turbo', 'viridis': 'viridis', 'grayscale': 'grayscale'}
 
 
 class Outputs:
-    """Publishes depth in all the forms that have a subscriber; reliable unless ``qos_overrides`` says otherwise."""
+    """Publishes depth in all the forms that have a subscriber; reliable unless ``qos_overrides`` says otherwise.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: The node that publishes.
+        without: A topic that it never has.
+    """
+
+    def __init__(self, node: Node, without: str) -> None:
         self._node = node
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
@@ -46,6 +52,7 @@ class Outputs:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for topic, kind in TOPICS.items()
+            if topic != without
         }
         self._clouds = CloudMessages()
         self._last_cloud_s = -1.0
@@ -58,9 +65,11 @@ class Outputs:
         """Publish one depth map."""
         head = messages.header(depth.stamp_ns, depth.frame_id)
         # Small and first, so that who waits for both has the camera_info when the image comes.
-        self._send('depth/camera_info', lambda: messages.camera_info(depth.camera, head))
+        camera = depth.camera
+        if camera is not None:
+            self._send('depth/camera_info', lambda: messages.camera_info(camera, head))
         self._send('depth/image_rect', lambda: _depth_image(depth, settings, head))
-        if self._cloud_is_due(settings.cloud_rate_hz):
+        if camera is not None and self._cloud_is_due(settings.cloud_rate_hz):
             self._send('points', lambda: self._cloud(depth, settings, head))
         disparity, confidence = depth.disparity, depth.confidence
         if disparity is not None:
@@ -71,6 +80,11 @@ class Outputs:
             'depth/color',
             lambda: messages.image(colorize(depth.depth_m, _COLORMAPS[settings.colormap]), 'rgb8', head),
         )
+
+    def publish_relative(self, relative: RelativeMap) -> None:
+        """Publish depth that is not metres, on the topic that promises none."""
+        head = messages.header(relative.stamp_ns, relative.frame_id)
+        self._send('depth/relative', lambda: messages.image(relative.values, '32FC1', head))
 
     def close(self) -> None:
         """Withdraw all topics."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from typing import Generic
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -9,29 +10,29 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import BadSettings
-from depth_ros.settings import DEFAULTS, RULES, Settings, Value, unknown_parameter
+from depth_ros.settings import Rule, Settings, SettingsT, Value, defaults, rules, unknown_parameter
 
 
-class Parameters:
+class Parameters(Generic[SettingsT]):
     """Declares the table on a node and keeps the settings that follow from it.
 
     Changes are taken whole or not at all. A wrong value from a file or the command line does not end the node: it is
     kept as a problem, which configuring reports, until the parameter is set right.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, kind: type[SettingsT]) -> None:
         self._lock = threading.Lock()
         self._refused: dict[str, str] = {}
-        for name, default in DEFAULTS.items():
-            self._declare(node, name, default)
-        self._values = {name: node.get_parameter(name).value for name in RULES}
-        self._settings = Settings()
+        for name, default in defaults(kind).items():
+            self._declare(node, name, default, rules(kind)[name])
+        self._values = {name: node.get_parameter(name).value for name in rules(kind)}
+        self._initial = self._settings = kind()
         self._problem = self._update()
         node.add_on_set_parameters_callback(self._on_set)
-        for name in _unknown_overrides(node):
-            node.get_logger().warning(f'{unknown_parameter(name)}. It is ignored')
+        for name in _unknown_overrides(node, kind):
+            node.get_logger().warning(f'{unknown_parameter(kind, name)}. It is ignored')
 
-    def current(self) -> Settings:
+    def current(self) -> SettingsT:
         """Return the settings as of now; a frame uses one such object from beginning to end.
 
         Raises:
@@ -42,18 +43,18 @@ class Parameters:
                 raise BadSettings(self._problem)
             return self._settings
 
-    def _declare(self, node: Node, name: str, default: Value) -> None:
+    def _declare(self, node: Node, name: str, default: Value, rule: Rule) -> None:
         try:
-            node.declare_parameter(name, default, _descriptor(name))
+            node.declare_parameter(name, default, _descriptor(name, default, rule))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             self._refused[name] = str(error)
-            node.declare_parameter(name, default, _descriptor(name), ignore_override=True)
+            node.declare_parameter(name, default, _descriptor(name, default, rule), ignore_override=True)
 
     def _update(self) -> str | None:
         """Make settings of the values; return what is wrong with them instead, if anything."""
         problems = list(self._refused.values())
         try:
-            settings = Settings().changed(self._values)
+            settings = self._initial.changed(self._values)
         except BadSettings as error:
             problems.append(str(error))
         if problems:
@@ -62,11 +63,11 @@ class Parameters:
         return None
 
     def _on_set(self, parameters: Iterable[Parameter]) -> SetParametersResult:
-        changes = {p.name: p.value for p in parameters if p.name in RULES}
+        changes = {p.name: p.value for p in parameters if p.name in self._values}
         with self._lock:
             try:
                 # While an earlier value is wrong, a change is judged by itself, so that repairing is possible.
-                (Settings() if self._problem else self._settings).changed(changes)
+                (self._initial if self._problem else self._settings).changed(changes)
             except BadSettings as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)
@@ -76,8 +77,7 @@ class Parameters:
         return SetParametersResult(successful=True)
 
 
-def _descriptor(name: str) -> ParameterDescriptor:
-    rule, default = RULES[name], DEFAULTS[name]
+def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         name=name,
         description=rule.description,
@@ -94,8 +94,8 @@ def _descriptor(name: str) -> ParameterDescriptor:
     return descriptor
 
 
-def _unknown_overrides(node: Node) -> list[str]:
+def _unknown_overrides(node: Node, kind: type[Settings]) -> list[str]:
     """Return the names given at start that no parameter has; rclpy has no public look at them."""
     overrides = getattr(node, '_parameter_overrides', {})
     ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
-    return [name for name in overrides if name not in RULES and not name.startswith(ours)]
+    return [name for name in overrides if name not in rules(kind) and not name.startswith(ours)]

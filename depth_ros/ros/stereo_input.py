@@ -1,6 +1,5 @@
 """Four topics → stereo messages that belong together."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,13 +8,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.ros.accounting import Accounting
+from depth_ros.ros.camera_infos import CameraInfos
 from depth_ros.ros.messages import stamp_ns
 from depth_ros.ros.pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.subscription import AdoptingSubscription
-from depth_ros.settings import Settings
+from depth_ros.settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
-_KEPT_INFOS = 10
 _TELLING_MISSES = 10
 
 
@@ -30,39 +29,6 @@ class StereoMessages:
     skew_ns: int = 0
 
 
-class CameraInfos:
-    """The calibrations of one camera by stamp.
-
-    Most drivers publish one with every image, some rarely or once. The first kind is expected until an image has waited
-    in vain, and again as soon as one stamp agrees with an image's.
-    """
-
-    def __init__(self) -> None:
-        self._by_stamp: OrderedDict[int, CameraInfo] = OrderedDict()
-        self._image_stamp: int | None = None
-        self.follows_images = True
-
-    def add(self, message: CameraInfo) -> None:
-        """Keep a calibration."""
-        stamp = stamp_ns(message.header.stamp)
-        self.follows_images |= stamp == self._image_stamp
-        self._by_stamp.pop(stamp, None)
-        self._by_stamp[stamp] = message
-        if len(self._by_stamp) > _KEPT_INFOS:
-            self._by_stamp.popitem(last=False)
-
-    def at(self, stamp: int) -> CameraInfo | None:
-        """Return the calibration of this very stamp."""
-        self._image_stamp = stamp
-        found = self._by_stamp.get(stamp)
-        self.follows_images |= found is not None
-        return found
-
-    def latest(self) -> CameraInfo | None:
-        """Return the calibration that came last."""
-        return next(reversed(self._by_stamp.values()), None)
-
-
 class StereoInput:
     """Subscribes to a stereo camera and hands over what belongs together.
 
@@ -75,7 +41,7 @@ class StereoInput:
     def __init__(
         self,
         node: Node,
-        settings: Callable[[], Settings],
+        settings: Callable[[], StereoSettings],
         accounting: Accounting,
         deliver: Callable[[StereoMessages], None],
         complain: Callable[[str, str], None],
@@ -158,7 +124,7 @@ class StereoInput:
         if pair is None:
             return
         for infos in self._infos.values():
-            infos.follows_images = infos.latest() is None
+            infos.waited_in_vain()
         self._hand_over(pair, None, None)
 
     def _hand_over(self, pair: Pair[ImageMessage], left: CameraInfo | None, right: CameraInfo | None) -> None:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.types import Disparity, Float32Array, RawDepth, StereoRig
 
@@ -35,7 +36,20 @@ def depth_from_disparity(disparity: Disparity, range_min_m: float, range_max_m: 
     with np.errstate(divide='ignore'):
         depth: Float32Array = np.divide(depth_per_px, farther)
     cv2.add(depth, unknown, depth)
-    for wrong, value in ((d < -_HORIZON_PX, np.nan), (depth < range_min_m, -np.inf)):
-        if wrong.any():
-            depth[wrong] = value
+    _mark(depth, d < -_HORIZON_PX, np.nan)
+    _mark(depth, depth < range_min_m, -np.inf)
     return depth
+
+
+def within_range(depth_m: Float32Array, range_min_m: float, range_max_m: float) -> Float32Array:
+    """Mark depth that is out of range: +Inf beyond, -Inf nearer, NaN where it is not positive (REP 117)."""
+    limited: Float32Array = depth_m.copy()
+    _mark(limited, depth_m > range_max_m, np.inf)
+    _mark(limited, depth_m < range_min_m, -np.inf)
+    _mark(limited, depth_m <= 0, np.nan)
+    return limited
+
+
+def _mark(depth: Float32Array, where: npt.NDArray[np.bool_], value: float) -> None:
+    if where.any():
+        depth[where] = value

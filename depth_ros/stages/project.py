@@ -5,6 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from depth_ros.errors import BadCameraInfo
 from depth_ros.types import Camera, Cloud, DepthMap, Float32Array, UInt8Array
 
 
@@ -18,9 +19,14 @@ def project(
         organized: Keep the grid and write NaN where the depth is not finite; else return only the finite points.
         out: (H, W, C) float32 to write into, for callers that reuse memory; its shape must fit.
 
+    Raises:
+        BadCameraInfo: the map has no camera.
+
     Returns:
         Points that share ``out``'s memory if it was given and the cloud is organized.
     """
+    if depth.camera is None:
+        raise BadCameraInfo('there is no camera_info, so no points; publish the calibration of the camera')
     z = np.ascontiguousarray(depth.depth_m[::stride, ::stride])
     z = cv2.add(z, cv2.subtract(z, z))  # inf - inf = NaN: what is not finite becomes NaN in all three columns
     x_per_z, y_per_z = _rays(depth.camera, stride)

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from models_scene import camera, seeing_backend
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from tiny_model import MANIFEST, mean_of_channels, model, save
 
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
 from depth_ros.errors import (
@@ -24,42 +25,6 @@ from depth_ros.estimators.network import MonoNetwork
 from depth_ros.models.catalog import find_manifest, model_file, sha256
 from depth_ros.types import Camera, Frame
 
-MANIFEST = """schema: 1
-id: tiny
-family: tiny
-task: mono
-license: {code: Apache-2.0, weights: Apache-2.0, commercial: true}
-artifact: {source: made by the test, onnx: tiny.onnx, dynamic: true}
-inputs: [{name: image, role: image}]
-preprocess:
-  resize: {mode: stretch, width: 64, height: 48}
-  normalize: {scale: 1.0, mean: [0.0, 0.0, 0.0], std: [1.0, 1.0, 1.0]}
-outputs: [{name: depth, role: raw, layout: N1HW}]
-decode: {kind: metric_depth}
-"""
-
-
-def save(path, nodes, opset=17, constants=(), height='h', width='w', dtype=TensorProto.FLOAT, out=(1, 1, 'h', 'w')):
-    graph = helper.make_graph(
-        nodes, 'tiny',
-        [helper.make_tensor_value_info('image', dtype, [1, 3, height, width])],
-        [helper.make_tensor_value_info('depth', TensorProto.FLOAT, list(out))],
-        [numpy_helper.from_array(value, name) for name, value in constants],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=8)
-    onnx.save(model, path)
-    return path
-
-
-def mean_of_channels(path, **how):
-    """Write a graph whose depth is the mean of the channels, plus one."""
-    weight = np.full((1, 3, 1, 1), 1 / 3, np.float32)
-    nodes = [
-        helper.make_node('Conv', ['image', 'weight'], ['mean']),
-        helper.make_node('Add', ['mean', 'one'], ['depth']),
-    ]
-    return save(path, nodes, constants=[('weight', weight), ('one', np.ones(1, np.float32))], **how)
-
 
 def slow(path):
     """Write a graph that takes seconds: the same large convolution a hundred times."""
@@ -72,9 +37,7 @@ def slow(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / 'tiny.yaml').write_text(MANIFEST)
-    mean_of_channels(tmp_path / 'tiny.onnx')
-    return tmp_path
+    return model(tmp_path).parent
 
 
 def load(folder):

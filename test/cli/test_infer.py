@@ -7,20 +7,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import yaml
+from scenes import write_info
 
 from depth_ros.cli.main import main
 from depth_ros.files.pictures import write_picture
 
 NO_ROS = 'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main import main; sys.exit(main(sys.argv[1:]))'
-
-
-def write_info(path, calibration):
-    shapes = {'camera_matrix': calibration.k, 'rectification_matrix': calibration.r, 'projection_matrix': calibration.p,
-              'distortion_coefficients': calibration.d}  # fmt: skip
-    info = {name: {'data': list(values)} for name, values in shapes.items()}
-    info |= {'image_width': calibration.width, 'image_height': calibration.height, 'distortion_model': 'plumb_bob'}
-    path.write_text(yaml.safe_dump(info))
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from scenes import frame, texture
 from depth_ros.errors import EstimatorError
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
 from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
-from depth_ros.settings import Settings
+from depth_ros.settings import StereoSettings
 from depth_ros.types import StereoFrame
 
 
 def on_motorcycle(motorcycle, **values):
-    chosen = Settings(**values)
+    chosen = StereoSettings(**values)
     pair = stereo_frame(
         motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, chosen
     )
@@ -97,7 +97,7 @@ def test_a11_unrelated_noise_is_mostly_refused_in_strict_quality():
 
 def test_confidence_is_high_where_both_images_agree_and_zero_where_nothing_is_known(motorcycle):
     pair = stereo_frame(
-        motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, Settings()
+        motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, StereoSettings()
     )
     raw = SemiGlobalMatching().estimate(pair)
     known = np.isfinite(raw.disparity_px)
@@ -109,7 +109,7 @@ def test_confidence_is_high_where_both_images_agree_and_zero_where_nothing_is_kn
 
 
 def test_processing_scale_keeps_the_metres(motorcycle):
-    half = Settings(processing_scale=0.5)
+    half = StereoSettings(processing_scale=0.5)
     pair = stereo_frame(
         motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, half
     )

@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from graph import Graph, wait_for
+from graph import STEREO_TOPICS, Graph, wait_for
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.ros import messages
-from depth_ros.ros.outputs import TOPICS
 
 pytestmark = pytest.mark.ros
 DEPTH_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scenes.py
@@ -23,7 +22,7 @@ def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
     with Graph({'cloud_rate_hz': 0.0}) as graph:
         graph.open_camera()
         stamps = graph.stream(20)
-        expected = set(TOPICS) - {'confidence'}  # the fake estimator has none
+        expected = set(STEREO_TOPICS) - {'confidence'}  # the fake estimator has none
         for topic in expected:
             got = [messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
             assert set(got) <= set(stamps)

@@ -1,0 +1,87 @@
+"""``depth-ros models``: which networks there are, what they need, and whether a file is what it should be."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.estimators.network import MonoNetwork, StereoNetwork
+from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_manifests
+from depth_ros.models.manifest import Manifest, read_manifest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    actions = parser.add_subparsers(metavar='ACTION', required=True)
+    listing = actions.add_parser('list', help='the models that are described')
+    listing.add_argument('--json', action='store_true', help='as JSON')
+    listing.set_defaults(action=_list)
+    show = actions.add_parser('show', help='one model: what it takes, gives, needs, and where to get it')
+    show.add_argument('id', metavar='ID|FILE', help='id of a model, or a manifest')
+    show.set_defaults(action=_show)
+    check = actions.add_parser('check', help='load a file and compare it with its manifest')
+    check.add_argument('file', type=Path, metavar='FILE', help='ONNX file')
+    check.add_argument('--manifest', metavar='ID|FILE', help='its manifest (FILE with .yaml)')
+    check.add_argument('--device', default='cpu', choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'))
+    check.set_defaults(action=_check)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked."""
+    return int(options.action(options))
+
+
+def _list(options: argparse.Namespace) -> int:
+    manifests = [read_manifest(path) for path in shipped_manifests()]
+    rows = [_row(manifest) for manifest in manifests]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    print(f'{"id":<38} {"task":<7} {"depth":<10} {"needs":<14} {"commercial use":<15} here')
+    for row in rows:
+        print(
+            f'{row["id"]:<38} {row["task"]:<7} {"metric" if row["metric"] else "relative":<10} '
+            f'{", ".join(row["needs"]) or "-":<14} {row["commercial"]!s:<15} {"yes" if row["installed"] else "no"}'
+        )
+    print(f'\nfiles belong in {cache_folder()}/<id>/; depth-ros models show <id> says where to get one')
+    return 0
+
+
+def _row(manifest: Manifest) -> dict[str, Any]:
+    name = manifest.artifact.onnx
+    path = cache_folder() / manifest.id / name if isinstance(name, str) else None
+    return {
+        'id': manifest.id,
+        'family': manifest.family,
+        'task': manifest.task,
+        'metric': manifest.metric_by_itself,
+        'needs': list(manifest.needs),
+        'commercial': {True: 'yes', False: 'no'}.get(manifest.license.commercial, 'check'),  # type: ignore[arg-type]
+        'runnable': manifest.pipeline == 'single' and path is not None and not manifest.runtime.plugins,
+        'installed': path is not None and path.is_file(),
+    }
+
+
+def _show(options: argparse.Namespace) -> int:
+    manifest, folder = find_manifest(options.id)
+    content = {key: value for key, value in asdict(manifest).items() if value not in (None, '', ())}
+    print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
+    print(f'\n# get it: {manifest.artifact.source}')
+    print(f'# put it: {folder}/{manifest.artifact.onnx}')
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Load, compare tensors, run; anything wrong is raised and told by the command line."""
+    manifest, _ = find_manifest(options.manifest or str(options.file))
+    device: Device = options.device
+    backend = OnnxRuntimeBackend(options.file, Options(device))
+    network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(manifest, backend)
+    print(f'{options.file}: fits {manifest.id}; runs on {backend.device}')
+    print(f'sha256 {sha256(options.file)}')
+    network.close()
+    return 0

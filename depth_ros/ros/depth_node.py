@@ -1,0 +1,294 @@
+"""What every depth node is: a lifecycle, a worker, outputs, health. Subclasses add their input and their estimator."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from depth_ros.errors import BadCameraInfo, BadImage, DepthRosError, DeviceLost, OutOfMemory
+from depth_ros.ros.accounting import Accounting
+from depth_ros.ros.complaints import Complaints
+from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
+from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
+from depth_ros.ros.outputs import Outputs
+from depth_ros.ros.parameters import Parameters
+from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.ros.worker import Worker
+from depth_ros.settings import SettingsT
+from depth_ros.stages.calibration import looks_unrectified
+from depth_ros.types import Calibration, DepthMap, RelativeMap
+
+_HEALTH_PERIOD_S = 0.5
+_REFRESH_PERIOD_S = 0.1
+_STOP_TIMEOUT_S = 2.0
+_RENEW_AFTER_FAILURES = 100
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+JobT = TypeVar('JobT')
+EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
+
+
+class Input(Protocol):
+    """Subscriptions that hand over jobs."""
+
+    @property
+    def subscriptions(self) -> Mapping[str, AdoptingSubscription]:
+        """By what they are for, in words."""
+        ...
+
+    def refresh(self) -> None:
+        """Follow publishers that came or went."""
+        ...
+
+    def close(self) -> None:
+        """Unsubscribe and account for what still waited."""
+        ...
+
+
+class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
+    """Lifecycle node. The executor's thread receives; one worker thread decodes, estimates and publishes.
+
+    Args:
+        name: Of the node.
+        kind: Its settings.
+        make_estimator: Builds the estimator that settings ask for; tests and benchmarks put a fake here.
+        node_options: As ``rclpy.node.Node``.
+    """
+
+    def __init__(
+        self, name: str, kind: type[SettingsT], make_estimator: Callable[[SettingsT], EstimatorT], **node_options: Any
+    ) -> None:
+        super().__init__(name, **node_options)
+        self.accounting = Accounting()
+        self._make_estimator = make_estimator
+        self._complaints = Complaints(self.get_logger().warning)
+        self._live_settings: Parameters[SettingsT] = Parameters(self, kind)
+        self._lifecycle = 'unconfigured'
+        self._trouble = ''
+        self._failures_in_a_row = 0
+        self._generation = 0
+        """Goes up when work is stopped; what an earlier generation finishes late is not published."""
+        self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
+        self._outputs: Outputs | None = None
+        self._input: Input | None = None
+        self._worker: Worker[JobT] | None = None
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # A steady clock: health must not stop when simulated time does.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_HEALTH_PERIOD_S, self._report_health, clock=self._steady_clock)
+        self.create_timer(_REFRESH_PERIOD_S, self._follow_publishers, clock=self._steady_clock)
+
+    _without: str
+    """The topic that this node never has."""
+
+    @abstractmethod
+    def _open_input(self, deliver: Callable[[JobT], None]) -> Input:
+        """Subscribe; whole jobs go to ``deliver``."""
+
+    @abstractmethod
+    def _stamp_ns(self, job: JobT) -> int:
+        """Return when a job's image was taken."""
+
+    @abstractmethod
+    def _see(self, job: JobT, settings: SettingsT, estimator: EstimatorT) -> DepthMap | RelativeMap:
+        """Decode a job and estimate its depth."""
+
+    def starts_by_itself(self) -> bool:
+        """Tell whether the ``autostart`` parameter asks to configure and activate without a lifecycle manager."""
+        return bool(self.get_parameter('autostart').value)
+
+    # Lifecycle. rclpy swallows what a transition raises, so every transition reports by itself.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the parameters and build the estimator and the outputs."""
+        return self._transition('configure', 'inactive', self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start to work."""
+        return self._transition('activate', 'active', self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe; the frame at hand is finished or given up."""
+        return self._transition('deactivate', 'inactive', self._stop_worker)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the estimator and the outputs."""
+        return self._transition('clean up', 'unconfigured', self._cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Do what deactivating and cleaning up do, from any state."""
+        return self._transition('shut down', 'finalized', self._shut_down)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to unconfigured, from where configuring can be tried again."""
+        return self._transition('recover', 'unconfigured', self._shut_down)
+
+    def stop(self) -> bool:
+        """End all work before the process does; False if the estimator could not be made to end."""
+        stopped = self._shut_down()
+        account = self.accounting.look()
+        dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items())) or 'none'
+        self.get_logger().info(f'{account.received} frames received, {account.published} published, dropped: {dropped}')
+        return stopped
+
+    def _transition(self, name: str, target: str, act: Callable[[], object]) -> TransitionCallbackReturn:
+        try:
+            act()
+        except Exception as error:
+            kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
+            self._trouble = f'cannot {name}: {kind}{error}'
+            self.get_logger().error(self._trouble)
+            return FAILURE
+        self._lifecycle = target
+        self._trouble = ''
+        return SUCCESS
+
+    def _configure(self) -> None:
+        self._slot = self._new_slot()
+        self._outputs = Outputs(self, self._without)
+        self.get_logger().info(f'configured: {self._slot.name}')
+
+    def _new_slot(self) -> 'EstimatorSlot[EstimatorT, SettingsT]':
+        return EstimatorSlot(self._make_estimator, self._live_settings.current(), self._complain)
+
+    def _activate(self) -> None:
+        self._slot = self._slot or self._new_slot()
+        self._failures_in_a_row = 0
+        self._worker = Worker(self._work, lambda _: self.accounting.drop('superseded'))
+        self._input = self._open_input(self._worker.submit)
+
+    def _stop_worker(self) -> bool:
+        stopped = True
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        self._generation += 1
+        if self._worker is not None:
+            if self._slot is not None:
+                self._slot.cancel()
+            worker, self._worker = self._worker, None
+            stopped = worker.stop(_STOP_TIMEOUT_S)
+            if not stopped:
+                self._slot = None  # what is stuck is not used again
+                self.get_logger().error(
+                    f'the estimator has not ended within {_STOP_TIMEOUT_S:g} s; it is left behind with its frame'
+                )
+        return stopped
+
+    def _cleanup(self) -> None:
+        if self._outputs is not None:
+            self._outputs.close()
+        self._outputs = self._slot = None
+
+    def _shut_down(self) -> bool:
+        stopped = self._stop_worker()
+        self._cleanup()
+        return stopped
+
+    # Work, on the worker's thread.
+
+    def _work(self, job: JobT) -> None:
+        started_s, generation = time.monotonic(), self._generation
+        try:
+            reason = self._process(job, generation)
+        except BadImage as error:
+            self._drop('bad_image', str(error))
+        except BadCameraInfo as error:
+            self._drop('bad_camera_info', str(error))
+        except Exception as error:
+            if generation == self._generation:
+                self._fail(error)
+            else:
+                self.accounting.drop('shutdown')
+        else:
+            if reason:
+                self.accounting.drop(reason)
+                return
+            self._failures_in_a_row = 0
+            self.accounting.publish(self._age_s(job), time.monotonic() - started_s)
+
+    def _process(self, job: JobT, generation: int) -> str | None:
+        """Publish what a job shows; return the reason if there was no need to."""
+        settings, outputs, slot = self._live_settings.current(), self._outputs, self._slot
+        if outputs is None or slot is None or not outputs.wanted():
+            return 'no_subscriber'
+        age_s = self._age_s(job)
+        if settings.max_age_s and age_s > settings.max_age_s:
+            self._complain('stale', f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}')
+            return 'stale'
+        seen = self._see(job, settings, slot.get(settings))
+        if generation != self._generation:
+            return 'shutdown'
+        if isinstance(seen, RelativeMap):
+            outputs.publish_relative(seen)
+            self._complain('relative', f'{slot.name}: {seen.why_not_metres}. Only depth/relative is published')
+        else:
+            outputs.publish(seen, settings)
+            self._trouble = ''
+        return None
+
+    def _remark_on_calibration(self, image_frame: str, info: Calibration, side: str, rectify: bool) -> None:
+        if image_frame != info.frame_id:
+            used = "the image's is used" if image_frame else "the camera_info's is used"
+            self._complaints.tell(
+                'frame_id',
+                f"{side} has frame_id '{image_frame}', its camera_info '{info.frame_id}'; {used}. Let the driver "
+                'publish the optical frame in both',
+            )
+        if not rectify and looks_unrectified(info):
+            self._complaints.tell(
+                'unrectified',
+                f'camera_info of the {side} has distortion but no rectification (P is K): are these raw images? Set '
+                'rectify: true, or subscribe to rectified topics',
+            )
+
+    def _age_s(self, job: JobT) -> float:
+        now_ns: int = self.get_clock().now().nanoseconds
+        return (now_ns - self._stamp_ns(job)) / 1e9
+
+    def _fail(self, error: Exception) -> None:
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row % _RENEW_AFTER_FAILURES == 0 and self._slot is not None:
+            self._slot.renew()
+        reasons: dict[type[Exception], str] = {OutOfMemory: 'out_of_memory', DeviceLost: 'device_lost'}
+        kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
+        self._drop(reasons.get(type(error), 'estimator_failed'), f'a frame failed: {kind}{error}')
+
+    def _drop(self, reason: str, text: str) -> None:
+        self.accounting.drop(reason)
+        self._complain(reason, text)
+
+    def _complain(self, kind: str, text: str) -> None:
+        self._trouble = text
+        self._complaints.tell(kind, text)
+
+    # Health, on the executor's thread.
+
+    def _follow_publishers(self) -> None:
+        if self._input is not None:
+            self._input.refresh()
+
+    def _report_health(self) -> None:
+        self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
+
+    def _state(self) -> NodeState:
+        subscriptions = self._input.subscriptions if self._input else {}
+        now_s = time.monotonic()
+        return NodeState(
+            name=self.get_fully_qualified_name().lstrip('/'),
+            lifecycle=self._lifecycle,
+            account=self.accounting.look(),
+            estimator=self._slot.name if self._slot else '',
+            inputs=[
+                TopicState(role, s.topic, s.publishers, now_s - s.last_message_s, s.incompatible)
+                for role, s in subscriptions.items()
+            ],
+            wanted=self._outputs is not None and self._outputs.wanted(),
+            busy_s=self._worker.busy_s() if self._worker else 0.0,
+            timeout_s=float(self.get_parameter('estimate_timeout_s').value or 0),
+            failures_in_a_row=self._failures_in_a_row,
+            trouble=self._trouble,
+        )

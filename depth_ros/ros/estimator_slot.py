@@ -1,0 +1,93 @@
+"""Holds the estimator that the settings ask for, and exchanges it while the old one serves."""
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+from depth_ros.errors import DepthRosError
+from depth_ros.settings import Settings
+
+_OF_THE_ESTIMATOR = (
+    'model', 'device', 'allow_fallback', 'threads', 'memory_limit_mb', 'commercial_only', 'quality', 'range_min_m',
+    'max_disparity', 'processing_scale',
+)  # fmt: skip
+"""Settings that an estimator is built from; the others are read for every frame."""
+
+
+class AnyEstimator(Protocol):
+    """What a slot needs of an estimator."""
+
+    name: str
+
+    def cancel(self) -> None:
+        """Ask a running estimate to end soon."""
+        ...
+
+
+EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
+SettingsT = TypeVar('SettingsT', bound=Settings)
+
+
+class EstimatorSlot(Generic[EstimatorT, SettingsT]):
+    """One estimator at a time.
+
+    A matcher is built at once. A network is loaded and checked on a thread of its own while the old estimator goes on;
+    if it cannot be loaded, the old one stays and the reason is told once.
+
+    Args:
+        make: Builds the estimator that settings ask for.
+        settings: For the first one.
+        complain: Told of a network that could not be loaded.
+
+    Raises:
+        DepthRosError: the first estimator could not be built.
+    """
+
+    def __init__(
+        self, make: Callable[[SettingsT], EstimatorT], settings: SettingsT, complain: Callable[[str, str], None]
+    ) -> None:
+        self._make = make
+        self._complain = complain
+        self._lock = threading.Lock()
+        self._tried = _key(settings)
+        self._estimator = make(settings)
+
+    @property
+    def name(self) -> str:
+        """Name of the estimator that serves."""
+        return self._estimator.name
+
+    def get(self, settings: SettingsT) -> EstimatorT:
+        """Return the estimator for a frame, and see to it that the right one will be here soon."""
+        with self._lock:
+            if _key(settings) == self._tried:
+                return self._estimator
+            self._tried = _key(settings)
+        if settings.model:
+            threading.Thread(target=self._load, args=(settings,), name='model loader', daemon=True).start()
+        else:
+            self._load(settings)
+        return self._estimator
+
+    def renew(self) -> None:
+        """Build the estimator anew with the next frame."""
+        with self._lock:
+            self._tried = None
+
+    def cancel(self) -> None:
+        """Ask a running estimate to end soon."""
+        self._estimator.cancel()
+
+    def _load(self, settings: SettingsT) -> None:
+        try:
+            estimator = self._make(settings)
+        except DepthRosError as error:
+            self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
+            return
+        with self._lock:
+            if self._tried == _key(settings):
+                self._estimator = estimator
+
+
+def _key(settings: Settings) -> Hashable:
+    return tuple(getattr(settings, name, None) for name in _OF_THE_ESTIMATOR)

@@ -1,0 +1,17 @@
+"""The executable ``mono_depth``; light to import, so that signals are caught before the heavy imports begin."""
+
+import sys
+
+from depth_ros.ros import process
+
+
+def main() -> int:
+    """Run the node until SIGINT or SIGTERM."""
+    process.catch_signals()
+    from depth_ros.ros.mono_node import MonoDepthNode
+
+    return process.run(MonoDepthNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

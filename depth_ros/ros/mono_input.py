@@ -1,0 +1,81 @@
+"""Image and camera_info topics → images with the calibration that belongs to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from depth_ros.ros.accounting import Accounting
+from depth_ros.ros.camera_infos import CameraInfos
+from depth_ros.ros.messages import stamp_ns
+from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.settings import MonoSettings
+
+ImageMessage: TypeAlias = Image | CompressedImage
+
+
+@dataclass(frozen=True)
+class MonoMessages:
+    """One image and its calibration, if one has come."""
+
+    image: ImageMessage
+    info: CameraInfo | None
+
+
+class MonoInput:
+    """Subscribes to one camera.
+
+    An image waits for the calibration of its stamp at most until the next image. Without any calibration it goes on
+    alone: some networks need none.
+    """
+
+    def __init__(
+        self, node: Node, settings: MonoSettings, accounting: Accounting, deliver: Callable[[MonoMessages], None]
+    ) -> None:
+        self._accounting = accounting
+        self._deliver = deliver
+        self._infos = CameraInfos()
+        self._waiting: ImageMessage | None = None
+        kind, suffix = (Image, '') if settings.image_transport == 'raw' else (CompressedImage, '/compressed')
+        self.subscriptions = {
+            'image': AdoptingSubscription(node, kind, f'image{suffix}', self._on_image),
+            'camera_info': AdoptingSubscription(node, CameraInfo, 'camera_info', self._on_info),
+        }
+
+    def refresh(self) -> None:
+        """Follow publishers that came or went."""
+        for subscription in self.subscriptions.values():
+            subscription.refresh()
+
+    def close(self) -> None:
+        """Unsubscribe and account for what still waited."""
+        for subscription in self.subscriptions.values():
+            subscription.close()
+        if self._waiting is not None:
+            self._accounting.drop('shutdown')
+            self._waiting = None
+
+    def _on_image(self, message: ImageMessage) -> None:
+        self._accounting.receive()
+        if self._waiting is not None:
+            self._infos.waited_in_vain()
+            self._hand_over(self._waiting, self._infos.latest())
+        self._waiting = message
+        self._try()
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._infos.add(message)
+        self._try()
+
+    def _try(self) -> None:
+        if self._waiting is None:
+            return
+        info = self._infos.at(stamp_ns(self._waiting.header.stamp))
+        if info is not None or not self._infos.follows_images:
+            self._hand_over(self._waiting, info or self._infos.latest())
+
+    def _hand_over(self, image: ImageMessage, info: CameraInfo | None) -> None:
+        self._waiting = None
+        self._deliver(MonoMessages(image, info))

@@ -1,0 +1,129 @@
+"""`depth-ros models` and `depth-ros infer --model`, with real files."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from scenes import calibrations, write_info
+from tiny_model import RELATIVE, STEREO, mean_of_channels, model
+
+from depth_ros.cli.main import main
+from depth_ros.files.pictures import write_picture
+from depth_ros.models.models_page import page
+
+
+def test_the_list_has_every_manifest(capsys):
+    assert main(['models', 'list', '--json']) == 0
+    rows = {row['id']: row for row in json.loads(capsys.readouterr().out)}
+    assert rows['depth-anything-v2-small'] == {
+        'id': 'depth-anything-v2-small', 'family': 'depth_anything', 'task': 'mono', 'metric': False,
+        'needs': ['scale_shift'], 'commercial': 'yes', 'runnable': True, 'installed': False,
+    }  # fmt: skip
+    assert rows['nvidia-ess-4.1']['runnable'] is False
+    assert main(['models', 'list']) == 0
+    assert 'commercial use' in capsys.readouterr().out
+
+
+def test_show_says_where_a_file_comes_from_and_goes(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    assert main(['models', 'show', 'metric3d-v2-small']) == 0
+    text = capsys.readouterr().out
+    assert 'onnx-community/metric3d-vit-small' in text and f'{tmp_path}/metric3d-v2-small/model.onnx' in text
+    assert yaml.safe_load(text.split('\n#')[0])['decode']['canonical_focal'] == 1000.0
+
+
+def test_check_tells_whether_a_file_is_what_its_manifest_says(tmp_path, capsys):
+    path = model(tmp_path)
+    assert main(['models', 'check', str(path.with_suffix('.onnx'))]) == 0
+    assert 'fits tiny' in capsys.readouterr().out
+    assert main(['models', 'check', str(path.with_suffix('.onnx')), '--manifest', 'depth-pro']) == 1
+    assert 'the file is not what its manifest declares' in capsys.readouterr().err
+
+
+def test_a_model_in_the_cache_is_found_by_its_id(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    folder = tmp_path / 'midas-v2.1-small-release'
+    folder.mkdir()
+    mean_of_channels(folder / 'model-small.onnx')
+    assert main(['models', 'list', '--json']) == 0
+    rows = {row['id']: row for row in json.loads(capsys.readouterr().out)}
+    assert rows['midas-v2.1-small-release']['installed']
+
+
+def infer(tmp_path, *more):
+    return main(['infer', *map(str, more), '--out', str(tmp_path / 'out'), '--json'])
+
+
+def test_one_picture_gives_depth_and_with_a_calibration_points(tmp_path, capsys):
+    path = model(tmp_path)
+    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures['median_m'] == pytest.approx(3.0) and 'not_metric' not in figures
+    np.testing.assert_allclose(np.load(tmp_path / 'out/depth.npy'), 3.0, atol=1e-5)
+    assert not (tmp_path / 'out/points.ply').exists()
+    write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
+    assert (
+        infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png', '--camera-info', tmp_path / 'camera.yaml') == 0
+    )
+    assert b'element vertex 3072' in (tmp_path / 'out/points.ply').read_bytes()[:300]
+
+
+def test_what_is_not_metres_is_not_called_depth(tmp_path, capsys):
+    path = model(tmp_path, RELATIVE)
+    write_picture(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
+    assert 'scale and shift' in json.loads(capsys.readouterr().out)['not_metric']
+    assert (tmp_path / 'out/relative.npy').exists() and not (tmp_path / 'out/depth.npy').exists()
+
+
+def test_a_folder_and_a_video_give_a_folder_for_every_picture(tmp_path, capsys):
+    path = model(tmp_path)
+    (tmp_path / 'pictures').mkdir()
+    for i in range(3):
+        write_picture(tmp_path / f'pictures/p{i}.png', np.full((48, 64, 3), i, np.uint8))
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'pictures') == 0
+    assert [np.load(tmp_path / f'out/p{i}/depth.npy')[0, 0].round(3) for i in range(3)] == [1.0, 2.0, 3.0]
+    video = cv2.VideoWriter(str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48))
+    for value in (10, 30):
+        video.write(np.full((48, 64, 3), value, np.uint8))
+    video.release()
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'v.avi') == 0
+    assert abs(np.load(tmp_path / 'out/000001/depth.npy')[24, 32] - 31.0) < 3
+
+
+def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
+    path = model(tmp_path, STEREO, plus=4.0)
+    for side, calibration in zip(('left', 'right'), calibrations(64, 48), strict=True):
+        write_picture(tmp_path / f'{side}.png', np.zeros((48, 64), np.uint8))
+        write_info(tmp_path / f'{side}.yaml', calibration)
+    pair = [
+        a
+        for side in ('left', 'right')
+        for a in (f'--{side}', tmp_path / f'{side}.png', f'--{side}-info', tmp_path / f'{side}.yaml')
+    ]
+    assert infer(tmp_path, '--model', path, *pair) == 0
+    assert json.loads(capsys.readouterr().out)['median_m'] == pytest.approx(300 * 0.1 / 4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([], 'give --image (with --model), or --left, --right and --left-info'),
+        (['--image', 'a.png'], "model is ''; expected the id of a network"),
+        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known"),
+        (['--image', 'a.png', '--model', 'depth-pro'], 'depth_pro.onnx does not exist. Get or export it'),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, arguments, words):
+    assert infer(tmp_path, *arguments) == 1
+    error = capsys.readouterr().err
+    assert words in error and error.count('\n') == 1
+
+
+def test_the_page_of_models_is_up_to_date():
+    from pathlib import Path
+
+    assert (Path(__file__).parents[2] / 'docs/models.md').read_text() == page()

@@ -1,0 +1,181 @@
+"""The ``mono_depth`` node and networks in ``stereo_depth``, on a live graph with real ONNX files."""
+
+import shutil
+
+import numpy as np
+import pytest
+from graph import Graph, MonoGraph, NodeProcess, wait_for
+from tiny_model import CANONICAL, RELATIVE, STEREO, model
+
+from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.ros import messages
+from depth_ros.ros.health import ERROR, WARN
+
+pytestmark = pytest.mark.ros
+DEPTH = 'depth/image_rect'
+
+
+def floats(message):
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+def mono(path, **options):
+    return MonoGraph({'model': str(path), 'cloud_rate_hz': 0.0}, mono_estimator, **options)
+
+
+def grey(graph, value):
+    return graph.image(graph.head(), np.full((48, 64), value, np.uint8))
+
+
+def test_a_metric_network_gives_metres_intrinsics_and_points(tmp_path):
+    with mono(model(tmp_path)) as graph:
+        graph.open_camera()
+        head = graph.head()
+        stamp = messages.stamp_ns(head.stamp)
+        graph.send(stamp, image=graph.image(head, np.full((48, 64), 2, np.uint8)))
+        depth = graph.wait_for_messages(DEPTH)[0]
+        np.testing.assert_allclose(floats(depth), 3.0, atol=1e-5)
+        assert messages.stamp_ns(depth.header.stamp) == stamp
+        info, points = graph.wait_for_messages('depth/camera_info')[0], graph.wait_for_messages('points')[0]
+        assert (info.width, info.height, info.k[0]) == (64, 48, 300.0)
+        assert points.width == 24 * 32 and points.header == depth.header
+        assert not graph.received['depth/relative']
+
+
+def test_b1_a_metric_network_publishes_depth_without_camera_info_but_no_points(tmp_path):
+    with mono(model(tmp_path)) as graph:
+        graph.open_camera()
+        graph.stream(35, rate_hz=10, info=False)
+        assert len(graph.received[DEPTH]) > 25
+        assert not graph.received['points'] and not graph.received['depth/camera_info']
+        assert 'no camera_info on /camera_info' in graph.status()[1]
+
+
+def test_a_canonical_network_uses_the_focal_length_at_its_own_size(tmp_path):
+    with mono(model(tmp_path, CANONICAL)) as graph:
+        graph.open_camera()
+        graph.send(image=grey(graph, 1))  # the network's input has the size of the picture: f = 300 px
+        np.testing.assert_allclose(floats(graph.wait_for_messages(DEPTH)[0]), 2.0 * 300 / 60, atol=1e-4)
+
+
+def test_what_lacks_a_scale_goes_to_the_relative_topic_only_and_diagnostics_say_why(tmp_path):
+    with mono(model(tmp_path, RELATIVE)) as graph:
+        graph.open_camera()
+        graph.stream(5, image=grey(graph, 4))
+        relative = graph.wait_for_messages('depth/relative', 3)[0]
+        np.testing.assert_allclose(floats(relative), 5.0, atol=1e-5)
+        level, words, _ = graph.wait_for_status('scale and shift')
+        assert level == WARN and 'tiny' in words
+        assert not graph.received[DEPTH] and not graph.received['points']
+        account = graph.wait_until_settled()
+        assert account.received == account.published + sum(account.dropped.values())
+
+
+def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_path):
+    with mono(model(tmp_path, CANONICAL)) as graph:
+        graph.open_camera()
+        graph.stream(4, info=False)
+        graph.wait_for_messages('depth/relative', 2)
+        assert not graph.received[DEPTH]
+        graph.wait_for_status('publish camera_info')
+        graph.send()
+        graph.wait_for_messages(DEPTH)
+
+
+def test_the_model_is_swapped_while_the_old_one_serves(tmp_path):
+    first, second = model(tmp_path / 'a'), model(tmp_path / 'b', plus=5.0, name='second')
+    with mono(first) as graph:
+        graph.open_camera()
+        graph.send(image=grey(graph, 1))
+        graph.wait_for_messages(DEPTH)
+        assert graph.set_parameters('mono_depth', model=str(second)).successful
+        wait_for(lambda: graph.send(image=grey(graph, 1)) and floats(graph.received[DEPTH][-1])[0, 0] == 6.0)
+        values = {float(floats(m)[0, 0]) for m in graph.received[DEPTH]}
+        assert values == {2.0, 6.0}
+        graph.wait_for_status('')
+        wait_for(lambda: 'second' in graph.status()[2]['estimator'])
+
+
+@pytest.mark.parametrize('spoil', [lambda p: p.with_suffix('.onnx').unlink(), lambda p: p.write_text('a: [')])
+def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path, spoil):
+    first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
+    spoil(second)
+    with mono(first) as graph:
+        graph.open_camera()
+        assert graph.set_parameters('mono_depth', model=str(second)).successful
+        told = []
+        tell = graph.node._complaints.tell
+        graph.node._complaints.tell = lambda kind, text: told.append(text) or tell(kind, text)
+        wait_for(lambda: graph.send(image=grey(graph, 1)) and any('is not taken' in text for text in told))
+        before = len(graph.received[DEPTH])
+        graph.send(image=grey(graph, 1))
+        assert floats(graph.wait_for_messages(DEPTH, before + 1)[-1])[0, 0] == 2.0
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({}, "model is ''; expected the id of a network"),
+        ({'model': 'no-such-model'}, "model 'no-such-model' is not known"),
+        ({'model': 'raft-stereo'}, 'does not exist. Get or export it'),
+        ({'model': 'depth-anything-v2-large', 'commercial_only': True}, 'is refused: commercial_only is true'),
+    ],
+)
+def test_a_network_that_cannot_be_used_fails_configure_with_words(parameters, words):
+    with MonoGraph(parameters, mono_estimator) as graph:
+        level, text, _ = graph.wait_for_status('cannot configure')
+        assert level == ERROR and words in text
+        assert graph.lifecycle_state('mono_depth') == 'unconfigured'
+
+
+def test_e5_a_bad_model_then_a_good_one(tmp_path):
+    path = model(tmp_path)
+    hidden = shutil.move(tmp_path / 'tiny.onnx', tmp_path / 'hidden')
+    with mono(path) as graph:
+        graph.wait_for_status('cannot configure')
+        shutil.move(hidden, tmp_path / 'tiny.onnx')
+        assert graph.change_state('configure', 'mono_depth') and graph.change_state('activate', 'mono_depth')
+        graph.open_camera()
+        graph.send()
+        graph.wait_for_messages(DEPTH)
+
+
+def test_a_stereo_network_takes_the_matcher_s_place(tmp_path):
+    path = model(tmp_path, STEREO, plus=2.0)
+    with Graph({'model': str(path)}, stereo_estimator, listen=(DEPTH, 'disparity')) as graph:
+        graph.open_camera()
+        head = graph.head()
+        graph.send(left=graph.image(head), right=graph.image(head))
+        depth = floats(graph.wait_for_messages(DEPTH)[0])
+        np.testing.assert_allclose(depth[:, 4:], 300.0 * 0.1 / 2.0, rtol=1e-4)  # 2 px everywhere
+        assert np.isnan(depth[:, 0]).all()  # whose match would lie outside the right image
+        assert 'tiny' in graph.wait_for_status('Hz')[2]['estimator']
+
+
+def test_the_executable_starts_serves_and_ends(tmp_path):
+    path = model(tmp_path)
+    with MonoGraph(node=False, listen=(DEPTH,)) as graph:
+        arguments = ('--ros-args', '-p', f'model:={path}')
+        with NodeProcess(graph.domain, *arguments, module='depth_ros.ros.mono_depth') as running:
+            graph.open_camera()
+            graph.send()
+            graph.wait_for_messages(DEPTH)
+            running.signal()
+            code, output, seconds = running.end()
+    assert code == 0 and seconds < 3.0 and 'Traceback' not in output
+
+
+def test_f17_memory_stays_flat_over_many_frames_of_changing_size(tmp_path):
+    import psutil
+
+    from depth_ros.settings import MonoSettings
+    from depth_ros.types import Frame
+
+    network = mono_estimator(MonoSettings(model=str(model(tmp_path))))
+    rng, memory = np.random.default_rng(0), []
+    for i in range(600):
+        height, width = rng.integers(60, 240, 2)
+        network.estimate(Frame(np.zeros((height, width, 3), np.uint8), None))
+        if i % 100 == 99:
+            memory.append(psutil.Process().memory_info().rss / 2**20)
+    assert memory[-1] - memory[1] < 20, memory
