@@ -39,6 +39,7 @@ setup(
         'gpu': ['opencv-contrib-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
+        'export': ['torch', 'transformers', 'onnx', 'onnxruntime'],
         'demo': ['scikit-image'],
         'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'types-PyYAML', 'types-psutil', 'types-tqdm'],
         'colcon': ['colcon-core', 'colcon-ros'],

@@ -48,7 +48,9 @@ prepare() {
     return 1
   }
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONWARNINGS=ignore
-  "$VENV/bin/python" -m pip install --quiet --upgrade pip && "$VENV/bin/python" -m pip install --quiet -e "$ROOT[$extras]" || {
+  "$VENV/bin/python" -m pip install --quiet --upgrade pip &&
+    case ",$extras," in *,export,*) "$VENV/bin/python" -m pip install --quiet "torch==2.13.0" ;; esac &&
+    "$VENV/bin/python" -m pip install --quiet -e "$ROOT[$extras]" || {
     say "Packages could not be installed from PyPI; pip's message is above. Is there a network connection?"
     return 1
   }

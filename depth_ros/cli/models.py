@@ -10,6 +10,7 @@ import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
+from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_manifests
 from depth_ros.models.manifest import Manifest, read_manifest
 
@@ -28,6 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument('--manifest', metavar='ID|FILE', help='its manifest (FILE with .yaml)')
     check.add_argument('--device', default='cpu', choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'))
     check.set_defaults(action=_check)
+    exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers')
+    exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
+    exporting.add_argument(
+        '--weights', required=True, metavar='DIR|HUB_ID', help='folder with config.json, or a hub id'
+    )
+    exporting.add_argument(
+        '--out', required=True, type=Path, metavar='FILE', help='ONNX file; its manifest goes beside it'
+    )
+    exporting.add_argument('--size', type=_size, metavar='WxH', help="size of the network's input (the manifest's)")
+    exporting.add_argument('--dynamic', action='store_true', help='let the file take any size, where the model can')
+    exporting.set_defaults(action=_export)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,6 +84,24 @@ def _show(options: argparse.Namespace) -> int:
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
     print(f'\n# get it: {manifest.artifact.source}')
     print(f'# put it: {folder}/{manifest.artifact.onnx}')
+    return 0
+
+
+def _size(text: str) -> Size:
+    width, _, height = text.partition('x')
+    return int(width), int(height)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from depth_ros.models.export import export  # torch and transformers, which nothing else needs
+
+    manifest, _ = find_manifest(options.id)
+    done = export(manifest, options.weights, options.out, options.size, options.dynamic)
+    sizes = ' and '.join(f'{width}x{height}' for width, height in done.sizes)
+    print(
+        f'{done.onnx} agrees with torch to {done.difference:.1g} of the depth at {sizes}; {done.manifest} describes it'
+    )
+    print(f'use it: model: {done.onnx}')
     return 0
 
 
