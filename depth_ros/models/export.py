@@ -164,7 +164,6 @@ def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: boo
 
     width, height = size
     names = [output.name for output in manifest.outputs]
-    maps = [output for output in manifest.outputs if 'H' in output.layout]
     axes = {manifest.inputs[0].name: {2: 'height', 3: 'width'}} if dynamic else {}
     if dynamic:
         axes |= {
