@@ -70,6 +70,12 @@ class Settings:
     memory_limit_mb: int = _parameter(
         0, 'Most memory of a GPU that the network takes; 0 = no limit.', unit='MB', minimum=0, maximum=1000000
     )
+    on_device_lost: str = _parameter(
+        'stay',
+        'When the GPU is lost, which only a new process can repair: stay and report it, or exit with code 1 so that a '
+        'respawning launch file starts anew.',
+        choices=('stay', 'exit'),
+    )
     commercial_only: bool = _parameter(
         False, 'Refuse models whose licence does not clearly allow commercial use.', read_only=True
     )

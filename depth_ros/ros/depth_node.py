@@ -10,6 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from depth_ros.errors import BadCameraInfo, BadImage, DepthRosError, DeviceLost, OutOfMemory
+from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
 from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
@@ -26,6 +27,7 @@ _HEALTH_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
 _STOP_TIMEOUT_S = 2.0
 _RENEW_AFTER_FAILURES = 100
+_LEAST_BACKOFF_S, _MOST_BACKOFF_S = 1.0, 30.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 JobT = TypeVar('JobT')
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
@@ -69,6 +71,10 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._lifecycle = 'unconfigured'
         self._trouble = ''
         self._failures_in_a_row = 0
+        self._device_lost = False
+        self._backoff_s = 0.0
+        self._resume_s = 0.0
+        """Monotonic time before which nothing is estimated: the device had no memory."""
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
         self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
@@ -207,7 +213,7 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             if reason:
                 self.accounting.drop(reason)
                 return
-            self._failures_in_a_row = 0
+            self._failures_in_a_row, self._backoff_s = 0, 0.0
             self.accounting.publish(self._age_s(job), time.monotonic() - started_s)
 
     def _process(self, job: JobT, generation: int) -> str | None:
@@ -215,6 +221,10 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         settings, outputs, slot = self._live_settings.current(), self._outputs, self._slot
         if outputs is None or slot is None or not outputs.wanted():
             return 'no_subscriber'
+        if self._device_lost:
+            return 'device_lost'
+        if time.monotonic() < self._resume_s:
+            return 'out_of_memory'
         age_s = self._age_s(job)
         if settings.max_age_s and age_s > settings.max_age_s:
             self._complain('stale', f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}')
@@ -253,9 +263,31 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._failures_in_a_row += 1
         if self._failures_in_a_row % _RENEW_AFTER_FAILURES == 0 and self._slot is not None:
             self._slot.renew()
-        reasons: dict[type[Exception], str] = {OutOfMemory: 'out_of_memory', DeviceLost: 'device_lost'}
-        kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
-        self._drop(reasons.get(type(error), 'estimator_failed'), f'a frame failed: {kind}{error}')
+        if isinstance(error, OutOfMemory):
+            self._back_off(error)
+        elif isinstance(error, DeviceLost):
+            self._give_up_device(error)
+        else:
+            kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
+            self._drop('estimator_failed', f'a frame failed: {kind}{error}')
+
+    def _back_off(self, error: OutOfMemory) -> None:
+        """Leave the device alone for a while, longer every time, and open it anew afterwards."""
+        self._backoff_s = min(max(_LEAST_BACKOFF_S, 2 * self._backoff_s), _MOST_BACKOFF_S)
+        self._resume_s = time.monotonic() + self._backoff_s
+        if self._slot is not None:
+            self._slot.renew()
+        self._drop(
+            'out_of_memory',
+            f'no memory for a frame, trying again in {self._backoff_s:g} s: {error}. Free the device, use a smaller '
+            'network, or set memory_limit_mb',
+        )
+
+    def _give_up_device(self, error: DeviceLost) -> None:
+        self._device_lost = True
+        self._drop('device_lost', f'the device is lost, only a new process can use it again: {error}')
+        if self._live_settings.current().on_device_lost == 'exit':
+            process.request_exit(1)
 
     def _drop(self, reason: str, text: str) -> None:
         self.accounting.drop(reason)
@@ -290,5 +322,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             busy_s=self._worker.busy_s() if self._worker else 0.0,
             timeout_s=float(self.get_parameter('estimate_timeout_s').value or 0),
             failures_in_a_row=self._failures_in_a_row,
+            device_lost=self._device_lost,
             trouble=self._trouble,
         )

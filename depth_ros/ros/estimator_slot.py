@@ -49,7 +49,8 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         self._make = make
         self._complain = complain
         self._lock = threading.Lock()
-        self._tried = _key(settings)
+        self._tried: Hashable = _key(settings)
+        """What was built, or is being built, or could not be; None = it is to be built anew."""
         self._estimator = make(settings)
 
     @property
@@ -85,7 +86,8 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
             self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
             return
         with self._lock:
-            if self._tried == _key(settings):
+            if self._tried in (None, _key(settings)):  # else something else has been asked for meanwhile
+                self._tried = _key(settings)
                 self._estimator = estimator
 
 

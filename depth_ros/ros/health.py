@@ -37,6 +37,7 @@ class NodeState:
     busy_s: float = 0.0
     timeout_s: float = 5.0
     failures_in_a_row: int = 0
+    device_lost: bool = False
     trouble: str = ''
     """The latest complaint that no published frame has answered yet."""
 
@@ -51,6 +52,8 @@ def verdict(state: NodeState) -> tuple[bytes, str]:
                 f'{topic.role} on {topic.topic}: a publisher offers a {topic.incompatible} that does not fit ours. '
                 'Set qos_overrides for this subscription'
             )
+    if state.device_lost:
+        return ERROR, state.trouble
     if state.busy_s > state.timeout_s:
         return ERROR, f'the estimator has been busy with one frame for {state.busy_s:.1f} s'
     if state.failures_in_a_row >= _PERSISTENT_FAILURES:

@@ -14,7 +14,15 @@ from types import FrameType
 from typing import Any, Protocol
 
 _stop_requested = threading.Event()
+_exit_code = 0
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+def request_exit(code: int) -> None:
+    """End the process from inside as a signal would, with another exit code."""
+    global _exit_code
+    _exit_code = code
+    _stop_requested.set()
 
 
 class RunnableNode(Protocol):
@@ -84,7 +92,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     rclpy.try_shutdown()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone
-    return 0
+    return _exit_code
 
 
 def start(node: Any) -> None:
@@ -102,4 +110,4 @@ def leave_at_once(node: Any) -> None:
     node.get_logger().error('leaving without waiting for a stuck estimator')
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(_exit_code)

@@ -21,6 +21,7 @@ def state(**values):
         ({'lifecycle': 'unconfigured', 'trouble': 'cannot configure: x'}, ERROR, 'cannot configure: x'),
         ({'wanted': False}, OK, 'nobody subscribes'),
         ({'trouble': 'image too short'}, WARN, 'image too short'),
+        ({'device_lost': True, 'trouble': 'the device is lost'}, ERROR, 'the device is lost'),
         ({'busy_s': 6.0}, ERROR, 'busy with one frame for 6.0 s'),
         ({'failures_in_a_row': 100, 'trouble': 'boom'}, ERROR, '100 frames failed in a row: boom'),
         (

@@ -1,12 +1,17 @@
 """The ``mono_depth`` node and networks in ``stereo_depth``, on a live graph with real ONNX files."""
 
 import shutil
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
+from models_scene import seeing_backend
 from tiny_model import CANONICAL, RELATIVE, STEREO, model
 
+from depth_ros.estimators.network import MonoNetwork
+from depth_ros.models.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros import messages
 from depth_ros.ros.health import ERROR, WARN
@@ -150,6 +155,66 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path):
         np.testing.assert_allclose(depth[:, 4:], 300.0 * 0.1 / 2.0, rtol=1e-4)  # 2 px everywhere
         assert np.isnan(depth[:, 0]).all()  # whose match would lie outside the right image
         assert 'tiny' in graph.wait_for_status('Hz')[2]['estimator']
+
+
+def fake_network(**faults):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    return MonoNetwork(manifest, seeing_backend(manifest, (64, 48), **faults))
+
+
+def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
+    monkeypatch.setattr('depth_ros.ros.depth_node._LEAST_BACKOFF_S', 0.3)
+    made = []
+
+    def make(settings):
+        made.append(fake_network(oom_at=(lambda n: n >= 2) if not made else (lambda n: False)))
+        return made[-1]
+
+    with MonoGraph({'model': 'x'}, make) as graph:
+        graph.open_camera()
+        graph.send()
+        level, words, _ = graph.wait_for_status('no memory for a frame')
+        assert level == WARN and 'memory_limit_mb' in words
+        wait_for(lambda: graph.send() and time.sleep(0.05) is None and graph.received[DEPTH])
+        assert len(made) == 2
+        account = graph.wait_until_settled()
+        assert account.dropped['out_of_memory'] >= 1
+        assert account.received == account.published + sum(account.dropped.values())
+
+
+def test_f13_a_lost_device_is_reported_and_nothing_is_published():
+    with MonoGraph({'model': 'x'}, lambda settings: fake_network(lost_at=lambda n: n == 2)) as graph:
+        graph.open_camera()
+        graph.stream(10)
+        level, words, _ = graph.wait_for_status('the device is lost')
+        assert level == ERROR and 'only a new process' in words
+        assert not graph.received[DEPTH]
+        assert graph.wait_until_settled().dropped['device_lost'] >= 1
+        assert graph.get_parameter('on_device_lost', 'mono_depth').string_value == 'stay'
+
+
+LOSING_NODE = """
+import sys
+sys.path.insert(0, {path!r})
+from depth_ros.ros import process
+process.catch_signals()
+from depth_ros.ros.mono_node import MonoDepthNode
+from ros.test_mono_node import fake_network
+make = lambda settings: fake_network(lost_at=lambda n: n == 2)
+sys.exit(process.run(lambda: MonoDepthNode(make)))
+"""
+
+
+def test_f13_it_exits_with_code_1_if_that_is_wanted(tmp_path):
+    script = tmp_path / 'node.py'
+    script.write_text(LOSING_NODE.format(path=str(Path(__file__).parents[1])))
+    with MonoGraph(node=False, listen=(DEPTH,)) as graph:
+        arguments = ('--ros-args', '-p', 'on_device_lost:=exit')
+        with NodeProcess(graph.domain, *arguments, script=str(script)) as running:
+            graph.open_camera()
+            graph.send()
+            code, output, _ = running.end()
+    assert code == 1 and 'Traceback' not in output, output
 
 
 def test_the_executable_starts_serves_and_ends(tmp_path):
