@@ -2,10 +2,15 @@
 
 import argparse
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
@@ -13,6 +18,11 @@ from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_manifests
 from depth_ros.models.manifest import Manifest, read_manifest
+from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
+
+_DEVICES = ('auto', 'tensorrt', 'cuda', 'openvino', 'cpu')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser('check', help='load a file and compare it with its manifest')
     check.add_argument('file', type=Path, metavar='FILE', help='ONNX file')
     check.add_argument('--manifest', metavar='ID|FILE', help='its manifest (FILE with .yaml)')
-    check.add_argument('--device', default='cpu', choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'))
+    check.add_argument('--device', default='cpu', choices=_DEVICES)
     check.set_defaults(action=_check)
+    _add_bench(actions)
     exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers')
     exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
     exporting.add_argument(
@@ -40,6 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument('--size', type=_size, metavar='WxH', help="size of the network's input (the manifest's)")
     exporting.add_argument('--dynamic', action='store_true', help='let the file take any size, where the model can')
     exporting.set_defaults(action=_export)
+
+
+def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
+    bench = actions.add_parser('bench', help='measure a network on this machine, from picture to depth')
+    bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
+    bench.add_argument('--device', default='auto', choices=_DEVICES)
+    bench.add_argument(
+        '--picture', type=_size, default=(640, 480), metavar='WxH', help='size of the pictures (640x480)'
+    )
+    bench.add_argument('--repeat', type=int, default=20, help='pictures (20)')
+    bench.add_argument('--json', action='store_true', help='as JSON')
+    bench.set_defaults(action=_bench)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,6 +125,35 @@ def _export(options: argparse.Namespace) -> int:
         f'{done.onnx} agrees with torch to {done.difference:.1g} of the depth at {sizes}; {done.manifest} describes it'
     )
     print(f'use it: model: {done.onnx}')
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    """Run a network on noise; a picture's content does not change how long it takes."""
+    width, height = options.picture
+    rng = np.random.default_rng(0)
+    camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
+    manifest, _ = find_manifest(options.id)
+    pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
+    if manifest.task == 'mono':
+        mono = mono_estimator(MonoSettings(model=options.id, device=options.device))
+        name, frame = mono.name, Frame(pictures[0], camera)
+        estimate: Callable[[], object] = partial(mono.estimate, frame)
+    else:
+        stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device))
+        pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
+        name, estimate = stereo.name, partial(stereo.estimate, pair)
+    times_ms = []
+    for _ in range(options.repeat + 2):
+        started_s = time.perf_counter()
+        estimate()
+        times_ms.append(1e3 * (time.perf_counter() - started_s))
+    p50, p95 = np.percentile(times_ms[2:], (50, 95))
+    figures = {
+        'model': name, 'picture': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
+        'rss_mb': round(psutil.Process().memory_info().rss / 2**20, 1),
+    }  # fmt: skip
+    print(json.dumps(figures) if options.json else '\n'.join(f'  {key:<12}{value}' for key, value in figures.items()))
     return 0
 
 

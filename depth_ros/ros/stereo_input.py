@@ -26,7 +26,6 @@ class StereoMessages:
     right: ImageMessage
     left_info: CameraInfo
     right_info: CameraInfo
-    skew_ns: int = 0
 
 
 class StereoInput:
@@ -140,7 +139,7 @@ class StereoInput:
                 'no metres. Publish the camera_info of the calibrated camera, or remap the topic',
             )
             return
-        self._deliver(StereoMessages(pair.left, pair.right, left, right, pair.skew_ns))
+        self._deliver(StereoMessages(pair.left, pair.right, left, right))
 
     def _count(self, dropped: list[tuple[Side, str]]) -> None:
         for side, reason in dropped:

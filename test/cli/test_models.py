@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from scenes import calibrations, write_info
-from tiny_model import RELATIVE, STEREO, mean_of_channels, model
+from tiny_model import MANIFEST, RELATIVE, STEREO, mean_of_channels, model
 
 from depth_ros.cli.main import main
 from depth_ros.files.pictures import write_picture
@@ -50,6 +50,14 @@ def test_a_model_in_the_cache_is_found_by_its_id(tmp_path, monkeypatch, capsys):
     assert main(['models', 'list', '--json']) == 0
     rows = {row['id']: row for row in json.loads(capsys.readouterr().out)}
     assert rows['midas-v2.1-small-release']['installed']
+
+
+@pytest.mark.parametrize('manifest', [MANIFEST, STEREO])
+def test_bench_measures_a_network(tmp_path, capsys, manifest):
+    path = model(tmp_path, manifest)
+    assert main(['models', 'bench', str(path), '--repeat', '3', '--picture', '128x96', '--json']) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures['picture'] == '128x96' and 0 < figures['median_ms'] <= figures['p95_ms']
 
 
 def infer(tmp_path, *more):
