@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from depth_ros.errors import BadCameraInfo, BadImage, DepthRosError, DeviceLost, OutOfMemory
+from depth_ros.errors import BadCameraInfo, BadImage, DepthRosError
 from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
@@ -17,6 +17,7 @@ from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
 from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.parameters import Parameters
+from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.ros.worker import Worker
 from depth_ros.settings import SettingsT
@@ -26,8 +27,6 @@ from depth_ros.types import Calibration, DepthMap, RelativeMap
 _HEALTH_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
 _STOP_TIMEOUT_S = 2.0
-_RENEW_AFTER_FAILURES = 100
-_LEAST_BACKOFF_S, _MOST_BACKOFF_S = 1.0, 30.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 JobT = TypeVar('JobT')
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
@@ -70,11 +69,7 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._live_settings: Parameters[SettingsT] = Parameters(self, kind)
         self._lifecycle = 'unconfigured'
         self._trouble = ''
-        self._failures_in_a_row = 0
-        self._device_lost = False
-        self._backoff_s = 0.0
-        self._resume_s = 0.0
-        """Monotonic time before which nothing is estimated: the device had no memory."""
+        self._recovery = Recovery()
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
         self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
@@ -162,7 +157,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
 
     def _activate(self) -> None:
         self._slot = self._slot or self._new_slot()
-        self._failures_in_a_row = 0
         self._worker = Worker(self._work, lambda _: self.accounting.drop('superseded'))
         self._input = self._open_input(self._worker.submit)
 
@@ -213,7 +207,7 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             if reason:
                 self.accounting.drop(reason)
                 return
-            self._failures_in_a_row, self._backoff_s = 0, 0.0
+            self._recovery.succeeded()
             self.accounting.publish(self._age_s(job), time.monotonic() - started_s)
 
     def _process(self, job: JobT, generation: int) -> str | None:
@@ -221,10 +215,8 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         settings, outputs, slot = self._live_settings.current(), self._outputs, self._slot
         if outputs is None or slot is None or not outputs.wanted():
             return 'no_subscriber'
-        if self._device_lost:
-            return 'device_lost'
-        if time.monotonic() < self._resume_s:
-            return 'out_of_memory'
+        if (skip := self._recovery.reason_to_skip()) is not None:
+            return skip
         age_s = self._age_s(job)
         if settings.max_age_s and age_s > settings.max_age_s:
             self._complain('stale', f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}')
@@ -260,33 +252,11 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         return (now_ns - self._stamp_ns(job)) / 1e9
 
     def _fail(self, error: Exception) -> None:
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row % _RENEW_AFTER_FAILURES == 0 and self._slot is not None:
+        consequence = self._recovery.failed(error)
+        self._drop(consequence.reason, consequence.text)
+        if consequence.renew and self._slot is not None:
             self._slot.renew()
-        if isinstance(error, OutOfMemory):
-            self._back_off(error)
-        elif isinstance(error, DeviceLost):
-            self._give_up_device(error)
-        else:
-            kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
-            self._drop('estimator_failed', f'a frame failed: {kind}{error}')
-
-    def _back_off(self, error: OutOfMemory) -> None:
-        """Leave the device alone for a while, longer every time, and open it anew afterwards."""
-        self._backoff_s = min(max(_LEAST_BACKOFF_S, 2 * self._backoff_s), _MOST_BACKOFF_S)
-        self._resume_s = time.monotonic() + self._backoff_s
-        if self._slot is not None:
-            self._slot.renew()
-        self._drop(
-            'out_of_memory',
-            f'no memory for a frame, trying again in {self._backoff_s:g} s: {error}. Free the device, use a smaller '
-            'network, or set memory_limit_mb',
-        )
-
-    def _give_up_device(self, error: DeviceLost) -> None:
-        self._device_lost = True
-        self._drop('device_lost', f'the device is lost, only a new process can use it again: {error}')
-        if self._live_settings.current().on_device_lost == 'exit':
+        if consequence.device_lost and self._live_settings.current().on_device_lost == 'exit':
             process.request_exit(1)
 
     def _drop(self, reason: str, text: str) -> None:
@@ -321,7 +291,7 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             wanted=self._outputs is not None and self._outputs.wanted(),
             busy_s=self._worker.busy_s() if self._worker else 0.0,
             timeout_s=float(self.get_parameter('estimate_timeout_s').value or 0),
-            failures_in_a_row=self._failures_in_a_row,
-            device_lost=self._device_lost,
+            failures_in_a_row=self._recovery.failures_in_a_row,
+            device_lost=self._recovery.device_lost,
             trouble=self._trouble,
         )

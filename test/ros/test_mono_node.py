@@ -163,7 +163,7 @@ def fake_network(**faults):
 
 
 def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
-    monkeypatch.setattr('depth_ros.ros.depth_node._LEAST_BACKOFF_S', 0.3)
+    monkeypatch.setattr('depth_ros.ros.recovery._LEAST_PAUSE_S', 0.3)
     made = []
 
     def make(settings):

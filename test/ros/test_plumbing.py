@@ -5,9 +5,11 @@ import time
 
 import pytest
 
+from depth_ros.errors import DeviceLost, OutOfMemory
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
 from depth_ros.ros.inbox import Inbox
+from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.worker import Worker
 
 
@@ -129,3 +131,31 @@ def test_g4_a_problem_is_told_once_and_then_every_ten_seconds_with_a_count():
         'short data (79 more in between)',
         'something else',
     ]
+
+
+def test_f12_pauses_grow_while_memory_is_short_and_start_again_after_a_success():
+    now = [0.0]
+    recovery = Recovery(clock=lambda: now[0])
+    pauses = []
+    for _ in range(7):
+        consequence = recovery.failed(OutOfMemory('full'))
+        assert consequence.renew and consequence.reason == 'out_of_memory'
+        start = now[0]
+        while recovery.reason_to_skip() == 'out_of_memory':
+            now[0] += 0.25
+        pauses.append(now[0] - start)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    recovery.succeeded()
+    assert '1 s' in recovery.failed(OutOfMemory('full')).text
+
+
+def test_e6_the_estimator_is_renewed_after_every_hundredth_failure_in_a_row():
+    recovery = Recovery()
+    renewed = [i for i in range(1, 301) if recovery.failed(RuntimeError('bug')).renew]
+    assert renewed == [100, 200, 300]
+
+
+def test_f13_after_a_lost_device_nothing_is_tried():
+    recovery = Recovery()
+    assert recovery.failed(DeviceLost('gone')).device_lost
+    assert recovery.reason_to_skip() == 'device_lost'
