@@ -31,7 +31,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', files('launch', '*.launch.py')),
         (f'share/{NAME}/config', files('config', '*.*')),
-        (f'share/{NAME}/config/models', files('config/models', '*.yaml')),
+        (f'share/{NAME}/config/models', files('config/models', '*.*')),
     ],
     install_requires=['numpy', 'pyyaml', 'psutil', 'tqdm'],
     extras_require={
@@ -50,6 +50,7 @@ setup(
         'console_scripts': [
             'stereo_depth = depth_ros.ros.stereo_depth:main',
             'mono_depth = depth_ros.ros.mono_depth:main',
+            'sim_camera = depth_ros.ros.sim_camera:main',
             'file_camera = depth_ros.ros.file_camera:main',
             'depth-ros = depth_ros.cli.main:main',
         ],

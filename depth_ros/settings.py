@@ -172,6 +172,12 @@ class StereoSettings(Settings):
 class MonoSettings(Settings):
     """Parameters of ``mono_depth``."""
 
+    model: str = _parameter(
+        'sim-indoor',
+        'The network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file. The '
+        'default needs no download and is good for the simulator only.',
+    )
+
 
 def rules(kind: type[Settings]) -> Mapping[str, Rule]:
     """Return the rule of every parameter, by name."""

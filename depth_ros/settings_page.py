@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from depth_ros.settings import Rule, Settings, StereoSettings, Value, defaults, rules
+from depth_ros.settings import MonoSettings, Rule, Settings, StereoSettings, Value, defaults, rules
 
 _HEADER = """# Parameters
 
@@ -21,6 +21,7 @@ def page() -> str:
         _HEADER
         + _section('Every depth node', Settings, common)
         + _section('`stereo_depth` besides', StereoSettings, set(rules(StereoSettings)) - common)
+        + _section('`mono_depth` differs in', MonoSettings, {'model'})
     )
 
 

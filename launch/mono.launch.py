@@ -13,7 +13,7 @@ from launch import LaunchDescription
 def generate_launch_description():
     """Declare the arguments, then the node and, on request, RViz."""
     arguments = [
-        ('model', '', 'id of a network (depth-ros models list), or the path of its manifest or ONNX file'),
+        ('model', 'sim-indoor', 'id of a network (depth-ros models list), or the path of its manifest or ONNX file'),
         ('name', 'mono_depth', 'name of the node'),
         ('namespace', '', 'namespace of the node and of all topics'),
         ('params_file', str(shared_file('config/mono.yaml')), 'YAML file of parameters'),

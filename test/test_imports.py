@@ -16,8 +16,17 @@ ROS = {
     'builtin_interfaces',
     'rcl_interfaces',
     'lifecycle_msgs',
+    'nav_msgs',
 }
-NEEDS_ROS = {'cli/graph.py', 'cli/demo.py', 'cli/bench_graph.py', 'cli/bench_stages.py', 'cli/null_node.py'}
+NEEDS_ROS = {
+    'cli/graph.py',
+    'cli/demo.py',
+    'cli/demo_mono.py',
+    'cli/results.py',
+    'cli/bench_graph.py',
+    'cli/bench_stages.py',
+    'cli/null_node.py',
+}
 
 
 def imported(path):

@@ -16,7 +16,7 @@ from depth_ros.files.share import fastdds_profile, shared_file
 ROOT = Path(__file__).parents[1]
 # Names that rosdep resolves on Ubuntu (rosdistro: rosdep/python.yaml) or that are ROS packages.
 KNOWN_KEYS = {
-    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces', 'sensor_msgs', 'std_msgs',
+    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'nav_msgs', 'rcl_interfaces', 'sensor_msgs', 'std_msgs',
     'stereo_msgs', 'launch', 'launch_ros', 'cv_bridge', 'sensor_msgs_py', 'python3-numpy',
     'python3-opencv', 'python3-psutil', 'python3-tqdm', 'python3-yaml', 'python3-pytest', 'python3-hypothesis', 'python3-skimage',
 }  # fmt: skip
@@ -58,7 +58,7 @@ def test_colcon_builds_what_ros_expects(tmp_path):
         'share/ament_index/resource_index/packages/depth_ros',
     ):
         assert (install / name).is_file(), name
-    for executable in ('stereo_depth', 'file_camera', 'depth-ros'):
+    for executable in ('stereo_depth', 'mono_depth', 'file_camera', 'sim_camera', 'depth-ros'):
         assert os.access(install / 'lib/depth_ros' / executable, os.X_OK), executable
 
 

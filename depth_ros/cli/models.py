@@ -88,7 +88,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _row(manifest: Manifest) -> dict[str, Any]:
     name = manifest.artifact.onnx
-    path = cache_folder() / manifest.id / name if isinstance(name, str) else None
+    path = find_manifest(manifest.id)[1] / name if isinstance(name, str) else None
     return {
         'id': manifest.id,
         'family': manifest.family,

@@ -26,6 +26,7 @@ class _Network:
         self._fixed = fixed_size(self._manifest, backend)
         self._input_size: Size | None = self._fixed
         self.name = f'{manifest.id} on {backend.device}'
+        self.caution = manifest.caution
         self._check_by_running()
 
     def cancel(self) -> None:

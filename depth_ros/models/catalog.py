@@ -44,7 +44,9 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
     if model not in known:
         near = ', '.join(name for name in known if name.startswith(model[:5])) or ', '.join(known)
         raise BadManifest(f"model '{model}' is not known; there are {near}. Or give the path of a manifest")
-    return read_manifest(known[model]), cache_folder() / model
+    manifest = read_manifest(known[model])
+    shipped = isinstance(manifest.artifact.onnx, str) and (known[model].parent / manifest.artifact.onnx).is_file()
+    return manifest, known[model].parent if shipped else cache_folder() / model
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:

@@ -183,6 +183,8 @@ class Manifest:
     pipeline: Literal['single', 'two_stage', 'diffusion'] = 'single'
     accuracy: str = ''
     """Published figures with their source."""
+    caution: str = ''
+    """What a user must be told who chooses this model."""
     notes: str = ''
 
     @property

@@ -151,6 +151,8 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._slot = self._new_slot()
         self._outputs = Outputs(self, self._without)
         self.get_logger().info(f'configured: {self._slot.name}')
+        if self._slot.caution:
+            self.get_logger().warning(self._slot.caution)
 
     def _new_slot(self) -> 'EstimatorSlot[EstimatorT, SettingsT]':
         return EstimatorSlot(self._make_estimator, self._live_settings.current(), self._complain)

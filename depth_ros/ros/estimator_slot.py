@@ -58,6 +58,11 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         """Name of the estimator that serves."""
         return self._estimator.name
 
+    @property
+    def caution(self) -> str:
+        """What a user must be told about the estimator that serves."""
+        return str(getattr(self._estimator, 'caution', ''))
+
     def get(self, settings: SettingsT) -> EstimatorT:
         """Return the estimator for a frame, and see to it that the right one will be here soon."""
         with self._lock:

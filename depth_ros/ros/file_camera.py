@@ -1,7 +1,6 @@
 """The ``file_camera`` node: picture files as a stereo camera, for trying things without one."""
 
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class FileCamera(Node):
 
     def stop(self) -> bool:
         """Say how many pairs were sent."""
-        print(json.dumps({'frames_sent': self._sent}), flush=True)
+        process.say_frames_sent(self._sent)
         return True
 
     def _publish(self) -> None:

@@ -1,6 +1,7 @@
 """An ordinary subscriber that keeps count: what a user of the results would see."""
 
 import time
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
 from depth_ros.ros import messages
+from depth_ros.types import Float32Array
+
+_KEPT = 50
 
 
 class Listener(Node):
-    """Listens to depth, points and diagnostics of one ``stereo_depth`` node."""
+    """Listens to depth, points and diagnostics of one depth node, and to a simulator's exact depth."""
 
     def __init__(self, best_effort: bool = False, **node_options: Any) -> None:
         super().__init__('listener', **node_options)
@@ -24,12 +28,15 @@ class Listener(Node):
         """Monotonic time of the first depth image."""
         self.depth: Image | None = None
         self.points: PointCloud2 | None = None
+        self._recent: OrderedDict[int, Image] = OrderedDict()
+        self._truth: OrderedDict[int, Image] = OrderedDict()
         self.diagnostics: dict[str, str] = {}
         self.verdict = ''
         reliability = QoSReliabilityPolicy.BEST_EFFORT if best_effort else QoSReliabilityPolicy.RELIABLE
         qos = QoSProfile(depth=5, reliability=reliability)
         self.create_subscription(Image, 'depth/image_rect', self._on_depth, qos)
         self.create_subscription(PointCloud2, 'points', self._on_points, qos)
+        self.create_subscription(Image, 'truth/depth', self._on_truth, 10)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
     def age_percentiles(self, skip: int = 0) -> dict[str, float | None]:
@@ -44,11 +51,14 @@ class Listener(Node):
         prefix = 'dropped.'
         return {k.removeprefix(prefix): int(v) for k, v in self.diagnostics.items() if k.startswith(prefix)}
 
-    def depth_m(self) -> np.ndarray[Any, Any] | None:
+    def depth_m(self) -> Float32Array | None:
         """Return the last depth image as (H, W) metres."""
-        if self.depth is None:
-            return None
-        return np.frombuffer(self.depth.data, np.float32).reshape(self.depth.height, self.depth.width)
+        return None if self.depth is None else _metres(self.depth)
+
+    def depth_with_truth(self) -> list[tuple[Float32Array, Float32Array]]:
+        """Return the last depth images of which a simulator's exact depth is known, with it."""
+        both = [stamp for stamp in self._recent if stamp in self._truth]
+        return [(_metres(self._recent[stamp]), _metres(self._truth[stamp])) for stamp in both]
 
     def _on_depth(self, message: Image) -> None:
         if self.first_depth_s is None:
@@ -57,6 +67,10 @@ class Listener(Node):
         self.age_ms.append((now_ns - messages.stamp_ns(message.header.stamp)) / 1e6)
         self.depth_received += 1
         self.depth = message
+        _remember(self._recent, message)
+
+    def _on_truth(self, message: Image) -> None:
+        _remember(self._truth, message)
 
     def _on_points(self, message: PointCloud2) -> None:
         self.points_received += 1
@@ -64,6 +78,16 @@ class Listener(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id.endswith('stereo_depth'):
+            if status.hardware_id.endswith('_depth'):
                 self.diagnostics = {pair.key: pair.value for pair in status.values}
                 self.verdict = status.message
+
+
+def _metres(message: Image) -> Float32Array:
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+def _remember(kept: 'OrderedDict[int, Image]', message: Image) -> None:
+    kept[messages.stamp_ns(message.header.stamp)] = message
+    if len(kept) > _KEPT:
+        kept.popitem(last=False)

@@ -5,6 +5,7 @@ every state, once or repeatedly, while loading and while stuck, and the exit cod
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -23,6 +24,11 @@ def request_exit(code: int) -> None:
     global _exit_code
     _exit_code = code
     _stop_requested.set()
+
+
+def say_frames_sent(count: int) -> None:
+    """Print what a camera has sent, for the program that started it."""
+    print(json.dumps({'frames_sent': count}), flush=True)
 
 
 class RunnableNode(Protocol):

@@ -92,3 +92,12 @@ def test_a_file_camera_that_cannot_start_says_why(tmp_path, parameters, words):
     with NodeProcess(next_domain(), '--ros-args', *arguments, module='depth_ros.ros.file_camera') as camera:
         code, output, _ = camera.end()
     assert code == 1 and words in output and 'Traceback' not in output
+
+
+def test_the_mono_demo_measures_the_network_that_ships(tmp_path):
+    result = depth_ros('demo', '--mono', '--seconds', '3', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / 'demo_output/report.json').read_text())
+    assert report['depth_received'] > 10 and report['points_received'] > 3
+    assert report['abs_rel'] <= 0.15 and report['delta1'] >= 0.85
+    assert 'AbsRel' in result.stdout

@@ -120,7 +120,7 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     ('arguments', 'words'),
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
-        (['--image', 'a.png'], "model is ''; expected the id of a network"),
+        (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
         (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known"),
         (['--image', 'a.png', '--model', 'depth-pro'], 'depth_pro.onnx does not exist. Get or export it'),
     ],

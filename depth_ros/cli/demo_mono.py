@@ -1,0 +1,81 @@
+"""``depth-ros demo --mono``: the simulator's camera through the network that ships, measured against exact depth."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from depth_ros.cli.graph import Graph, run_graph
+from depth_ros.cli.results import LiveLine, graph_figures, make_folder, print_rows, put_results
+from depth_ros.evaluation.mono import MonoAccuracy, mono_accuracy
+
+BOUNDS = MonoAccuracy(valid_fraction=0.9, abs_rel=0.15, delta1=0.85)
+_SEED = 1
+"""A world that the network was not trained on."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo; 0 if depth and points arrived and the error is within bounds."""
+    make_folder(options.out)
+    print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes, real DDS. Starting …')
+    line = LiveLine(_words)
+    graph = run_graph(
+        ['depth_ros.ros.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
+        ['depth_ros.ros.mono_depth', '--ros-args', '--log-level', 'error'],
+        options.seconds,
+        line.show,
+        shared_memory=not options.no_shared_memory,
+    )
+    line.end()
+    accuracy = _accuracy(graph)
+    report = {
+        **graph_figures(graph),
+        'valid_fraction': round(accuracy.valid_fraction, 4),
+        'abs_rel': round(accuracy.abs_rel, 4),
+        'delta1': round(accuracy.delta1, 4),
+    }
+    failures = _failures(graph, accuracy)
+    report_path: Path = options.report or options.out / 'report.json'
+    print_rows(
+        report,
+        (
+            ('known', f'{accuracy.valid_fraction:.1%}', f'at least {BOUNDS.valid_fraction:.0%}'),
+            ('mean relative error (AbsRel)', f'{accuracy.abs_rel:.3f}', f'at most {BOUNDS.abs_rel:g}'),
+            ('within 25 % (delta1)', f'{accuracy.delta1:.1%}', f'at least {BOUNDS.delta1:.0%}'),
+        ),
+    )
+    return put_results(graph, options.out, report_path, report, failures)
+
+
+def _accuracy(graph: Graph) -> MonoAccuracy:
+    """Compare every depth image that came with the truth of its stamp; return the means."""
+    pairs = graph.listener.depth_with_truth()
+    if not pairs:
+        return MonoAccuracy(0.0, float('inf'), 0.0)
+    each = [mono_accuracy(depth, truth) for depth, truth in pairs]
+    count = len(each)
+    return MonoAccuracy(
+        sum(a.valid_fraction for a in each) / count, sum(a.abs_rel for a in each) / count,
+        sum(a.delta1 for a in each) / count,
+    )  # fmt: skip
+
+
+def _words(graph: Graph) -> str:
+    pairs = graph.listener.depth_with_truth()
+    if not pairs:
+        return ''
+    accuracy = mono_accuracy(*pairs[-1])
+    return f'AbsRel {accuracy.abs_rel:.3f}   within 25 % {accuracy.delta1:6.1%}'
+
+
+def _failures(graph: Graph, accuracy: MonoAccuracy) -> list[str]:
+    listener: Any = graph.listener
+    if not listener.depth_received:
+        return ['no depth image arrived; see the messages above']
+    failures = [] if listener.points_received else ['no point cloud arrived']
+    if accuracy.valid_fraction < BOUNDS.valid_fraction:
+        failures.append(f'{accuracy.valid_fraction:.1%} known, expected at least {BOUNDS.valid_fraction:.0%}')
+    if accuracy.abs_rel > BOUNDS.abs_rel:
+        failures.append(f'AbsRel is {accuracy.abs_rel:.3f}, expected at most {BOUNDS.abs_rel:g}')
+    if accuracy.delta1 < BOUNDS.delta1:
+        failures.append(f'delta1 is {accuracy.delta1:.3f}, expected at least {BOUNDS.delta1:g}')
+    return failures

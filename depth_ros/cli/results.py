@@ -1,0 +1,118 @@
+"""What both demos show and leave behind: the live line, the table, the files."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depth_ros.cli.graph import Graph
+from depth_ros.errors import BadFile
+from depth_ros.files.pictures import write_picture
+from depth_ros.files.ply import write_ply
+from depth_ros.stages.colorize import colorize
+from depth_ros.types import Cloud
+
+Row = tuple[str, object, str]
+
+
+class LiveLine:
+    """One line that changes while a demo runs; lines a second apart where the output is not a terminal.
+
+    Args:
+        words: Says how good the newest depth is; empty while there is none.
+    """
+
+    def __init__(self, words: Callable[[Graph], str]) -> None:
+        self._words = words
+        self._in_place = sys.stdout.isatty()
+        self._next_s = 0.0
+
+    def show(self, graph: Graph) -> None:
+        """Show the state of a graph."""
+        if not self._in_place and time.monotonic() < self._next_s:
+            return
+        self._next_s = time.monotonic() + 1.0
+        listener, words = graph.listener, self._words(graph)
+        if not words:
+            text = f'waiting for the first depth image … {listener.verdict}'
+        else:
+            text = (
+                f'{graph.seconds:5.1f} s   {listener.depth_received / max(graph.seconds, 0.1):4.1f} Hz   '
+                f'age {listener.age_ms[-1]:4.0f} ms   dropped {sum(listener.dropped().values()):3d}   {words}'
+            )
+        print(f'\r{text:<100}' if self._in_place else text, end='' if self._in_place else '\n', flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._in_place:
+            print()
+
+
+def graph_figures(graph: Graph) -> dict[str, Any]:
+    """Return what a run says of the graph, whatever it measured."""
+    listener, first_s = graph.listener, graph.start_to_first_depth_s
+    return {
+        'frames_sent': graph.frames_sent,
+        'depth_received': listener.depth_received,
+        'points_received': listener.points_received,
+        'dropped': listener.dropped(),
+        'age_ms': listener.age_percentiles(),
+        'start_to_first_depth_s': None if first_s is None else round(first_s, 2),
+    }
+
+
+def print_rows(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
+    """Print the table at the end."""
+    age = ' / '.join(f'{value:.0f}' if value is not None else '-' for value in report['age_ms'].values())
+    dropped = ', '.join(f'{count} {reason}' for reason, count in report['dropped'].items()) or 'none'
+    rows: tuple[Row, ...] = (
+        ('frames sent by the camera', report['frames_sent'], ''),
+        ('depth images received', report['depth_received'], ''),
+        ('point clouds received', report['points_received'], ''),
+        ('dropped by the node', dropped, 'a newer frame replaced them' if 'superseded' in dropped else ''),
+        ('age at reception p50/p95/p99', f'{age} ms', ''),
+        ('start to first depth', f'{report["start_to_first_depth_s"]} s', 'imports included'),
+        *accuracy,
+    )
+    print()
+    for name, value, remark in rows:
+        print(f'  {name:<32}{value!s:<24}{remark}'.rstrip())
+    print()
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for the results before anything else.
+
+    Raises:
+        BadFile: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFile(f'{path} cannot be made a folder: {error.strerror}') from error
+
+
+def put_results(graph: Graph, out: Path, report_path: Path, report: dict[str, Any], failures: list[str]) -> int:
+    """Write picture, cloud and report; say where, and what failed; return the exit code.
+
+    Raises:
+        BadFile: a place cannot be written.
+    """
+    depth_m, points = graph.listener.depth_m(), graph.listener.points
+    if depth_m is not None:
+        write_picture(out / 'depth_turbo.png', colorize(depth_m))
+    if points is not None:
+        columns = len(points.fields)
+        write_ply(out / 'points.ply', Cloud(np.frombuffer(points.data, np.float32).reshape(-1, columns)))
+    try:
+        report_path.write_text(json.dumps({**report, 'passed': not failures}, indent=2) + '\n', encoding='utf-8')
+    except OSError as error:
+        raise BadFile(f'{report_path} cannot be written: {error.strerror}') from error
+    print(f'wrote {out}/depth_turbo.png, {out}/points.ply and {report_path}')
+    for failure in failures:
+        print(f'FAILED: {failure}', file=sys.stderr)
+    return 1 if failures else 0

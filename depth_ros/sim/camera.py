@@ -1,0 +1,118 @@
+"""What a camera and a laser scanner on the robot see."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.sim.solids import Array, Hit, Solid
+from depth_ros.sim.world import TEXEL_M, Pose, World
+from depth_ros.types import Camera, Float32Array, UInt8Array
+
+_LIGHT = np.array([0.35, 0.25, 0.9], np.float32)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Where a camera sits on the robot: it looks forward, pitched down by ``pitch_rad``."""
+
+    height_m: float = 0.5
+    pitch_rad: float = 0.0
+    left_m: float = 0.0
+    """Offset to the left of the robot's middle."""
+
+
+def render(world: World, pose: Pose, mount: Mount, camera: Camera) -> tuple[UInt8Array, Float32Array]:
+    """Return the picture, (H, W, 3) RGB, and the exact depth, (H, W) metres along the optical axis."""
+    origin, turn = _placed(pose, mount)
+    rays = _rays(camera)
+    direction = rays.reshape(-1, 3) @ turn.T
+    hit = world.room.hit(origin, direction)
+    depth = hit.distance.reshape(camera.height, camera.width)
+    picture = _painted_room(hit, world).reshape(camera.height, camera.width, 3)
+    for solid, texture in zip(world.solids, world.solid_textures, strict=True):
+        window = _window(solid, origin, turn, camera)
+        if window is None:
+            continue
+        seen = solid.hit(origin, (rays[window].reshape(-1, 3) @ turn.T))
+        nearer = seen.distance.reshape(depth[window].shape) < depth[window]
+        if nearer.any():
+            chosen = nearer.reshape(-1)
+            depth[window][nearer] = seen.distance[chosen]
+            only = Hit(seen.distance[chosen], seen.normal[chosen], seen.uv[chosen])
+            picture[window][nearer] = _painted(only, texture)
+    return picture, depth
+
+
+def scan(world: World, pose: Pose, height_m: float, count: int = 360) -> Float32Array:
+    """Return the ranges of a level laser scan about the robot, metres, from straight ahead to the left."""
+    angles = pose.yaw_rad + np.arange(count) * (2 * np.pi / count)
+    direction = np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1).astype(np.float32)
+    origin = np.array([pose.x, pose.y, height_m], np.float32)
+    ranges = world.room.hit(origin, direction).distance
+    for solid in world.solids:
+        ranges = np.minimum(ranges, solid.hit(origin, direction).distance)
+    return ranges
+
+
+@lru_cache(maxsize=4)
+def _rays(camera: Camera) -> Float32Array:
+    """Return (H, W, 3) directions of every pixel in the optical frame, z = 1, so that a hit's distance is its depth."""
+    u, v = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
+    return np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1).astype(
+        np.float32
+    )
+
+
+def _placed(pose: Pose, mount: Mount) -> tuple[Array, Array]:
+    """Return the camera's centre in the world, and the rotation from its optical frame to the world."""
+    c, s = np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)
+    forward, left, up = np.array([c, s, 0.0]), np.array([-s, c, 0.0]), np.array([0.0, 0.0, 1.0])
+    centre = np.array([pose.x, pose.y, mount.height_m]) + mount.left_m * left
+    cp, sp = np.cos(mount.pitch_rad), np.sin(mount.pitch_rad)
+    ahead, down = cp * forward - sp * up, -sp * forward - cp * up
+    return centre.astype(np.float32), np.stack([-left, down, ahead], axis=1).astype(np.float32)
+
+
+def _window(solid: Solid, origin: Array, turn: Array, camera: Camera) -> tuple[slice, slice] | None:
+    """Return the part of the picture that can show a solid, by the sphere around it; None if it is behind."""
+    x, y, z = (np.array(solid.centre, np.float32) - origin) @ turn
+    if z < -solid.radius:
+        return None
+    if z < solid.radius * 1.5:  # too near for a projection to bound it
+        return slice(0, camera.height), slice(0, camera.width)
+    reach = 1.5 * solid.radius / (z - solid.radius)
+    sides = []
+    for centre, focal, principal, size in (
+        (y / z, camera.fy, camera.cy, camera.height),
+        (x / z, camera.fx, camera.cx, camera.width),
+    ):
+        low, high = principal + focal * (centre - reach), principal + focal * (centre + reach)
+        sides.append(slice(max(0, int(low)), min(size, int(high) + 2)))
+    rows, columns = sides
+    return None if rows.start >= rows.stop or columns.start >= columns.stop else (rows, columns)
+
+
+def _painted_room(hit: Hit, world: World) -> npt.NDArray[np.uint8]:
+    colors = np.empty((len(hit.distance), 3), np.uint8)
+    upwards = hit.normal[:, 2]
+    for surface, texture in zip((upwards > 0.5, upwards < -0.5, abs(upwards) < 0.5), world.room_textures, strict=True):
+        if surface.any():
+            colors[surface] = _painted(Hit(hit.distance[surface], hit.normal[surface], hit.uv[surface]), texture)
+    return colors
+
+
+def _painted(hit: Hit, texture: UInt8Array) -> npt.NDArray[np.uint8]:
+    """Return the colour of every hit: the surface's texture in the light."""
+    at = (hit.uv / TEXEL_M).astype(np.float32)
+    # remap takes at most 32767 rows or columns, so the points are laid out as a picture of that width.
+    columns = 4096
+    rows = -(-len(at) // columns)
+    padded = np.zeros((rows * columns, 2), np.float32)
+    padded[: len(at)] = at % texture.shape[0]
+    grid = padded.reshape(rows, columns, 2)
+    colors = cv2.remap(texture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).reshape(-1, 3)[: len(at)]
+    light = np.float32(0.55) + np.float32(0.45) * np.abs(hit.normal @ (_LIGHT / np.linalg.norm(_LIGHT)))
+    return np.asarray(colors * light[:, None]).astype(np.uint8)

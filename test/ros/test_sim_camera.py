@@ -1,0 +1,62 @@
+"""``sim_camera`` as a camera for both nodes, on a live graph."""
+
+import numpy as np
+import pytest
+from graph import Graph, MonoGraph, NodeProcess, next_domain, wait_for
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import Image, LaserScan
+
+from depth_ros.evaluation.mono import mono_accuracy
+from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.ros import messages
+
+pytestmark = pytest.mark.ros
+DEPTH = 'depth/image_rect'
+
+
+def floats(message):
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+def also_listen(graph, kind, topic):
+    graph.probe.create_subscription(kind, topic, graph._keep(topic), 20)
+
+
+def compared(graph):
+    """Return the figures of every depth image against the truth of its stamp."""
+    truth = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received['truth/depth']}
+    got = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received[DEPTH]}
+    return [mono_accuracy(got[stamp], truth[stamp]) for stamp in got if stamp in truth]
+
+
+def test_stereo_depth_measures_the_simulated_world():
+    with Graph({'quality': 'strict'}, stereo_estimator, listen=(DEPTH,)) as graph:
+        for kind, topic in ((Image, 'truth/depth'), (Odometry, 'odom'), (LaserScan, 'scan')):
+            also_listen(graph, kind, topic)
+        with NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=5.0', module='depth_ros.ros.sim_camera') as camera:
+            graph.wait_for_messages(DEPTH, 5, timeout_s=20)
+            wait_for(lambda: len(compared(graph)) >= 3)
+            camera.signal()
+            code, output, _ = camera.end()
+        assert code == 0 and '"frames_sent"' in output
+        assert np.median([a.abs_rel for a in compared(graph)]) < 0.05
+        first, last = graph.received['odom'][0].pose.pose.position, graph.received['odom'][-1].pose.pose.position
+        assert (first.x, first.y) != (last.x, last.y)
+        assert len(graph.received['scan'][0].ranges) == 360 and min(graph.received['scan'][0].ranges) > 0
+
+
+def test_mono_depth_works_offline_with_the_network_that_ships():
+    with MonoGraph({}, mono_estimator, listen=(DEPTH, 'points')) as graph:
+        also_listen(graph, Image, 'truth/depth')
+        arguments = ('--ros-args', '-p', 'baseline_m:=0.0', '-p', 'seed:=501')
+        with NodeProcess(graph.domain, *arguments, module='depth_ros.ros.sim_camera'):
+            graph.wait_for_messages(DEPTH, 10, timeout_s=20)
+            graph.wait_for_messages('points', 5)
+            wait_for(lambda: len(compared(graph)) >= 5)
+        assert np.mean([a.abs_rel for a in compared(graph)]) < 0.25
+
+
+def test_a_simulation_that_cannot_be_says_why():
+    with NodeProcess(next_domain(), '--ros-args', '-p', 'focal_px:=-1.0', module='depth_ros.ros.sim_camera') as camera:
+        code, output, _ = camera.end()
+    assert code == 1 and 'focal_px -1' in output and 'Traceback' not in output
