@@ -62,6 +62,10 @@ class Spinner:
         while not self._stop.is_set():
             self.executor.spin_once(timeout_sec=0.05)
 
+    def do(self, function):
+        """Call something on the thread that spins: rclpy of Jazzy does not survive destruction from another one."""
+        wait_for(self.executor.create_task(function).done)
+
     def close(self):
         self._stop.set()
         self._thread.join(5)
@@ -129,15 +133,17 @@ class Graph:
         subscription = self.probe.create_subscription(TOPICS[topic], topic, self._keep(topic), QoSProfile(depth=20))
         self._subscriptions[topic] = subscription
 
-    def forget(self, topic):
-        self.probe.destroy_subscription(self._subscriptions.pop(topic))
-
     def _keep(self, topic):
         def keep(message):
             self.received[topic].append(message)
             self.arrived_s[topic].append(time.monotonic())
 
         return keep
+
+    def close_camera(self):
+        """Withdraw all topics of the camera."""
+        self._spinners[0].do(lambda: [self.probe.destroy_publisher(p) for p in self._publishers.values()])
+        self._publishers.clear()
 
     def publisher(self, kind, topic, durability=QoSDurabilityPolicy.VOLATILE):
         key = (topic, self.reliability, durability)

@@ -314,9 +314,7 @@ def test_e2_a_camera_that_returns_with_other_qos_and_size_is_heard_again():
     with Graph() as graph:
         graph.open_camera()
         good_frame_works(graph)
-        for publisher in graph._publishers.values():
-            graph.probe.destroy_publisher(publisher)
-        graph._publishers.clear()
+        graph.close_camera()
         from rclpy.qos import QoSReliabilityPolicy
 
         graph.reliability = QoSReliabilityPolicy.BEST_EFFORT
