@@ -160,7 +160,11 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
     def _activate(self) -> None:
         self._slot = self._slot or self._new_slot()
         self._worker = Worker(self._work, lambda _: self.accounting.drop('superseded'))
-        self._input = self._open_input(self._worker.submit)
+        try:
+            self._input = self._open_input(self._worker.submit)
+        except Exception:
+            self._stop_worker()
+            raise
 
     def _stop_worker(self) -> bool:
         stopped = True

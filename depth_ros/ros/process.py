@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 _stop_requested = threading.Event()
 _exit_code = 0
@@ -29,14 +29,6 @@ def request_exit(code: int) -> None:
 def say_frames_sent(count: int) -> None:
     """Print what a camera has sent, for the program that started it."""
     print(json.dumps({'frames_sent': count}), flush=True)
-
-
-class RunnableNode(Protocol):
-    """What ``run`` needs of a node besides being one."""
-
-    def stop(self) -> bool:
-        """End all work; False if something could not be ended."""
-        ...
 
 
 def catch_signals() -> None:
@@ -63,7 +55,10 @@ def keep_large_blocks() -> None:
 
 
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM; return the exit code."""
+    """Spin a node until SIGINT or SIGTERM; return the exit code.
+
+    Besides being one, the node has ``stop() -> bool``: end all work, False if something could not be ended.
+    """
     catch_signals()
     keep_large_blocks()
     import rclpy  # after the signals are caught: importing takes a while

@@ -14,7 +14,10 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
+from depth_ros.errors import BadSettings
+
 _DEPTH = 5
+_RELIABILITIES = ('best_available', 'best_effort', 'reliable')
 
 
 class AdoptingSubscription:
@@ -75,7 +78,10 @@ class AdoptingSubscription:
         name = f'qos_overrides.{self.topic}.subscription.reliability'
         if not self._node.has_parameter(name):
             self._node.declare_parameter(name, 'best_available', ParameterDescriptor(read_only=True))
-        return str(self._node.get_parameter(name).value)
+        chosen = str(self._node.get_parameter(name).value)
+        if chosen not in _RELIABILITIES:
+            raise BadSettings(f"{name} is '{chosen}'; expected one of {', '.join(_RELIABILITIES)}")
+        return chosen
 
     def _wanted(self) -> QoSReliabilityPolicy:
         """Return the reliability that reaches every publisher there is; without any, the one that reaches all."""

@@ -102,6 +102,13 @@ def test_e5_a_bad_configuration_fails_with_words_the_process_stays_and_a_repair_
         graph.wait_for_messages(DEPTH)
 
 
+def test_a_wrong_qos_override_is_named():
+    name = 'qos_overrides./left/image_rect.subscription.reliability'
+    with Graph({name: 'reliabel'}) as graph:
+        level, text, _ = graph.wait_for_status('cannot activate')
+        assert level == ERROR and "'reliabel'; expected one of best_available, best_effort, reliable" in text
+
+
 def test_a_whole_number_is_taken_for_a_float():
     with Graph({'range_max_m': 20}) as graph:
         assert graph.lifecycle_state() == 'active'
