@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
 
 

@@ -16,13 +16,13 @@ import yaml
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
-from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_manifests
-from depth_ros.models.manifest import Manifest, read_manifest
+from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_models
+from depth_ros.models.manifest import Manifest
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings import MonoSettings, StereoSettings, rules
 from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
 
-_DEVICES = ('auto', 'tensorrt', 'cuda', 'openvino', 'cpu')
+_DEVICES = rules(MonoSettings)['device'].choices
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    manifests = [read_manifest(path) for path in shipped_manifests()]
-    rows = [_row(manifest) for manifest in manifests]
+    rows = [_row(manifest, folder) for manifest, folder in shipped_models()]
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -86,18 +85,17 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _row(manifest: Manifest) -> dict[str, Any]:
-    name = manifest.artifact.onnx
-    path = find_manifest(manifest.id)[1] / name if isinstance(name, str) else None
+def _row(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    name = manifest.single_file
     return {
         'id': manifest.id,
         'family': manifest.family,
         'task': manifest.task,
         'metric': manifest.metric_by_itself,
         'needs': list(manifest.needs),
-        'commercial': {True: 'yes', False: 'no'}.get(manifest.license.commercial, 'check'),  # type: ignore[arg-type]
-        'runnable': manifest.pipeline == 'single' and path is not None and not manifest.runtime.plugins,
-        'installed': path is not None and path.is_file(),
+        'commercial': manifest.commercial_use,
+        'runnable': manifest.runnable,
+        'installed': name is not None and (folder / name).is_file(),
     }
 
 

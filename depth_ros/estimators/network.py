@@ -1,6 +1,7 @@
 """An exported network as an estimator: manifest + backend."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,11 @@ _PROBE: Size = (640, 480)
 class _Network:
     """What mono and stereo networks share: one size, one check at load, one way through the backend."""
 
+    _task: Literal['mono', 'stereo']
+
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        if manifest.task != self._task:
+            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
         self._backend = backend
         self._manifest = check_tensors(manifest, backend)
         self._fixed = fixed_size(self._manifest, backend)
@@ -93,10 +98,7 @@ class MonoNetwork(_Network):
         ModelMismatch: the file is not what the manifest says, or not a mono network.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        if manifest.task != 'mono':
-            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a mono network')
-        super().__init__(manifest, backend)
+    _task = 'mono'
 
     def estimate(self, frame: Frame) -> DepthEstimate:
         """Estimate one picture.
@@ -120,10 +122,7 @@ class StereoNetwork(_Network):
         ModelMismatch: the file is not what the manifest says, or not a stereo network.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        if manifest.task != 'stereo':
-            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a stereo network')
-        super().__init__(manifest, backend)
+    _task = 'stereo'
 
     def estimate(self, frame: StereoFrame) -> RawDepth:
         """Estimate one pair.

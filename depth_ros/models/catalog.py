@@ -23,6 +23,19 @@ def shipped_manifests() -> Iterator[Path]:
     return iter(sorted(folder.glob('*.yaml')))
 
 
+def shipped_models() -> Iterator[tuple[Manifest, Path]]:
+    """Yield the manifests of the package with the folders of their files."""
+    for path in shipped_manifests():
+        manifest = read_manifest(path)
+        yield manifest, _folder(manifest, path)
+
+
+def _folder(manifest: Manifest, path: Path) -> Path:
+    """Return where a shipped manifest's file is or belongs: beside it if it ships too, else in the cache."""
+    ships = manifest.single_file is not None and (path.parent / manifest.single_file).is_file()
+    return path.parent if ships else cache_folder() / manifest.id
+
+
 def find_manifest(model: str) -> tuple[Manifest, Path]:
     """Return the manifest that an id or a path to a YAML or ONNX file names, and the folder of its file.
 
@@ -45,8 +58,7 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
         near = ', '.join(name for name in known if name.startswith(model[:5])) or ', '.join(known)
         raise BadManifest(f"model '{model}' is not known; there are {near}. Or give the path of a manifest")
     manifest = read_manifest(known[model])
-    shipped = isinstance(manifest.artifact.onnx, str) and (known[model].parent / manifest.artifact.onnx).is_file()
-    return manifest, known[model].parent if shipped else cache_folder() / model
+    return manifest, _folder(manifest, known[model])
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:
@@ -55,12 +67,12 @@ def model_file(manifest: Manifest, folder: Path) -> Path:
     Raises:
         ModelLoadError: it is not there, is not a single graph, or is not the file that was meant.
     """
-    if manifest.pipeline != 'single' or not isinstance(manifest.artifact.onnx, str):
+    if manifest.single_file is None:
         raise ModelLoadError(
             f"{manifest.id} is a '{manifest.pipeline}' pipeline of {manifest.artifact.onnx or 'no public file'}; "
             'only models of one graph can be run so far'
         )
-    path = folder / manifest.artifact.onnx
+    path = folder / manifest.single_file
     if not path.is_file():
         raise ModelLoadError(
             f'{path} does not exist. Get or export it ({manifest.artifact.source}) and put it there, or copy the '

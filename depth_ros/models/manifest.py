@@ -192,6 +192,22 @@ class Manifest:
         """Tell whether metres need no scale from elsewhere."""
         return not {'scale_shift', 'scale'} & set(self.needs)
 
+    @property
+    def single_file(self) -> str | None:
+        """Name of the file if the model is one graph, as all are that can be run so far."""
+        return self.artifact.onnx if self.pipeline == 'single' and isinstance(self.artifact.onnx, str) else None
+
+    @property
+    def runnable(self) -> bool:
+        """Tell whether the model can be run, given its file."""
+        return self.single_file is not None and not self.runtime.plugins
+
+    @property
+    def commercial_use(self) -> str:
+        """'yes', 'no' or 'check'."""
+        allowed = self.license.commercial
+        return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
+
 
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.

@@ -1,7 +1,7 @@
 """The manifests as a page: ``python -m depth_ros.models.models_page > docs/models.md``."""
 
-from depth_ros.models.catalog import shipped_manifests
-from depth_ros.models.manifest import Manifest, read_manifest
+from depth_ros.models.catalog import shipped_models
+from depth_ros.models.manifest import Manifest
 
 _HEADER = """# Models
 
@@ -25,7 +25,7 @@ tests, so accuracy is the publishers' business; a file that is not as described 
 
 def page() -> str:
     """Return the page."""
-    manifests = [read_manifest(path) for path in shipped_manifests()]
+    manifests = [manifest for manifest, _ in shipped_models()]
     parts = [_HEADER]
     for task, title in (('mono', 'From one image (`mono_depth`)'), ('stereo', 'From a pair (`stereo_depth`)')):
         rows = '\n'.join(_row(m) for m in manifests if m.task == task)
@@ -37,21 +37,15 @@ def page() -> str:
 
 
 def _row(manifest: Manifest) -> str:
-    commercial = {True: 'yes', False: 'no'}.get(manifest.license.commercial, 'check')  # type: ignore[arg-type]
     gives = manifest.decode.kind.replace('_', ' ')
     if manifest.metric_by_itself:
         gives = f'**metric** ({gives})'
-    blocked = '' if _runs_here(manifest) else ' **not runnable yet**'
+    blocked = '' if manifest.runnable else ' **not runnable yet**'
     licence = f'{manifest.license.code} / {manifest.license.weights}'
     return (
         f'| `{manifest.id}` | {gives} | {", ".join(manifest.needs) or "-"} | {_size(manifest)} | {licence} '
-        f'| {commercial} | {manifest.artifact.source}{blocked} |'
+        f'| {manifest.commercial_use} | {manifest.artifact.source}{blocked} |'
     )
-
-
-def _runs_here(manifest: Manifest) -> bool:
-    single = manifest.pipeline == 'single' and isinstance(manifest.artifact.onnx, str)
-    return single and not manifest.runtime.plugins
 
 
 def _size(manifest: Manifest) -> str:
