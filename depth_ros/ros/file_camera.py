@@ -91,11 +91,7 @@ def _source(text: dict[str, str]) -> tuple[list[Picture], tuple[Calibration, Cal
 def main() -> int:
     """Entry point of the executable ``file_camera``."""
     process.catch_signals()
-    try:
-        return process.run(FileCamera)
-    except BadFile as error:
-        print(f'file_camera: {error}', file=sys.stderr)
-        return 1
+    return process.run(FileCamera)
 
 
 if __name__ == '__main__':

@@ -11,8 +11,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from depth_ros.errors import DepthRosError
 
 _stop_requested = threading.Event()
 _exit_code = 0
@@ -55,7 +58,7 @@ def keep_large_blocks() -> None:
 
 
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM; return the exit code.
+    """Spin a node until SIGINT or SIGTERM; return the exit code, 1 if the node cannot be made.
 
     Besides being one, the node has ``stop() -> bool``: end all work, False if something could not be ended.
     """
@@ -66,7 +69,12 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
 
     rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
-    node = make_node()
+    try:
+        node = make_node()
+    except DepthRosError as error:
+        print(f'{Path(sys.argv[0]).stem}: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 

@@ -104,11 +104,7 @@ def _scan_message(ranges: np.ndarray[Any, Any], stamp: Time) -> LaserScan:
 def main() -> int:
     """Entry point of the executable ``sim_camera``."""
     process.catch_signals()
-    try:
-        return process.run(SimCamera)
-    except BadSettings as error:
-        print(f'sim_camera: {error}', file=sys.stderr)
-        return 1
+    return process.run(SimCamera)
 
 
 if __name__ == '__main__':
