@@ -17,6 +17,8 @@ def files(folder, pattern):
     return [str(path) for path in sorted(Path(folder).glob(pattern))]
 
 
+TYPES = ['types-PyYAML', 'types-psutil', 'types-tqdm']
+
 setup(
     name=NAME,
     version='0.1.0',
@@ -39,9 +41,10 @@ setup(
         'gpu': ['opencv-contrib-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
+        'hub': ['huggingface_hub'],
         'export': ['torch', 'transformers', 'onnx', 'onnxruntime'],
         'demo': ['scikit-image'],
-        'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'types-PyYAML', 'types-psutil', 'types-tqdm'],
+        'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'huggingface_hub', *TYPES],
         'colcon': ['colcon-core', 'colcon-ros'],
     },
     zip_safe=False,

@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument('--manifest', metavar='ID|FILE', help='its manifest (FILE with .yaml)')
     check.add_argument('--device', default='cpu', choices=_DEVICES)
     check.set_defaults(action=_check)
+    pulling = actions.add_parser('pull', help='fetch the published file of a model into the cache')
+    pulling.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
+    pulling.add_argument(
+        '--from', dest='sources', action='append', default=[], metavar='URL',
+        help="instead of the manifest's address; https://… or hf://owner/repository/path; again for further files",
+    )  # fmt: skip
+    pulling.set_defaults(action=_pull)
     _add_bench(actions)
     exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers')
     exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
@@ -103,8 +110,21 @@ def _show(options: argparse.Namespace) -> int:
     manifest, folder = find_manifest(options.id)
     content = {key: value for key, value in asdict(manifest).items() if value not in (None, '', ())}
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
-    print(f'\n# get it: {manifest.artifact.source}')
+    pulled = f'depth-ros models pull {manifest.id}, or ' if manifest.artifact.urls else ''
+    print(f'\n# get it: {pulled}{manifest.artifact.source}')
     print(f'# put it: {folder}/{manifest.artifact.onnx}')
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from depth_ros.models.pull import pull
+
+    manifest, _ = find_manifest(options.id)
+    for file in pull(manifest, tuple(options.sources)):
+        told = 'as its manifest says' if file.declared else 'remembered; a change will be noticed'
+        print(f'{file.path}: sha256 {file.sha256}, {told}')
+    print(f'licence of the weights: {manifest.license.weights}')
+    print(f'use it: model: {manifest.id}')
     return 0
 
 

@@ -1,7 +1,7 @@
 """From a picture's size to the network's, and back: resize rules, padding, and their inverse.
 
 Rules after the models' own code: MiDaS/DPT ``Resize`` (lower_bound, upper_bound, minimal), Depth Anything 3 (longest),
-VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget).
+VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget), GLPN (floor).
 """
 
 import math
@@ -100,6 +100,9 @@ def resized_size(rule: Resize, width: int, height: int) -> Size:
     target_w, target_h = rule.width or 0, rule.height or 0
     if rule.mode == 'none':
         return width, height
+    if rule.mode == 'floor':
+        step = rule.multiple_of
+        return max(width // step, 1) * step, max(height // step, 1) * step
     if rule.mode == 'stretch':
         return target_w, target_h
     if rule.mode == 'letterbox':

@@ -78,10 +78,24 @@ def model_file(manifest: Manifest, folder: Path) -> Path:
             f'{path} does not exist. Get or export it ({manifest.artifact.source}) and put it there, or copy the '
             'manifest beside your file and give its path'
         )
-    expected = manifest.artifact.sha256
+    expected = manifest.artifact.sha256 or _recorded_sha256(path)
     if expected and (found := sha256(path)) != expected:
         raise ModelLoadError(f'{path} has sha256 {found}; expected {expected}. It is damaged or another file')
     return path
+
+
+def record_sha256(path: Path, digest: str) -> None:
+    """Remember the checksum of a file whose manifest has none, as ``sha256sum`` writes it."""
+    _sidecar(path).write_text(f'{digest}  {path.name}\n', encoding='utf-8')
+
+
+def _recorded_sha256(path: Path) -> str | None:
+    sidecar = _sidecar(path)
+    return sidecar.read_text(encoding='utf-8').partition(' ')[0] if sidecar.is_file() else None
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + '.sha256')
 
 
 def sha256(path: Path) -> str:

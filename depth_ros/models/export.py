@@ -137,6 +137,7 @@ _RECIPES: dict[str, Callable[[Any, Manifest], Any]] = {
     'depth_anything': _depth_anything,
     'dpt': _plain,
     'midas': _plain,
+    'glpn': _plain,
     'zoedepth': _zoedepth,
     'depth_pro': _plain,
 }

@@ -29,7 +29,8 @@ InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half',
 OutputRole = Literal['raw', 'points', 'sky', 'confidence', 'valid_prob', 'fov_deg', 'scale', 'ignored']
 Interpolation = Literal['linear', 'cubic', 'area', 'lanczos', 'area_down_cubic_up']
 Mode = Literal[
-    'none', 'stretch', 'lower_bound', 'upper_bound', 'minimal', 'longest', 'width', 'letterbox', 'pixel_budget'
+    'none', 'floor', 'stretch', 'lower_bound', 'upper_bound', 'minimal', 'longest', 'width', 'letterbox',
+    'pixel_budget',
 ]  # fmt: skip
 
 
@@ -51,6 +52,10 @@ class Artifact:
     onnx: str | tuple[str, ...] | None = None
     """File name(s) beside the manifest or in the cache; None = no public export exists."""
     sha256: str | None = None
+    """Of the first file."""
+    urls: tuple[str, ...] = ()
+    """Where ``depth-ros models pull`` fetches it: https addresses, or hf://owner/repository/path; first the files of
+    ``onnx`` in order, then files that belong to them (external weights)."""
     dynamic: bool = False
     """The graph takes any size that the resize rule allows."""
     opset: int | None = None
@@ -181,8 +186,8 @@ class Manifest:
     runtime: Runtime = Runtime()
     range_m: tuple[float, float] | None = None
     pipeline: Literal['single', 'two_stage', 'diffusion'] = 'single'
-    accuracy: str = ''
-    """Published figures with their source."""
+    published: str = ''
+    """Accuracy and speed by others, with their source."""
     caution: str = ''
     """What a user must be told who chooses this model."""
     notes: str = ''
@@ -191,6 +196,12 @@ class Manifest:
     def metric_by_itself(self) -> bool:
         """Tell whether metres need no scale from elsewhere."""
         return not {'scale_shift', 'scale'} & set(self.needs)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the model's ONNX files in the order in which they run; none if no export exists."""
+        names = self.artifact.onnx
+        return (names,) if isinstance(names, str) else names or ()
 
     @property
     def single_file(self) -> str | None:
@@ -269,10 +280,12 @@ def _contradictions(manifest: Manifest) -> list[str]:
         or 0 in (manifest.preprocess.normalize.std)
     ):
         problems.append('preprocess.normalize: mean and std need one or three numbers each, std without 0')
-    files = manifest.artifact.onnx
-    for name in (files,) if isinstance(files, str) else files or ():
+    for name in manifest.files:
         if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
             problems.append(f"artifact.onnx '{name}' leaves the model's folder")
+    for address in manifest.artifact.urls:
+        if not address.startswith(('https://', 'hf://')):
+            problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
     if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
         problems.append(f"id '{manifest.id}' may have letters, digits, '-', '_' and '.' only")
     return problems
@@ -280,7 +293,7 @@ def _contradictions(manifest: Manifest) -> list[str]:
 
 def _size_problems(resize: Resize) -> list[str]:
     needed = {
-        'none': (), 'longest': ('width',), 'width': ('width',), 'pixel_budget': ('pixels',)
+        'none': (), 'floor': (), 'longest': ('width',), 'width': ('width',), 'pixel_budget': ('pixels',)
     }.get(resize.mode, ('width', 'height'))  # fmt: skip
     missing = [name for name in needed if not getattr(resize, name)]
     return [f"preprocess.resize.{name} is missing for mode '{resize.mode}'" for name in missing]
