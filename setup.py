@@ -42,7 +42,7 @@ setup(
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
         'hub': ['huggingface_hub'],
-        'export': ['torch', 'transformers', 'onnx', 'onnxruntime'],
+        'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
         'demo': ['scikit-image'],
         'dev': ['pytest', 'hypothesis', 'ruff', 'mypy', 'onnx', 'huggingface_hub', *TYPES],
         'colcon': ['colcon-core', 'colcon-ros'],

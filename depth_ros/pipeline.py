@@ -16,12 +16,13 @@ from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
 from depth_ros.models.catalog import find_manifest, model_file
 from depth_ros.models.manifest import Manifest
+from depth_ros.models.self_check import read_reference
 from depth_ros.settings import MonoSettings, Settings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.rectify import rectify
 from depth_ros.stages.resize import resized
-from depth_ros.types import Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
+from depth_ros.types import AnyArray, Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
 
 _SMALLEST_SIDE_PX = 16
 
@@ -126,7 +127,7 @@ def mono_estimator(settings: MonoSettings) -> MonoEstimator:
     return MonoNetwork(*_network(settings))
 
 
-def _network(settings: Settings) -> tuple[Manifest, OnnxRuntimeBackend]:
+def _network(settings: Settings) -> tuple[Manifest, OnnxRuntimeBackend, AnyArray | None]:
     manifest, folder = find_manifest(settings.model)
     if settings.commercial_only and manifest.license.commercial is not True:
         raise ModelError(
@@ -139,7 +140,9 @@ def _network(settings: Settings) -> tuple[Manifest, OnnxRuntimeBackend]:
         settings.threads,
         settings.memory_limit_mb,
     )
-    return manifest, OnnxRuntimeBackend(model_file(manifest, folder), options)
+    reference = manifest.artifact.reference
+    expected = read_reference(folder / reference) if reference else None
+    return manifest, OnnxRuntimeBackend(model_file(manifest, folder), options), expected
 
 
 _REMEDIES = {

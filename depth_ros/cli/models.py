@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     pulling.set_defaults(action=_pull)
     _add_bench(actions)
-    exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers')
+    exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers or diffusers')
     exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
     exporting.add_argument(
         '--weights', required=True, metavar='DIR|HUB_ID', help='folder with config.json, or a hub id'
@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     exporting.add_argument('--size', type=_size, metavar='WxH', help="size of the network's input (the manifest's)")
     exporting.add_argument('--dynamic', action='store_true', help='let the file take any size, where the model can')
+    exporting.add_argument(
+        '--fp16', action='store_true', help='compute in half precision, for GPUs; checked against fp32'
+    )
     exporting.set_defaults(action=_export)
 
 
@@ -137,7 +140,7 @@ def _export(options: argparse.Namespace) -> int:
     from depth_ros.models.export import export  # torch and transformers, which nothing else needs
 
     manifest, _ = find_manifest(options.id)
-    done = export(manifest, options.weights, options.out, options.size, options.dynamic)
+    done = export(manifest, options.weights, options.out, options.size, options.dynamic, options.fp16)
     sizes = ' and '.join(f'{width}x{height}' for width, height in done.sizes)
     print(
         f'{done.onnx} agrees with torch to {done.difference:.1g} of the depth at {sizes}; {done.manifest} describes it'

@@ -10,20 +10,34 @@ from depth_ros.errors import EstimatorError, ModelMismatch
 from depth_ros.models.canvas import Canvas, Size, plan
 from depth_ros.models.decode import decode, disparity
 from depth_ros.models.fit import check_output_size, check_tensors, fixed_size
-from depth_ros.models.manifest import Manifest
+from depth_ros.models.manifest import Manifest, Precision
 from depth_ros.models.prepare import prepare
+from depth_ros.models.self_check import LARGEST_DIFFERENCE, PROBE, relative_difference, stored_picture
 from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDepth, StereoFrame, UInt8Array
 
 _LARGEST_INVALID_SHARE = 0.5
-_PROBE: Size = (640, 480)
+_OTHER_PROBE: Size = (320, 320)
 
 
 class _Network:
-    """What mono and stereo networks share: one size, one check at load, one way through the backend."""
+    """What mono and stereo networks share: one size, one check at load, one way through the backend.
+
+    Args:
+        manifest: What the file is.
+        backend: Has it loaded.
+        reference: The main output that full precision gives for the stored picture, if it is known.
+        precision: Of the backend's arithmetic.
+    """
 
     _task: Literal['mono', 'stereo']
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        reference: AnyArray | None = None,
+        precision: Precision | None = None,
+    ) -> None:
         if manifest.task != self._task:
             raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
         self._backend = backend
@@ -32,7 +46,7 @@ class _Network:
         self._input_size: Size | None = self._fixed
         self.name = f'{manifest.id} on {backend.device}'
         self.caution = manifest.caution
-        self._check_by_running()
+        self._check_by_running(reference, precision or manifest.artifact.precision)
 
     def cancel(self) -> None:
         """Make a running estimate raise soon."""
@@ -42,19 +56,17 @@ class _Network:
         """Let go of the device."""
         self._backend.close()
 
-    def _check_by_running(self) -> None:
-        """Run once with a grey picture, twice if the file claims to take any size; compare the sizes that come out.
+    def _check_by_running(self, reference: AnyArray | None, precision: Precision) -> None:
+        """Run once with the stored picture, twice if the file claims to take any size; compare what comes out.
 
         Raises:
-            ModelMismatch: the output does not follow the input.
+            ModelMismatch: the output does not follow the input's size, or is too far from full precision.
             BackendError: it does not run at all.
         """
-        sizes = [_PROBE, (_PROBE[0] // 2, _PROBE[0] // 2)] if self._fixed is None else [_PROBE]
-        for width, height in sizes:
-            canvas = plan(self._manifest.preprocess, (width, height), self._fixed)
-            grey = np.full((height, width, 3), 128, np.uint8)
-            outputs = self._infer(canvas, grey, grey, Camera(width, height, width, width, width / 2, height / 2))
-            main = next(o for o in self._manifest.outputs if o.role in ('raw', 'points'))
+        main = self._manifest.main_output
+        for size in (PROBE, _OTHER_PROBE) if self._fixed is None else (PROBE,):
+            canvas, tensors = stored_picture(self._manifest, self._fixed, size)
+            outputs = self._backend.infer(tensors)
             tensor = next(iter(outputs.values())) if main.name == '*' else outputs[main.name]
             if tensor.ndim != len(main.layout):
                 raise ModelMismatch(
@@ -62,6 +74,19 @@ class _Network:
                 )
             height_out, width_out = (tensor.shape[main.layout.index(axis)] for axis in 'HW')
             check_output_size(self._manifest, canvas, height_out, width_out)
+            if reference is not None and size == PROBE:
+                self._compare(reference, tensor, precision)
+
+    def _compare(self, reference: AnyArray, found: AnyArray, precision: Precision) -> None:
+        difference, limit = relative_difference(reference, found), LARGEST_DIFFERENCE[precision]
+        if not difference <= limit:
+            what = f'differs by {difference:.1%}' if np.isfinite(difference) else 'has NaN or another size'
+            raise ModelMismatch(
+                f'{self._manifest.id} on {self._backend.device} in {precision}: the output for the stored picture '
+                f'{what} compared with full precision; expected at most {limit:.1%}. Use full precision, another '
+                'export, or another runtime'
+            )
+        self.name += f', {precision} within {difference:.2%} of full precision'
 
     def _canvas(self, picture: UInt8Array) -> Canvas:
         """Place a picture on the input, whose size is that of the first one from then on (memory would grow else)."""

@@ -1,11 +1,10 @@
-"""Checkpoints of transformers → ONNX files that fit our manifests, each checked against torch before it is kept.
+"""Checkpoints → ONNX files that fit our manifests, each checked against torch before it is kept.
 
-The traps that are avoided here, each with a test: Depth Anything's head freezes the output's size by ``int()``;
-ZoeDepth-NK's router is a Python branch, of which tracing keeps only the one taken, so a head is chosen before; position
-embeddings are skipped for square inputs, so a file for any size is traced at one that is not square.
+What torch's tracing gets wrong for a family is put right in ``recipes``. A file for any size is traced at one that is
+not square, because position embeddings are skipped for square inputs. Beside the file go its manifest and what full
+precision gave for a stored picture, which is compared again at every load.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,19 @@ from typing import Any
 import numpy as np
 import yaml
 
+from depth_ros import __version__
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
-from depth_ros.errors import ModelError, ModelLoadError, ModelMismatch
+from depth_ros.errors import ModelError, ModelMismatch
+from depth_ros.models import recipes
 from depth_ros.models.canvas import Size, plan
 from depth_ros.models.catalog import sha256
-from depth_ros.models.manifest import Manifest
+from depth_ros.models.manifest import Artifact, Manifest, Precision
+from depth_ros.models.self_check import LARGEST_DIFFERENCE, reference_path, relative_difference, stored_picture
 from depth_ros.types import AnyArray
 
 OPSET = 17
 """The newest at which TensorRT's GridSample and every runtime of the last years agree."""
-LARGEST_DIFFERENCE = 1e-3
+LARGEST_DIFFERENCE_ON_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -34,128 +36,56 @@ class Exported:
     sizes: tuple[Size, ...]
     """At which torch and ONNX Runtime were compared."""
     difference: float
-    """Largest relative difference between them."""
+    """Largest relative difference between them; in half precision, the median on the stored picture."""
 
 
-def export(manifest: Manifest, weights: str, out: Path, size: Size | None = None, dynamic: bool = False) -> Exported:
+def export(
+    manifest: Manifest,
+    weights: str,
+    out: Path,
+    size: Size | None = None,
+    dynamic: bool = False,
+    half: bool = False,
+) -> Exported:
     """Export a checkpoint, compare it with torch, and write the manifest of the very file beside it.
 
     Args:
-        manifest: Of a family that transformers can build.
-        weights: A folder with ``config.json`` and weights, or a hub id.
+        manifest: Of a family that has a recipe.
+        weights: A folder with the checkpoint, or a hub id.
         out: The ONNX file to write.
         size: Of the network's input; None = the manifest's own.
         dynamic: Let the file take any size; only for families that can.
+        half: Compute in half precision; inputs and outputs stay float32.
 
     Raises:
         ModelError: no recipe for this family, or the sizes are not possible.
-        ModelLoadError: torch, transformers or the checkpoint is missing.
-        ModelMismatch: torch and ONNX Runtime do not agree; nothing is written.
+        ModelLoadError: torch, the family's library or the checkpoint is missing.
+        ModelMismatch: torch and ONNX Runtime do not agree; nothing is kept.
     """
-    recipe = _RECIPES.get(manifest.family)
-    if recipe is None:
-        raise ModelError(
-            f"{manifest.id}: family '{manifest.family}' cannot be exported here; there are recipes for "
-            f'{", ".join(_RECIPES)}. Where to get a file: {manifest.artifact.source}'
-        )
     if dynamic and not manifest.artifact.dynamic:
         raise ModelError(f'{manifest.id} cannot be exported for any size; leave --dynamic away and give --size')
     traced = size or _default_size(manifest, dynamic)
-    network = recipe(_checkpoint(weights), manifest)
+    network = recipes.network(manifest, weights)
     _trace(network, manifest, out, traced, dynamic)
+    if half:
+        _halve(out)
+    precision: Precision = 'fp16' if half else 'fp32'
+    described = _described(manifest, out, traced, dynamic, precision)
+    fixed = None if dynamic else traced
     sizes = (traced, _other_size(manifest, traced)) if dynamic else (traced,)
-    difference = max(_difference(network, manifest, out, each) for each in sizes)
-    if not difference <= LARGEST_DIFFERENCE:
+    if half:
+        difference = _difference_on_stored_picture(network, described, out, fixed)
+    else:
+        difference = max(_difference(network, manifest, out, each) for each in sizes)
+    limit = LARGEST_DIFFERENCE[precision] if half else LARGEST_DIFFERENCE_ON_NOISE
+    if not difference <= limit:
         out.unlink()
         raise ModelMismatch(
-            f'{manifest.id}: ONNX Runtime and torch differ by {difference:.2g} of the depth; expected at most '
-            f'{LARGEST_DIFFERENCE:g}. The file was not kept'
+            f'{manifest.id}: ONNX Runtime in {precision} and torch differ by {difference:.2g} of the depth; expected '
+            f'at most {limit:g}. The file was not kept'
         )
-    return Exported(out, _write_manifest(manifest, out, traced, dynamic), sizes, difference)
-
-
-def _checkpoint(weights: str) -> Any:
-    try:
-        from transformers import AutoModelForDepthEstimation
-    except ImportError as error:
-        raise ModelLoadError(
-            f'exporting needs torch and transformers ({error}): pip install depth_ros[export]'
-        ) from error
-    try:
-        return AutoModelForDepthEstimation.from_pretrained(weights).eval()
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelLoadError(
-            f"'{weights}' is no checkpoint that transformers can load: {reason}. Give a folder with config.json and "
-            'weights, or a hub id while online'
-        ) from error
-
-
-# Recipes: checkpoint, manifest → a module that returns a tuple in the order of the manifest's outputs.
-
-
-def _plain(network: Any, manifest: Manifest) -> Any:
-    return _as_tuple(network, [output.name for output in manifest.outputs])
-
-
-def _depth_anything(network: Any, manifest: Manifest) -> Any:
-    """Keep the size of the output a part of the graph, where transformers makes it a number with ``int()``."""
-    import types
-
-    from torch.nn.functional import interpolate
-
-    def forward(head: Any, hidden_states: Any, patch_height: Any, patch_width: Any) -> Any:
-        features = head.conv1(hidden_states[head.head_in_index])
-        size = (patch_height * head.patch_size, patch_width * head.patch_size)
-        features = interpolate(features, size, mode='bilinear', align_corners=True)
-        depth = head.activation2(head.conv3(head.activation1(head.conv2(features))))
-        return (depth * head.max_depth).squeeze(dim=1)
-
-    network.head.forward = types.MethodType(forward, network.head)
-    return _plain(network, manifest)
-
-
-def _zoedepth(network: Any, manifest: Manifest) -> Any:
-    """Choose the head that the manifest's range fits, if the checkpoint has several."""
-    import torch
-
-    heads = network.config.bin_configurations
-    if len(heads) > 1:
-        wanted = min(range(len(heads)), key=lambda i: abs(heads[i]['max_depth'] - (manifest.range_m or (0, 10))[1]))
-
-        class Always(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
-            def forward(self, embedding: Any) -> Any:
-                choice = torch.zeros(embedding.shape[0], len(heads))
-                choice[:, wanted] = 1.0
-                return choice
-
-        network.metric_head.mlp_classifier = Always()
-    return _plain(network, manifest)
-
-
-_RECIPES: dict[str, Callable[[Any, Manifest], Any]] = {
-    'depth_anything': _depth_anything,
-    'dpt': _plain,
-    'midas': _plain,
-    'glpn': _plain,
-    'zoedepth': _zoedepth,
-    'depth_pro': _plain,
-}
-
-
-def _as_tuple(network: Any, names: list[str]) -> Any:
-    import torch
-
-    class AsTuple(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, pixel_values: Any) -> Any:
-            found = self.network(pixel_values)
-            return tuple(getattr(found, name) for name in names)
-
-    return AsTuple().eval()
+    _save_reference(network, described, out, fixed)
+    return Exported(out, _write_manifest(described, out), sizes, difference)
 
 
 def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: bool) -> None:
@@ -196,6 +126,35 @@ def _relative(expected: AnyArray, found: AnyArray) -> float:
     return float(np.abs(expected - found).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
+def _stored_picture(network: Any, manifest: Manifest, fixed: Size | None) -> tuple[dict[str, AnyArray], AnyArray]:
+    """Return the stored picture as this file's input, and what torch gives for it."""
+    import torch
+
+    _, tensors = stored_picture(manifest, fixed)
+    index = manifest.outputs.index(manifest.main_output)
+    with torch.no_grad():
+        return tensors, network(torch.from_numpy(tensors[manifest.inputs[0].name]))[index].numpy()
+
+
+def _difference_on_stored_picture(network: Any, manifest: Manifest, out: Path, fixed: Size | None) -> float:
+    tensors, expected = _stored_picture(network, manifest, fixed)
+    found = OnnxRuntimeBackend(out, Options('cpu')).infer(tensors)
+    return relative_difference(expected, found[manifest.main_output.name])
+
+
+def _save_reference(network: Any, manifest: Manifest, out: Path, fixed: Size | None) -> None:
+    np.savez_compressed(reference_path(out), expected=_stored_picture(network, manifest, fixed)[1])
+
+
+def _halve(path: Path) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    large = path.stat().st_size > 1 << 30  # shape inference takes no graph beyond 2 GB
+    halved = convert_float_to_float16(onnx.load(path), keep_io_types=True, disable_shape_infer=large)
+    onnx.save(halved, path)
+
+
 def _default_size(manifest: Manifest, dynamic: bool) -> Size:
     """Return the size that the manifest names, or for any size one that is not square."""
     rule = manifest.preprocess.resize
@@ -209,14 +168,21 @@ def _other_size(manifest: Manifest, size: Size) -> Size:
     return size[0] + 2 * step, size[1] - step if size[1] > step else size[1] + step
 
 
-def _write_manifest(manifest: Manifest, out: Path, size: Size, dynamic: bool) -> Path:
-    """Describe this very file: its name, checksum, and the size it takes if it takes only one."""
-    artifact = replace(manifest.artifact, onnx=out.name, sha256=sha256(out), dynamic=dynamic, opset=OPSET)
+def _described(manifest: Manifest, out: Path, size: Size, dynamic: bool, precision: Precision) -> Manifest:
+    """Return the manifest of this very file: its name, checksum, and the size it takes if it takes only one."""
+    artifact = Artifact(
+        f'exported by depth-ros {__version__} from a checkpoint of {manifest.id}', out.name, sha256(out),
+        dynamic=dynamic, opset=OPSET, precision=precision, reference=reference_path(out).name,
+    )  # fmt: skip
     rules = manifest.preprocess
     if not dynamic:
-        rules = replace(rules, resize=replace(rules.resize, mode='stretch', width=size[0], height=size[1]))
+        rules = replace(rules, pad=None, resize=replace(rules.resize, mode='stretch', width=size[0], height=size[1]))
+    return replace(manifest, artifact=artifact, preprocess=rules, pipeline='single', published='')
+
+
+def _write_manifest(manifest: Manifest, out: Path) -> Path:
     path = out.with_suffix('.yaml')
-    content = _plain_data(asdict(replace(manifest, artifact=artifact, preprocess=rules)))
+    content = _plain_data(asdict(manifest))
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')
     return path
 

@@ -24,6 +24,7 @@ Kind = Literal[
     'point_map',
     'affine_point_map',
 ]
+Precision = Literal['fp32', 'fp16']
 Need = Literal['fx', 'K', 'baseline', 'scale_shift', 'scale']
 InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar']
 OutputRole = Literal['raw', 'points', 'sky', 'confidence', 'valid_prob', 'fov_deg', 'scale', 'ignored']
@@ -59,6 +60,10 @@ class Artifact:
     dynamic: bool = False
     """The graph takes any size that the resize rule allows."""
     opset: int | None = None
+    precision: Precision = 'fp32'
+    """Of the arithmetic inside."""
+    reference: str | None = None
+    """A .npz beside the file: what full precision gives for the stored picture (``self_check``)."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +190,17 @@ class Manifest:
     needs: tuple[Need, ...] = ()
     runtime: Runtime = Runtime()
     range_m: tuple[float, float] | None = None
-    pipeline: Literal['single', 'two_stage', 'diffusion'] = 'single'
+    pipeline: Literal['single', 'two_stage'] = 'single'
     published: str = ''
     """Accuracy and speed by others, with their source."""
     caution: str = ''
     """What a user must be told who chooses this model."""
     notes: str = ''
+
+    @property
+    def main_output(self) -> Output:
+        """The output that holds the depth."""
+        return next(output for output in self.outputs if output.role in ('raw', 'points'))
 
     @property
     def metric_by_itself(self) -> bool:
@@ -280,9 +290,9 @@ def _contradictions(manifest: Manifest) -> list[str]:
         or 0 in (manifest.preprocess.normalize.std)
     ):
         problems.append('preprocess.normalize: mean and std need one or three numbers each, std without 0')
-    for name in manifest.files:
+    for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
         if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
-            problems.append(f"artifact.onnx '{name}' leaves the model's folder")
+            problems.append(f"artifact: '{name}' leaves the model's folder")
     for address in manifest.artifact.urls:
         if not address.startswith(('https://', 'hf://')):
             problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")

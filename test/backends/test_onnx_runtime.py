@@ -23,6 +23,7 @@ from depth_ros.errors import (
 )
 from depth_ros.estimators.network import MonoNetwork
 from depth_ros.models.catalog import find_manifest, model_file, sha256
+from depth_ros.models.self_check import read_reference, stored_picture
 from depth_ros.types import Camera, Frame
 
 
@@ -201,6 +202,32 @@ def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
     network = fake_network(**{fault: lambda n: n == 2})
     with pytest.raises(error):
         network.estimate(FRAME)
+
+
+@pytest.mark.parametrize(('factor', 'precision', 'accepted'), [
+    (1.004, 'fp32', True), (1.006, 'fp32', False), (1.019, 'fp16', True), (1.021, 'fp16', False), (np.nan, 'fp16', False),
+])  # fmt: skip
+def test_f18_the_stored_picture_is_compared_with_full_precision(factor, precision, accepted):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    _, tensors = stored_picture(manifest, None)
+    reference = backend.infer(tensors)['predicted_depth']
+    off = seeing_backend(manifest, (640, 480))
+    infer = off.infer
+    off.infer = lambda tensors: {name: value * np.float32(factor) for name, value in infer(tensors).items()}
+    if accepted:
+        assert f'{precision} within {abs(factor - 1):.2%}' in MonoNetwork(manifest, off, reference, precision).name
+    else:
+        with pytest.raises(ModelMismatch, match=f'in {precision}: the output for the stored picture'):
+            MonoNetwork(manifest, off, reference, precision)
+
+
+@pytest.mark.parametrize('content', [None, b'', b'PK nonsense'])
+def test_a_reference_that_is_missing_or_damaged_is_said(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'x.npz').write_bytes(content)
+    with pytest.raises(ModelLoadError, match=r'x\.npz cannot be read as a reference'):
+        read_reference(tmp_path / 'x.npz')
 
 
 @pytest.mark.parametrize('run', [0, 1])

@@ -60,6 +60,8 @@ def changed(*path, value):
         (changed('decode', 'kind', value='disparity'), "task 'mono' does not go with decode.kind 'disparity'"),
         (changed('artifact', 'onnx', value='../../etc/passwd'), "leaves the model's folder"),
         (changed('artifact', 'onnx', value='/etc/passwd'), "leaves the model's folder"),
+        (changed('artifact', 'reference', value='../x.npz'), "leaves the model's folder"),
+        (changed('artifact', 'urls', value=['file:///etc/passwd']), 'is neither https:// nor hf://'),
         (changed('range_m', value=[1.0]), 'expected a list of 2 of number or nothing'),
     ],
 )
