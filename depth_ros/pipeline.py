@@ -9,20 +9,18 @@
 Nothing here knows ROS, clocks or logs. The nodes and the command line call these functions.
 """
 
-from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
-from depth_ros.errors import BadImage, BadSettings, ModelError
+from depth_ros.errors import BadImage, BadSettings
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.estimators.load import load_network
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
-from depth_ros.models.catalog import find_manifest, model_file
-from depth_ros.models.manifest import Manifest
-from depth_ros.models.self_check import read_reference
-from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.rectify import rectify
 from depth_ros.stages.resize import resized
-from depth_ros.types import AnyArray, Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
+from depth_ros.types import Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
+from depth_ros.watch import UNWATCHED, Watch
 
 _SMALLEST_SIDE_PX = 16
 
@@ -98,21 +96,21 @@ def mono_depth_map(frame: Frame, estimator: MonoEstimator, settings: MonoSetting
     return DepthMap(depth_m, frame.camera, seen.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
 
 
-def stereo_estimator(settings: StereoSettings) -> Estimator:
+def stereo_estimator(settings: StereoSettings, watch: Watch = UNWATCHED) -> Estimator:
     """Return the estimator that the settings ask for: a network if they name one, else semi-global matching.
 
     Raises:
         ModelError, BackendError: the network cannot be used.
     """
     if settings.model:
-        return StereoNetwork(*_network(settings))
+        return StereoNetwork(*load_network(settings, watch))
     scaled = settings.max_disparity * settings.processing_scale
     return SemiGlobalMatching(
         'strict' if settings.quality == 'strict' else 'balanced', settings.range_min_m, scaled or None
     )
 
 
-def mono_estimator(settings: MonoSettings) -> MonoEstimator:
+def mono_estimator(settings: MonoSettings, watch: Watch = UNWATCHED) -> MonoEstimator:
     """Return the network that the settings name.
 
     Raises:
@@ -124,25 +122,7 @@ def mono_estimator(settings: MonoSettings) -> MonoEstimator:
             "model is ''; expected the id of a network (depth-ros models list) or the path of its manifest. "
             'Depth from one image needs a network'
         )
-    return MonoNetwork(*_network(settings))
-
-
-def _network(settings: Settings) -> tuple[Manifest, OnnxRuntimeBackend, AnyArray | None]:
-    manifest, folder = find_manifest(settings.model)
-    if settings.commercial_only and manifest.license.commercial is not True:
-        raise ModelError(
-            f'{manifest.id} is refused: commercial_only is true, and its licence (code {manifest.license.code}, '
-            f'weights {manifest.license.weights}) does not clearly allow commercial use. See depth-ros models list'
-        )
-    options = Options(
-        settings.device,  # type: ignore[arg-type]
-        settings.allow_fallback,
-        settings.threads,
-        settings.memory_limit_mb,
-    )
-    reference = manifest.artifact.reference
-    expected = read_reference(folder / reference) if reference else None
-    return manifest, OnnxRuntimeBackend(model_file(manifest, folder), options), expected
+    return MonoNetwork(*load_network(settings, watch))
 
 
 _REMEDIES = {

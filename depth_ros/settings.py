@@ -1,6 +1,7 @@
 """One declarative table of parameters: declaration, ranges, checks and the reference page all come from here."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
@@ -70,6 +71,20 @@ class Settings:
     memory_limit_mb: int = _parameter(
         0, 'Most memory of a GPU that the network takes; 0 = no limit.', unit='MB', minimum=0, maximum=1000000
     )
+    precision: str = _parameter(
+        'fp32',
+        'Of the arithmetic of device: tensorrt. fp16 is faster; a stored picture is compared with full precision when '
+        'the network is loaded. Elsewhere the file decides (depth-ros models export --fp16).',
+        choices=('fp32', 'fp16'),
+    )
+    picture_size: str = _parameter(
+        '',
+        'Size WxH of the pictures for which a network that takes any size is prepared when it is loaded; empty = that '
+        'of the first picture, with device: tensorrt 640x480. Pictures of other sizes are stretched to it.',
+    )
+    graph_optimization: str = _parameter(
+        'all', "Of ONNX Runtime; less, where a driver's fusion is wrong.", choices=('all', 'extended', 'basic', 'none')
+    )
     on_device_lost: str = _parameter(
         'stay',
         'When the GPU is lost, which only a new process can repair: stay and report it, or exit with code 1 so that a '
@@ -117,6 +132,8 @@ class Settings:
                 f'range_min_m is {self.range_min_m:g} and range_max_m is {self.range_max_m:g}; '
                 'expected range_min_m < range_max_m'
             )
+        if not problems and self.picture_size and not re.fullmatch(r'[1-9]\d{1,4}x[1-9]\d{1,4}', self.picture_size):
+            problems.append(f"picture_size is '{self.picture_size}'; expected WxH such as 640x480, or nothing")
         if problems:
             raise BadSettings('; '.join(problems))
 

@@ -120,7 +120,7 @@ class Graph:
         if node:
             overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
             self.node = self.node_kind(
-                make_estimator or (lambda settings: FakeEstimator()),
+                make_estimator or (lambda settings, watch: FakeEstimator()),
                 context=self.context,
                 parameter_overrides=overrides,
                 namespace=namespace,

@@ -1,7 +1,7 @@
 """ONNX Runtime, the one engine that we write against, with what it lacks: no silent fallback, typed errors."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from depth_ros.backends.backend import TensorInfo
 from depth_ros.errors import BackendError, BackendUnavailable, DeviceLost, ModelLoadError, OutOfMemory
+from depth_ros.models.manifest import Precision
 from depth_ros.types import AnyArray
 
 Device = Literal['auto', 'tensorrt', 'cuda', 'openvino', 'cpu']
@@ -38,38 +39,63 @@ class Options:
     memory_limit_mb: int = 0
     """Of a GPU; 0 = none."""
     optimization: Literal['all', 'extended', 'basic', 'none'] = 'all'
+    """Of the graph."""
+    precision: Precision = 'fp32'
+    """Of TensorRT's arithmetic; the other providers compute in what the file says."""
 
 
 class OnnxRuntimeBackend:
     """One ONNX file, loaded.
+
+    Args:
+        path: The file.
+        options: How to open it.
+        engines: Folder with TensorRT's engine, which is built into it if it is not there; None = built and not kept.
+        outputs: Names of the outputs to compute and copy; None = all.
 
     Raises:
         ModelLoadError: missing, unreadable, damaged, or made for a newer runtime.
         BackendUnavailable: the device cannot be had and ``allow_fallback`` is false, or ONNX Runtime is not installed.
     """
 
-    def __init__(self, path: Path, options: Options = Options()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: Options = Options(),
+        engines: Path | None = None,
+        outputs: Collection[str] | None = None,
+    ) -> None:
         self._runtime = _runtime()
         self._path = path
         chosen = _chosen(options, self._runtime.get_available_providers())
-        self._session = self._open(path, options, chosen)
+        self._session = self._open(path, options, chosen, engines)
         got = self._session.get_providers()[0]
         if got != _PROVIDERS[chosen]:
             message = f"device '{chosen}' was asked for, but ONNX Runtime runs {path.name} on {got}"
             if not options.allow_fallback:
                 raise BackendUnavailable(f'{message}. Look at its warning above, or set allow_fallback: true')
-        self.device = f'{got} (ONNX Runtime {self._runtime.__version__})'
+        self.version = str(self._runtime.__version__)
+        self.device = f'{got} (ONNX Runtime {self.version})'
         self.inputs = tuple(map(_info, self._session.get_inputs()))
         self.outputs = tuple(map(_info, self._session.get_outputs()))
+        self._wanted = [o.name for o in self.outputs if outputs is None or o.name in outputs]
         self._run: Any = None
+
+    @staticmethod
+    def has(device: str) -> bool:
+        """Tell whether this ONNX Runtime was built with a device's provider.
+
+        Raises:
+            BackendUnavailable: it is not installed.
+        """
+        return _PROVIDERS[device] in _runtime().get_available_providers()
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the graph."""
-        names = [output.name for output in self.outputs]
         run = self._run = self._runtime.RunOptions()
         with _mapped_errors(self._path.name):
-            values = self._session.run(names, dict(tensors), run)
-        return dict(zip(names, values, strict=True))
+            values = self._session.run(self._wanted, dict(tensors), run)
+        return dict(zip(self._wanted, values, strict=True))
 
     def cancel(self) -> None:
         """Terminate the run at hand; the session stays usable."""
@@ -80,7 +106,7 @@ class OnnxRuntimeBackend:
         """Free the session."""
         self._session = None
 
-    def _open(self, path: Path, options: Options, chosen: str) -> Any:
+    def _open(self, path: Path, options: Options, chosen: str, engines: Path | None) -> Any:
         settings = self._runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads or max(1, (os.cpu_count() or 2) - 1)
         settings.inter_op_num_threads = 1
@@ -93,9 +119,9 @@ class OnnxRuntimeBackend:
         settings.log_severity_level = 3
         limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
         gpu = {'arena_extend_strategy': 'kSameAsRequested', **limit}
-        providers = [(_PROVIDERS[chosen], gpu if chosen == 'cuda' else {})]
+        providers: list[tuple[str, dict[str, Any]]] = [(_PROVIDERS[chosen], gpu if chosen == 'cuda' else {})]
         if chosen == 'tensorrt':
-            providers.append((_PROVIDERS['cuda'], gpu))
+            providers = [(_PROVIDERS['tensorrt'], _tensorrt(options, engines)), (_PROVIDERS['cuda'], gpu)]
         if chosen != 'cpu':
             providers.append((_PROVIDERS['cpu'], {}))
         if not path.is_file():
@@ -107,6 +133,18 @@ class OnnxRuntimeBackend:
                 f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._runtime.__version__}: '
                 f'{error}. Fetch or export it again; an unknown operator or opset needs a newer onnxruntime'
             ) from error
+
+
+def _tensorrt(options: Options, engines: Path | None) -> dict[str, Any]:
+    """Return the provider's options (onnxruntime.ai, TensorRT execution provider)."""
+    settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
+    if options.memory_limit_mb:
+        settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
+    if engines is not None:
+        folder = str(engines)
+        settings |= {'trt_engine_cache_enable': True, 'trt_engine_cache_path': folder}
+        settings |= {'trt_timing_cache_enable': True, 'trt_timing_cache_path': folder}
+    return settings
 
 
 def _runtime() -> Any:

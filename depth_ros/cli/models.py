@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,11 +17,12 @@ import yaml
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
-from depth_ros.models.catalog import cache_folder, find_manifest, sha256, shipped_models
+from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
 from depth_ros.models.manifest import Manifest
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings import MonoSettings, StereoSettings, rules
 from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
+from depth_ros.watch import Watch
 
 _DEVICES = rules(MonoSettings)['device'].choices
 
@@ -47,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     pulling.set_defaults(action=_pull)
     _add_bench(actions)
+    building = actions.add_parser('build-engine', help="build TensorRT's engine ahead of time, into the cache")
+    building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
+    building.add_argument('--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices)
+    building.add_argument(
+        '--picture', default='', metavar='WxH', help='size of the pictures, for a model of any size (640x480)'
+    )
+    building.set_defaults(action=_build_engine)
     exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers or diffusers')
     exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
     exporting.add_argument(
@@ -96,7 +105,6 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _row(manifest: Manifest, folder: Path) -> dict[str, Any]:
-    name = manifest.single_file
     return {
         'id': manifest.id,
         'family': manifest.family,
@@ -105,7 +113,7 @@ def _row(manifest: Manifest, folder: Path) -> dict[str, Any]:
         'needs': list(manifest.needs),
         'commercial': manifest.commercial_use,
         'runnable': manifest.runnable,
-        'installed': name is not None and (folder / name).is_file(),
+        'installed': is_here(manifest, folder),
     }
 
 
@@ -115,7 +123,8 @@ def _show(options: argparse.Namespace) -> int:
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
     pulled = f'depth-ros models pull {manifest.id}, or ' if manifest.artifact.urls else ''
     print(f'\n# get it: {pulled}{manifest.artifact.source}')
-    print(f'# put it: {folder}/{manifest.artifact.onnx}')
+    for name in manifest.files:
+        print(f'# put it: {folder}/{name}')
     return 0
 
 
@@ -175,6 +184,21 @@ def _bench(options: argparse.Namespace) -> int:
         'rss_mb': round(psutil.Process().memory_info().rss / 2**20, 1),
     }  # fmt: skip
     print(json.dumps(figures) if options.json else '\n'.join(f'  {key:<12}{value}' for key, value in figures.items()))
+    return 0
+
+
+def _build_engine(options: argparse.Namespace) -> int:
+    """Load the network as a node with device: tensorrt would; its engine is in the cache then."""
+    values = {
+        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture
+    }  # fmt: skip
+    watch = Watch(lambda text: print(text, file=sys.stderr))
+    manifest, _ = find_manifest(options.id)
+    if manifest.task == 'mono':
+        name = mono_estimator(MonoSettings(**values), watch).name
+    else:
+        name = stereo_estimator(StereoSettings(**values), watch).name
+    print(f'{name}; its engine is in {cache_folder() / "engines"}')
     return 0
 
 

@@ -11,7 +11,7 @@ def main() -> int:
     from depth_ros.estimators.fake import FakeEstimator
     from depth_ros.ros.stereo_node import StereoDepthNode
 
-    return process.run(lambda: StereoDepthNode(lambda settings: FakeEstimator()))
+    return process.run(lambda: StereoDepthNode(lambda settings, watch: FakeEstimator()))
 
 
 if __name__ == '__main__':

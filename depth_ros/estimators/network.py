@@ -26,7 +26,8 @@ class _Network:
         manifest: What the file is.
         backend: Has it loaded.
         reference: The main output that full precision gives for the stored picture, if it is known.
-        precision: Of the backend's arithmetic.
+        precision: Of the backend's arithmetic; None = the file's.
+        input_size: Of the network's input from now on, if the graph takes any; None = as the first picture needs it.
     """
 
     _task: Literal['mono', 'stereo']
@@ -37,13 +38,13 @@ class _Network:
         backend: Backend,
         reference: AnyArray | None = None,
         precision: Precision | None = None,
+        input_size: Size | None = None,
     ) -> None:
         if manifest.task != self._task:
             raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
         self._backend = backend
         self._manifest = check_tensors(manifest, backend)
-        self._fixed = fixed_size(self._manifest, backend)
-        self._input_size: Size | None = self._fixed
+        self._input_size = fixed_size(self._manifest, backend) or input_size
         self.name = f'{manifest.id} on {backend.device}'
         self.caution = manifest.caution
         self._check_by_running(reference, precision or manifest.artifact.precision)
@@ -64,8 +65,8 @@ class _Network:
             BackendError: it does not run at all.
         """
         main = self._manifest.main_output
-        for size in (PROBE, _OTHER_PROBE) if self._fixed is None else (PROBE,):
-            canvas, tensors = stored_picture(self._manifest, self._fixed, size)
+        for size in (PROBE, _OTHER_PROBE) if self._input_size is None else (PROBE,):
+            canvas, tensors = stored_picture(self._manifest, self._input_size, size)
             outputs = self._backend.infer(tensors)
             tensor = next(iter(outputs.values())) if main.name == '*' else outputs[main.name]
             if tensor.ndim != len(main.layout):

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from depth_ros import __version__
 from depth_ros.errors import BadManifest, ModelLoadError
 from depth_ros.files.share import shared_file
+from depth_ros.models.join import write_joined
 from depth_ros.models.manifest import Manifest, read_manifest
 
 
@@ -32,8 +34,12 @@ def shipped_models() -> Iterator[tuple[Manifest, Path]]:
 
 def _folder(manifest: Manifest, path: Path) -> Path:
     """Return where a shipped manifest's file is or belongs: beside it if it ships too, else in the cache."""
-    ships = manifest.single_file is not None and (path.parent / manifest.single_file).is_file()
-    return path.parent if ships else cache_folder() / manifest.id
+    return path.parent if is_here(manifest, path.parent) else cache_folder() / manifest.id
+
+
+def is_here(manifest: Manifest, folder: Path) -> bool:
+    """Tell whether all files of a model are in a folder."""
+    return bool(manifest.files) and all((folder / name).is_file() for name in manifest.files)
 
 
 def find_manifest(model: str) -> tuple[Manifest, Path]:
@@ -62,26 +68,38 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:
-    """Return the ONNX file of a model whose sha256, where the manifest has one, is right.
+    """Return the ONNX file of a model whose sha256, where it is known, is right; two files are joined into one.
 
     Raises:
-        ModelLoadError: it is not there, is not a single graph, or is not the file that was meant.
+        ModelLoadError: it is not there, no public file exists, or it is not the file that was meant.
+        ModelMismatch: two files do not fit together.
     """
-    if manifest.single_file is None:
-        raise ModelLoadError(
-            f"{manifest.id} is a '{manifest.pipeline}' pipeline of {manifest.artifact.onnx or 'no public file'}; "
-            'only models of one graph can be run so far'
-        )
-    path = folder / manifest.single_file
+    if not manifest.files:
+        raise ModelLoadError(f'{manifest.id} cannot be run: nobody publishes it as ONNX ({manifest.artifact.source})')
+    paths = [folder / name for name in manifest.files]
+    declared = (manifest.artifact.sha256, *([None] * len(paths)))
+    digests = [_checked(path, expected, manifest) for path, expected in zip(paths, declared, strict=False)]
+    if manifest.bridge is None:
+        return paths[0]
+    both = hashlib.sha256(f'{__version__} {digests} {manifest.bridge}'.encode()).hexdigest()[:24]
+    joined = cache_folder() / 'joined' / f'{manifest.id}-{both}.onnx'
+    if not joined.is_file():
+        write_joined(paths[0], paths[1], manifest.bridge, joined)
+    return joined
+
+
+def _checked(path: Path, declared: str | None, manifest: Manifest) -> str:
+    """Return a file's checksum if it is known, after comparing it, or if it is needed to name the joined file."""
     if not path.is_file():
         raise ModelLoadError(
             f'{path} does not exist. Get or export it ({manifest.artifact.source}) and put it there, or copy the '
             'manifest beside your file and give its path'
         )
-    expected = manifest.artifact.sha256 or _recorded_sha256(path)
-    if expected and (found := sha256(path)) != expected:
+    expected = declared or _recorded_sha256(path)
+    found = sha256(path) if expected or manifest.bridge else ''
+    if expected and found != expected:
         raise ModelLoadError(f'{path} has sha256 {found}; expected {expected}. It is damaged or another file')
-    return path
+    return found
 
 
 def record_sha256(path: Path, digest: str) -> None:

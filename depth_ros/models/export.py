@@ -177,7 +177,7 @@ def _described(manifest: Manifest, out: Path, size: Size, dynamic: bool, precisi
     rules = manifest.preprocess
     if not dynamic:
         rules = replace(rules, pad=None, resize=replace(rules.resize, mode='stretch', width=size[0], height=size[1]))
-    return replace(manifest, artifact=artifact, preprocess=rules, pipeline='single', published='')
+    return replace(manifest, artifact=artifact, preprocess=rules, published='')
 
 
 def _write_manifest(manifest: Manifest, out: Path) -> Path:

@@ -166,6 +166,16 @@ class Decode:
 
 
 @dataclass(frozen=True)
+class Bridge:
+    """What is computed between two graphs: the group-wise correlation of two outputs of the first."""
+
+    left: str
+    right: str
+    output: str
+    """The second graph's input."""
+
+
+@dataclass(frozen=True)
 class Runtime:
     """Where the graph can run."""
 
@@ -190,7 +200,8 @@ class Manifest:
     needs: tuple[Need, ...] = ()
     runtime: Runtime = Runtime()
     range_m: tuple[float, float] | None = None
-    pipeline: Literal['single', 'two_stage'] = 'single'
+    bridge: Bridge | None = None
+    """Of a model of two files."""
     published: str = ''
     """Accuracy and speed by others, with their source."""
     caution: str = ''
@@ -214,14 +225,9 @@ class Manifest:
         return (names,) if isinstance(names, str) else names or ()
 
     @property
-    def single_file(self) -> str | None:
-        """Name of the file if the model is one graph, as all are that can be run so far."""
-        return self.artifact.onnx if self.pipeline == 'single' and isinstance(self.artifact.onnx, str) else None
-
-    @property
     def runnable(self) -> bool:
-        """Tell whether the model can be run, given its file."""
-        return self.single_file is not None and not self.runtime.plugins
+        """Tell whether the model can be run, given its files."""
+        return bool(self.files) and not self.runtime.plugins
 
     @property
     def commercial_use(self) -> str:
@@ -296,6 +302,11 @@ def _contradictions(manifest: Manifest) -> list[str]:
     for address in manifest.artifact.urls:
         if not address.startswith(('https://', 'hf://')):
             problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
+    expected_files = 1 if manifest.bridge is None else 2
+    if manifest.files and len(manifest.files) != expected_files:
+        problems.append(
+            f'artifact.onnx names {len(manifest.files)} files; expected {expected_files}, two with a bridge'
+        )
     if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
         problems.append(f"id '{manifest.id}' may have letters, digits, '-', '_' and '.' only")
     return problems

@@ -23,6 +23,7 @@ from depth_ros.ros.worker import Worker
 from depth_ros.settings import SettingsT
 from depth_ros.stages.calibration import looks_unrectified
 from depth_ros.types import Calibration, DepthMap, RelativeMap
+from depth_ros.watch import Watch
 
 _HEALTH_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
@@ -55,12 +56,17 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
     Args:
         name: Of the node.
         kind: Its settings.
-        make_estimator: Builds the estimator that settings ask for; tests and benchmarks put a fake here.
+        make_estimator: Builds the estimator that settings ask for, and says how far it is; tests and benchmarks put a
+            fake here.
         node_options: As ``rclpy.node.Node``.
     """
 
     def __init__(
-        self, name: str, kind: type[SettingsT], make_estimator: Callable[[SettingsT], EstimatorT], **node_options: Any
+        self,
+        name: str,
+        kind: type[SettingsT],
+        make_estimator: Callable[[SettingsT, Watch], EstimatorT],
+        **node_options: Any,
     ) -> None:
         super().__init__(name, **node_options)
         self.accounting = Accounting()
@@ -69,6 +75,9 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._live_settings: Parameters[SettingsT] = Parameters(self, kind)
         self._lifecycle = 'unconfigured'
         self._trouble = ''
+        self._progress = ''
+        """What configuring is at, in words."""
+        self._reported_s = 0.0
         self._recovery = Recovery()
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
@@ -148,14 +157,35 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         return SUCCESS
 
     def _configure(self) -> None:
-        self._slot = self._new_slot()
+        self._lifecycle = 'configuring'
+        self._progress = ''
+        try:
+            self._slot = self._new_slot()
+        except Exception:
+            self._lifecycle = 'unconfigured'
+            raise
         self._outputs = Outputs(self, self._without)
         self.get_logger().info(f'configured: {self._slot.name}')
         if self._slot.caution:
             self.get_logger().warning(self._slot.caution)
 
     def _new_slot(self) -> 'EstimatorSlot[EstimatorT, SettingsT]':
-        return EstimatorSlot(self._make_estimator, self._live_settings.current(), self._complain)
+        watch = Watch(self._say_progress, self._given_up)
+
+        def make(settings: SettingsT) -> EstimatorT:
+            return self._make_estimator(settings, watch)
+
+        return EstimatorSlot(make, self._live_settings.current(), self._complain)
+
+    def _say_progress(self, text: str) -> None:
+        self._progress = text
+        self.get_logger().info(text)
+
+    def _given_up(self) -> bool:
+        """Report while a transition keeps the executor from doing it; tell whether to give up."""
+        if time.monotonic() - self._reported_s > 1.5 * _HEALTH_PERIOD_S:
+            self._report_health()
+        return process.exit_requested()
 
     def _activate(self) -> None:
         self._slot = self._slot or self._new_slot()
@@ -280,6 +310,7 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             self._input.refresh()
 
     def _report_health(self) -> None:
+        self._reported_s = time.monotonic()
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
 
     def _state(self) -> NodeState:
@@ -300,4 +331,5 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
             failures_in_a_row=self._recovery.failures_in_a_row,
             device_lost=self._recovery.device_lost,
             trouble=self._trouble,
+            progress=self._progress,
         )

@@ -40,10 +40,14 @@ class NodeState:
     device_lost: bool = False
     trouble: str = ''
     """The latest complaint that no published frame has answered yet."""
+    progress: str = ''
+    """What configuring is at."""
 
 
 def verdict(state: NodeState) -> tuple[bytes, str]:
     """Return the level and one sentence for a person."""
+    if state.lifecycle == 'configuring':
+        return WARN, f'configuring: {state.progress or "loading"}'
     if state.lifecycle != 'active':
         return (ERROR if state.trouble else OK), state.trouble or state.lifecycle
     for topic in state.inputs:

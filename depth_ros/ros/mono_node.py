@@ -10,6 +10,7 @@ from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
 from depth_ros.settings import MonoSettings
 from depth_ros.types import DepthMap, RelativeMap
+from depth_ros.watch import Watch
 
 
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
@@ -18,7 +19,7 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
     _without = 'disparity'
 
     def __init__(
-        self, make_estimator: Callable[[MonoSettings], MonoEstimator] = mono_estimator, **node_options: Any
+        self, make_estimator: Callable[[MonoSettings, Watch], MonoEstimator] = mono_estimator, **node_options: Any
     ) -> None:
         super().__init__('mono_depth', MonoSettings, make_estimator, **node_options)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,11 @@ def request_exit(code: int) -> None:
     global _exit_code
     _exit_code = code
     _stop_requested.set()
+
+
+def exit_requested() -> bool:
+    """Tell whether the process has been asked to end; for work that can be given up."""
+    return _stop_requested.is_set()
 
 
 def say_frames_sent(count: int) -> None:
@@ -79,7 +85,6 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     executor.add_node(node)
 
     def spin() -> None:
-        start(node)
         while not _stop_requested.is_set():
             try:
                 executor.spin_once(timeout_sec=0.5)
@@ -88,12 +93,19 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
             except Exception as error:  # rclpy passes on what a callback raises; one bad message must not end us
                 node.get_logger().error(f'a callback failed: {type(error).__name__}: {error}')
 
-    spinner = threading.Thread(target=spin, name='executor', daemon=True)
-    spinner.start()
+    threads = [
+        threading.Thread(target=spin, name='executor', daemon=True),
+        # Not the executor's: configuring may take minutes, and services and diagnostics go on meanwhile.
+        threading.Thread(target=start, args=(node,), name='autostart', daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     _stop_requested.wait()
     executor.wake()
-    spinner.join(timeout=2.5)
-    stopped = not spinner.is_alive() and node.stop()
+    deadline_s = time.monotonic() + 2.5
+    for thread in threads:
+        thread.join(timeout=max(0.0, deadline_s - time.monotonic()))
+    stopped = not any(thread.is_alive() for thread in threads) and node.stop()
     if not stopped:
         leave_at_once(node)
     executor.shutdown(timeout_sec=0.2)

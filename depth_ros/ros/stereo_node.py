@@ -10,6 +10,7 @@ from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
 from depth_ros.settings import StereoSettings
 from depth_ros.types import DepthMap
+from depth_ros.watch import Watch
 
 
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
@@ -18,7 +19,7 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     _without = 'depth/relative'
 
     def __init__(
-        self, make_estimator: Callable[[StereoSettings], Estimator] = stereo_estimator, **node_options: Any
+        self, make_estimator: Callable[[StereoSettings, Watch], Estimator] = stereo_estimator, **node_options: Any
     ) -> None:
         super().__init__('stereo_depth', StereoSettings, make_estimator, **node_options)
 

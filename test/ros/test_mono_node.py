@@ -166,7 +166,7 @@ def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monke
     monkeypatch.setattr('depth_ros.ros.recovery._LEAST_PAUSE_S', 0.3)
     made = []
 
-    def make(settings):
+    def make(settings, watch):
         made.append(fake_network(oom_at=(lambda n: n >= 2) if not made else (lambda n: False)))
         return made[-1]
 
@@ -183,7 +183,7 @@ def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monke
 
 
 def test_f13_a_lost_device_is_reported_and_nothing_is_published():
-    with MonoGraph({'model': 'x'}, lambda settings: fake_network(lost_at=lambda n: n == 2)) as graph:
+    with MonoGraph({'model': 'x'}, lambda settings, watch: fake_network(lost_at=lambda n: n == 2)) as graph:
         graph.open_camera()
         graph.stream(10)
         level, words, _ = graph.wait_for_status('the device is lost')
@@ -200,7 +200,7 @@ from depth_ros.ros import process
 process.catch_signals()
 from depth_ros.ros.mono_node import MonoDepthNode
 from ros.test_mono_node import fake_network
-make = lambda settings: fake_network(lost_at=lambda n: n == 2)
+make = lambda settings, watch: fake_network(lost_at=lambda n: n == 2)
 sys.exit(process.run(lambda: MonoDepthNode(make)))
 """
 

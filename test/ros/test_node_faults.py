@@ -236,7 +236,7 @@ def test_c7_old_frames_are_dropped_when_a_limit_is_set():
 
 
 def test_d1_a_fast_camera_and_a_slow_estimator_keep_the_age_bounded():
-    with Graph(make_estimator=lambda settings: FakeEstimator(latency_s=0.2)) as graph:
+    with Graph(make_estimator=lambda settings, watch: FakeEstimator(latency_s=0.2)) as graph:
         graph.open_camera()
         graph.stream(400, rate_hz=100.0)
         account = graph.wait_until_settled()
@@ -251,7 +251,7 @@ def test_d1_a_fast_camera_and_a_slow_estimator_keep_the_age_bounded():
 
 def test_d3_services_answer_while_the_estimator_is_stuck_and_diagnostics_say_so():
     estimator = FakeEstimator(latency_s=6.0)
-    with Graph({'estimate_timeout_s': 0.5}, make_estimator=lambda settings: estimator) as graph:
+    with Graph({'estimate_timeout_s': 0.5}, make_estimator=lambda settings, watch: estimator) as graph:
         graph.open_camera()
         graph.send()
         wait_for(lambda: estimator.frames == 1)
@@ -328,7 +328,7 @@ def test_e2_a_camera_that_returns_with_other_qos_and_size_is_heard_again():
 def test_e6_a_failing_stage_is_a_counted_drop_and_after_100_in_a_row_an_error():
     made = []
     estimator = FakeEstimator(fail_at=lambda n: n < 101)
-    with Graph(make_estimator=lambda settings: made.append(settings) or estimator) as graph:
+    with Graph(make_estimator=lambda settings, watch: made.append(settings) or estimator) as graph:
         graph.open_camera()
         for i in range(101):
             graph.send()
@@ -349,7 +349,7 @@ def test_e6_an_unexpected_exception_is_a_counted_drop_too():
             return super().estimate(frame)
 
     broken = Broken()
-    with Graph(make_estimator=lambda settings: broken) as graph:
+    with Graph(make_estimator=lambda settings, watch: broken) as graph:
         graph.open_camera()
         graph.send()
         graph.wait_for_status('ZeroDivisionError: bug')

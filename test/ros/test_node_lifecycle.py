@@ -66,7 +66,7 @@ def test_e5_no_leak_and_no_message_while_inactive_over_many_cycles():
 
 def test_e5_deactivating_during_an_estimate_publishes_nothing_afterwards():
     estimator = FakeEstimator(latency_s=5.0)
-    with Graph(make_estimator=lambda settings: estimator) as graph:
+    with Graph(make_estimator=lambda settings, watch: estimator) as graph:
         graph.open_camera()
         graph.send()
         wait_for(lambda: estimator.frames == 1)
@@ -156,7 +156,7 @@ process.catch_signals()
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
-def make(settings):
+def make(settings, watch):
     print('configuring', flush=True)
     time.sleep({configure_s})
     return FakeEstimator(latency_s={latency_s}, hang_at=lambda n: {hang})

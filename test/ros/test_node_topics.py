@@ -136,7 +136,7 @@ def test_g5_the_picture_for_people_goes_to_its_own_topic_only():
 
 def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_at_once():
     estimator = FakeEstimator()
-    with Graph(make_estimator=lambda settings: estimator, listen=()) as graph:
+    with Graph(make_estimator=lambda settings, watch: estimator, listen=()) as graph:
         graph.open_camera()
         graph.stream(10)
         account = graph.wait_until_settled()

@@ -1,0 +1,62 @@
+"""Which GPU and which TensorRT there are, asked of their own libraries; nothing needs to be installed for it."""
+
+import ctypes
+from dataclasses import dataclass
+
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…, cuda.h
+_NVINFER = ('libnvinfer.so.10', 'libnvinfer.so.11', 'libnvinfer.so.8', 'libnvinfer.so')
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """What an engine is compiled for."""
+
+    name: str
+    compute_capability: str
+    tensorrt: str
+    """Version, such as 10.3.0."""
+
+    @property
+    def tensorrt_major(self) -> int:
+        """First number of TensorRT's version."""
+        return int(self.tensorrt.partition('.')[0])
+
+
+def find_gpu(device: int = 0) -> Gpu | None:
+    """Return the GPU that CUDA calls ``device``, or None where it, its driver or TensorRT cannot be asked."""
+    tensorrt = _tensorrt_version()
+    if tensorrt is None:
+        return None
+    try:
+        cuda = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return None
+    handle, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name = ctypes.create_string_buffer(256)
+    failed = (
+        cuda.cuInit(0)
+        or cuda.cuDeviceGet(ctypes.byref(handle), device)
+        or cuda.cuDeviceGetName(name, len(name), handle)
+        or cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, handle)
+        or cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, handle)
+    )
+    if failed:
+        return None
+    return Gpu(name.value.decode(errors='replace'), f'{major.value}.{minor.value}', tensorrt)
+
+
+def _tensorrt_version() -> str | None:
+    for library in _NVINFER:
+        try:
+            number = int(ctypes.CDLL(library).getInferLibVersion())
+        except (OSError, AttributeError):
+            continue
+        return version_of(number)
+    return None
+
+
+def version_of(number: int) -> str:
+    """Return what ``getInferLibVersion`` means: 8601 → 8.6.1, 100300 → 10.3.0 (NvInferVersion.h)."""
+    if number < 10000:
+        return f'{number // 1000}.{number // 100 % 10}.{number % 100}'
+    return f'{number // 10000}.{number // 100 % 100}.{number % 100}'

@@ -1,0 +1,92 @@
+"""From the settings to a network that can run: manifest, file, engine, backend."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from depth_ros.backends.backend import Backend
+from depth_ros.backends.gpu import find_gpu
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.backends.tensorrt import engine_for
+from depth_ros.errors import ModelError
+from depth_ros.models.canvas import Size, plan
+from depth_ros.models.catalog import find_manifest, model_file
+from depth_ros.models.fit import check_tensors, fixed_size
+from depth_ros.models.manifest import Manifest, Precision
+from depth_ros.models.self_check import PROBE, read_reference, stored_picture
+from depth_ros.settings import Settings
+from depth_ros.types import AnyArray
+from depth_ros.watch import Watch
+
+
+class Loaded(NamedTuple):
+    """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
+
+    manifest: Manifest
+    backend: Backend
+    reference: AnyArray | None
+    precision: Precision
+    input_size: Size | None
+
+
+def load_network(settings: Settings, watch: Watch) -> Loaded:
+    """Load the network that the settings name; building an engine for it can take minutes.
+
+    Raises:
+        ModelError: the network is not known, its file is not here or not right, or its licence is not wanted.
+        BackendError: what was asked to run it cannot, or the preparation was given up.
+    """
+    manifest, folder = find_manifest(settings.model)
+    if settings.commercial_only and manifest.license.commercial is not True:
+        raise ModelError(
+            f'{manifest.id} is refused: commercial_only is true, and its licence (code {manifest.license.code}, '
+            f'weights {manifest.license.weights}) does not clearly allow commercial use. See depth-ros models list'
+        )
+    path = model_file(manifest, folder)
+    options = Options(
+        settings.device,  # type: ignore[arg-type]
+        settings.allow_fallback,
+        settings.threads,
+        settings.memory_limit_mb,
+        settings.graph_optimization,  # type: ignore[arg-type]
+        settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
+    )
+    asked = _size(settings.picture_size)
+    if settings.device == 'tensorrt' and OnnxRuntimeBackend.has('tensorrt'):
+        return _with_engine(manifest, path, options, asked or PROBE, watch)
+    input_size = plan(manifest.preprocess, asked).size if asked else None
+    backend = OnnxRuntimeBackend(path, options, outputs=_used_outputs(manifest))
+    return Loaded(manifest, backend, _reference(manifest, path), manifest.artifact.precision, input_size)
+
+
+def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size, watch: Watch) -> Loaded:
+    described = OnnxRuntimeBackend(path, Options('cpu', optimization='none'))
+    fitting = check_tensors(manifest, described)
+    input_size = plan(fitting.preprocess, picture, fixed_size(fitting, described)).size
+    described.close()
+    _, inputs = stored_picture(fitting, input_size)
+    main = fitting.main_output.name
+    main = described.outputs[0].name if main == '*' else main
+    engine = engine_for(path, options, inputs, main, find_gpu(), described.version, watch)
+    backend = OnnxRuntimeBackend(path, options, engine, _used_outputs(manifest))
+    kept = engine / 'reference.npz' if engine else None
+    reference = read_reference(kept) if kept is not None and kept.is_file() else _reference(manifest, path)
+    low = 'fp16' in (options.precision, manifest.artifact.precision)
+    return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size)
+
+
+def _reference(manifest: Manifest, path: Path) -> AnyArray | None:
+    name = manifest.artifact.reference
+    return read_reference(path.parent / name) if name else None
+
+
+def _used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
+    """Return the names of the outputs that mean something; None = all, where the manifest leaves a name open."""
+    used = tuple(output.name for output in manifest.outputs if output.role != 'ignored')
+    return None if '*' in used else used
+
+
+def _size(text: str) -> Size | None:
+    if not text:
+        return None
+    width, height = map(int, text.split('x'))
+    return width, height
