@@ -129,6 +129,8 @@ class OnnxRuntimeBackend:
         try:
             return self._runtime.InferenceSession(str(path), settings, providers=providers)
         except Exception as error:  # the runtime raises its own types, and UnicodeDecodeError for damaged names
+            if any(word in str(error) for word in _NO_MEMORY):
+                raise OutOfMemory(f'{path.name}: {error}') from error
             raise ModelLoadError(
                 f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._runtime.__version__}: '
                 f'{error}. Fetch or export it again; an unknown operator or opset needs a newer onnxruntime'

@@ -1,4 +1,4 @@
-"""``depth-ros bench graph``: camera, node without an estimator, listener; three processes."""
+"""``depth-ros bench graph``: camera, node, listener; three processes. The node has no estimator, or a mono network."""
 
 import argparse
 import sys
@@ -12,6 +12,11 @@ import yaml
 from depth_ros.cli.bench_stages import add_json, add_size, put_out
 from depth_ros.cli.graph import Graph, run_graph
 from depth_ros.files.pictures import write_picture
+from depth_ros.sim.camera import Mount, render
+from depth_ros.sim.world import make_world
+from depth_ros.types import Camera, UInt8Array
+
+_WORLD_SEED, _RENDERED_FRAMES = 1, 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser)
     parser.add_argument('--rate', type=float, default=30.0, help='frames per second of the camera (30)')
     parser.add_argument('--seconds', type=float, default=10.0, help='how long (10)')
+    parser.add_argument(
+        '--model', metavar='ID|FILE', help='mono_depth with this network, fed with rendered frames of the simulator'
+    )
     parser.add_argument('--full-clouds', action='store_true', help='full-size xyzrgb clouds, heard best effort')
     parser.add_argument('--no-shared-memory', action='store_true', help='leave Fast DDS at its defaults')
     add_json(parser)
@@ -28,10 +36,15 @@ def run(options: argparse.Namespace) -> int:
     """Measure and report."""
     parameters = {'cloud_stride': 1, 'cloud_organized': True, 'cloud_rate_hz': 0.0} if options.full_clouds else {}
     with tempfile.TemporaryDirectory() as folder:
-        camera = _synthetic_camera(Path(folder), options.width, options.height, options.rate)
+        pictures = _rendered if options.model else _noise
+        camera = _camera(Path(folder), pictures(options.width, options.height), options.rate)
         node = ['depth_ros.cli.null_node', '--ros-args', '--log-level', 'warn']
+        if options.model:
+            camera += ['-r', 'left/image_rect:=image', '-r', 'left/camera_info:=camera_info']
+            node[0] = 'depth_ros.ros.mono_depth'
+            parameters = {**parameters, 'model': options.model}
         for name, value in parameters.items():
-            node += ['-p', f'{name}:={str(value).lower()}']
+            node += ['-p', f'{name}:={value if isinstance(value, str) else str(value).lower()}']
         graph = run_graph(
             camera, node, options.seconds, _show, options.full_clouds, shared_memory=not options.no_shared_memory
         )
@@ -41,13 +54,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _synthetic_camera(folder: Path, width: int, height: int, rate_hz: float) -> list[str]:
-    """Write a pair of noise pictures with calibration; return the camera's module and arguments."""
-    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+def _noise(width: int, height: int) -> list[UInt8Array]:
+    return [np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)]
+
+
+def _rendered(width: int, height: int) -> list[UInt8Array]:
+    """Return what the simulator's robot sees on its way, a second apart."""
+    world = make_world(_WORLD_SEED)
+    camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2 - 0.5, height / 2 - 0.5)
+    return [render(world, world.pose_at(float(second)), Mount(0.5), camera)[0] for second in range(_RENDERED_FRAMES)]
+
+
+def _camera(folder: Path, pictures: list[UInt8Array], rate_hz: float) -> list[str]:
+    """Write pictures, the same for left and right, with calibration; return the camera's module and arguments."""
+    height, width = pictures[0].shape[:2]
     arguments = ['depth_ros.ros.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
     focal = 0.8 * width
     for side, tx in (('left', 0.0), ('right', -0.1 * focal)):
-        write_picture(folder / f'{side}.png', noise)
+        (folder / side).mkdir()
+        for number, picture in enumerate(pictures):
+            write_picture(folder / side / f'{number:03d}.png', picture)
         k = [focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0]
         info: dict[str, Any] = {
             'image_width': width,
@@ -60,7 +86,7 @@ def _synthetic_camera(folder: Path, width: int, height: int, rate_hz: float) -> 
             'projection_matrix': {'data': [*k[:3], tx, *k[3:6], 0.0, *k[6:], 0.0]},
         }
         (folder / f'{side}.yaml').write_text(yaml.safe_dump(info), encoding='utf-8')
-        arguments += ['-p', f'{side}:={folder}/{side}.png', '-p', f'{side}_info:={folder}/{side}.yaml']
+        arguments += ['-p', f'{side}:={folder}/{side}', '-p', f'{side}_info:={folder}/{side}.yaml']
     return arguments
 
 

@@ -15,6 +15,7 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.estimators.load import reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
@@ -207,8 +208,10 @@ def _check(options: argparse.Namespace) -> int:
     manifest, _ = find_manifest(options.manifest or str(options.file))
     device: Device = options.device
     backend = OnnxRuntimeBackend(options.file, Options(device))
-    network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(manifest, backend)
-    print(f'{options.file}: fits {manifest.id}; runs on {backend.device}')
+    network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(
+        manifest, backend, reference_beside(manifest, options.file)
+    )
+    print(f'{options.file}: fits {network.name}')
     print(f'sha256 {sha256(options.file)}')
     network.close()
     return 0

@@ -23,6 +23,10 @@ class Estimator(Protocol):
         """Ask a running ``estimate`` to end soon, from another thread."""
         ...
 
+    def close(self) -> None:
+        """Let go of memory and device; it is not used again."""
+        ...
+
 
 class MonoEstimator(Protocol):
     """Estimates the depth of one picture. Used by one thread at a time."""
@@ -40,4 +44,8 @@ class MonoEstimator(Protocol):
 
     def cancel(self) -> None:
         """Ask a running ``estimate`` to end soon, from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory and device; it is not used again."""
         ...

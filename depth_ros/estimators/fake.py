@@ -51,3 +51,6 @@ class FakeEstimator:
     def cancel(self) -> None:
         """End a pending latency."""
         self._cancelled.set()
+
+    def close(self) -> None:
+        """Hold nothing, let go of nothing."""

@@ -55,7 +55,7 @@ def load_network(settings: Settings, watch: Watch) -> Loaded:
         return _with_engine(manifest, path, options, asked or PROBE, watch)
     input_size = plan(manifest.preprocess, asked).size if asked else None
     backend = OnnxRuntimeBackend(path, options, outputs=_used_outputs(manifest))
-    return Loaded(manifest, backend, _reference(manifest, path), manifest.artifact.precision, input_size)
+    return Loaded(manifest, backend, reference_beside(manifest, path), manifest.artifact.precision, input_size)
 
 
 def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size, watch: Watch) -> Loaded:
@@ -69,12 +69,17 @@ def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size
     engine = engine_for(path, options, inputs, main, find_gpu(), described.version, watch)
     backend = OnnxRuntimeBackend(path, options, engine, _used_outputs(manifest))
     kept = engine / 'reference.npz' if engine else None
-    reference = read_reference(kept) if kept is not None and kept.is_file() else _reference(manifest, path)
+    reference = read_reference(kept) if kept is not None and kept.is_file() else reference_beside(manifest, path)
     low = 'fp16' in (options.precision, manifest.artifact.precision)
     return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size)
 
 
-def _reference(manifest: Manifest, path: Path) -> AnyArray | None:
+def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
+    """Return what full precision gives for the stored picture, where the manifest names a file with it.
+
+    Raises:
+        ModelLoadError: the file is missing or damaged.
+    """
     name = manifest.artifact.reference
     return read_reference(path.parent / name) if name else None
 

@@ -89,6 +89,9 @@ class SemiGlobalMatching:
     def cancel(self) -> None:
         """Do nothing: a match cannot be interrupted and ends by itself within a fraction of a second."""
 
+    def close(self) -> None:
+        """Hold nothing between frames, let go of nothing."""
+
     def _search_range(self, rig: StereoRig) -> tuple[int, int]:
         """Return the smallest and largest raw disparity to look for: from infinity to the nearest distance."""
         low = math.floor(rig.offset_px) - 1

@@ -23,6 +23,10 @@ class AnyEstimator(Protocol):
         """Ask a running estimate to end soon."""
         ...
 
+    def close(self) -> None:
+        """Let go of memory and device; it is not used again."""
+        ...
+
 
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
 SettingsT = TypeVar('SettingsT', bound=Settings)
@@ -32,7 +36,8 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
     """One estimator at a time.
 
     A matcher is built at once. A network is loaded and checked on a thread of its own while the old estimator goes on;
-    if it cannot be loaded, the old one stays and the reason is told once.
+    if it cannot be loaded, the old one stays and the reason is told once. One that is renewed is closed before it is
+    built again, because the memory of both may not be there.
 
     Args:
         make: Builds the estimator that settings ask for.
@@ -64,12 +69,23 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         return str(getattr(self._estimator, 'caution', ''))
 
     def get(self, settings: SettingsT) -> EstimatorT:
-        """Return the estimator for a frame, and see to it that the right one will be here soon."""
+        """Return the estimator for a frame, and see to it that the right one will be here soon.
+
+        Raises:
+            DepthRosError: it was to be renewed, and cannot be built; the next call tries again.
+        """
         with self._lock:
             if _key(settings) == self._tried:
                 return self._estimator
-            self._tried = _key(settings)
-        if settings.model:
+            renewing = self._tried is None
+            if not renewing:
+                self._tried = _key(settings)
+        if renewing:
+            self._estimator.close()
+            self._estimator = self._make(settings)
+            with self._lock:
+                self._tried = _key(settings)
+        elif settings.model:
             threading.Thread(target=self._load, args=(settings,), name='model loader', daemon=True).start()
         else:
             self._load(settings)
@@ -91,8 +107,7 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
             self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
             return
         with self._lock:
-            if self._tried in (None, _key(settings)):  # else something else has been asked for meanwhile
-                self._tried = _key(settings)
+            if self._tried == _key(settings):  # else something else has been asked for meanwhile
                 self._estimator = estimator
 
 

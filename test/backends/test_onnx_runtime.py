@@ -230,6 +230,17 @@ def test_a_reference_that_is_missing_or_damaged_is_said(tmp_path, content):
         read_reference(tmp_path / 'x.npz')
 
 
+def test_f12_no_memory_for_the_weights_is_no_damaged_file(folder, monkeypatch):
+    import onnxruntime
+
+    def no_memory(*_, **__):
+        raise RuntimeError('CUDA failure 2: out of memory')
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', no_memory)
+    with pytest.raises(OutOfMemory, match=r'tiny\.onnx: CUDA failure 2'):
+        load(folder)
+
+
 @pytest.mark.parametrize('run', [0, 1])
 def test_f19_a_failing_first_run_fails_at_load_not_at_the_first_frame(run):
     with pytest.raises(BackendError):
