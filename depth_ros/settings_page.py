@@ -1,8 +1,7 @@
 """The tables of settings as a page: ``python -m depth_ros.settings_page > docs/parameters.md``."""
 
-from dataclasses import fields
-
-from depth_ros.settings import MonoSettings, Rule, Settings, StereoSettings, Value, defaults, rules
+from depth_ros.parameter_table import Rule, Value, defaults, rules
+from depth_ros.settings import MonoSettings, Settings, StereoSettings
 
 _HEADER = """# Parameters
 
@@ -16,12 +15,12 @@ is loaded and checked. A wrong value is refused with the reason. QoS of every to
 
 def page() -> str:
     """Return the page."""
-    common = {f.name for f in fields(Settings)}
+    common = set(rules(Settings))
     return (
         _HEADER
         + _section('Every depth node', Settings, common)
         + _section('`stereo_depth` besides', StereoSettings, set(rules(StereoSettings)) - common)
-        + _section('`mono_depth` differs in', MonoSettings, {'model'})
+        + _section('`mono_depth` besides', MonoSettings, {'model', *rules(MonoSettings)} - (common - {'model'}))
     )
 
 

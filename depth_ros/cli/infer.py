@@ -15,6 +15,7 @@ from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.files.calibration import read_camera_info, read_pair
 from depth_ros.files.pictures import picture_files, read_picture, write_picture
 from depth_ros.files.ply import write_ply
+from depth_ros.parameter_table import defaults, rules
 from depth_ros.pipeline import (
     depth_map,
     mono_depth_map,
@@ -23,7 +24,7 @@ from depth_ros.pipeline import (
     stereo_estimator,
     stereo_frame,
 )  # fmt: skip
-from depth_ros.settings import MonoSettings, Settings, StereoSettings, defaults, rules
+from depth_ros.settings import MonoSettings, Settings, StereoSettings
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.millimetres import to_millimetres
 from depth_ros.stages.project import project

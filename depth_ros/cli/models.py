@@ -20,8 +20,9 @@ from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
 from depth_ros.models.manifest import Manifest
+from depth_ros.parameter_table import rules
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.settings import MonoSettings, StereoSettings, rules
+from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
 from depth_ros.watch import Watch
 

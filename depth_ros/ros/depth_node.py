@@ -7,9 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from depth_ros.errors import BadCameraInfo, BadImage, DepthRosError
+from depth_ros.errors import BadCameraInfo, BadImage
 from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
@@ -18,6 +17,7 @@ from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.parameters import Parameters
 from depth_ros.ros.recovery import Recovery
+from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.ros.worker import Worker
 from depth_ros.settings import SettingsT
@@ -28,7 +28,6 @@ from depth_ros.watch import Watch
 _HEALTH_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
 _STOP_TIMEOUT_S = 2.0
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 JobT = TypeVar('JobT')
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
 
@@ -50,7 +49,7 @@ class Input(Protocol):
         ...
 
 
-class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
+class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     """Lifecycle node. The executor's thread receives; one worker thread decodes, estimates and publishes.
 
     Args:
@@ -73,8 +72,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         self._make_estimator = make_estimator
         self._complaints = Complaints(self.get_logger().warning)
         self._live_settings: Parameters[SettingsT] = Parameters(self, kind)
-        self._lifecycle = 'unconfigured'
-        self._trouble = ''
         self._progress = ''
         """What configuring is at, in words."""
         self._reported_s = 0.0
@@ -110,32 +107,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         """Tell whether the ``autostart`` parameter asks to configure and activate without a lifecycle manager."""
         return bool(self.get_parameter('autostart').value)
 
-    # Lifecycle. rclpy swallows what a transition raises, so every transition reports by itself.
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Check the parameters and build the estimator and the outputs."""
-        return self._transition('configure', 'inactive', self._configure)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start to work."""
-        return self._transition('activate', 'active', self._activate)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe; the frame at hand is finished or given up."""
-        return self._transition('deactivate', 'inactive', self._stop_worker)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the estimator and the outputs."""
-        return self._transition('clean up', 'unconfigured', self._cleanup)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Do what deactivating and cleaning up do, from any state."""
-        return self._transition('shut down', 'finalized', self._shut_down)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Return to unconfigured, from where configuring can be tried again."""
-        return self._transition('recover', 'unconfigured', self._shut_down)
-
     def stop(self) -> bool:
         """End all work before the process does; False if the estimator could not be made to end."""
         stopped = self._shut_down()
@@ -143,18 +114,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items())) or 'none'
         self.get_logger().info(f'{account.received} frames received, {account.published} published, dropped: {dropped}')
         return stopped
-
-    def _transition(self, name: str, target: str, act: Callable[[], object]) -> TransitionCallbackReturn:
-        try:
-            act()
-        except Exception as error:
-            kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
-            self._trouble = f'cannot {name}: {kind}{error}'
-            self.get_logger().error(self._trouble)
-            return FAILURE
-        self._lifecycle = target
-        self._trouble = ''
-        return SUCCESS
 
     def _configure(self) -> None:
         self._lifecycle = 'configuring'
@@ -218,11 +177,6 @@ class DepthNode(LifecycleNode, Generic[JobT, EstimatorT, SettingsT]):
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self._slot = None
-
-    def _shut_down(self) -> bool:
-        stopped = self._stop_worker()
-        self._cleanup()
-        return stopped
 
     # Work, on the worker's thread.
 

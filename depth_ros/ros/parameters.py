@@ -10,7 +10,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import BadSettings
-from depth_ros.settings import Rule, Settings, SettingsT, Value, defaults, rules, unknown_parameter
+from depth_ros.parameter_table import Rule, Value, defaults, rules, unknown_parameter
+from depth_ros.settings import Settings, SettingsT
 
 
 class Parameters(Generic[SettingsT]):

@@ -1,0 +1,173 @@
+"""One camera's scale: collects what the other sensors say and turns each prediction's relation to it into a status."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from depth_ros.scale.fit import Fit, Law, Scale, fit, law_of
+from depth_ros.scale.ground import down_from_pitch, fit_ground
+from depth_ros.scale.pose import parse_pose
+from depth_ros.scale.reference import ReferencePoints, known_pixels
+from depth_ros.scale.tracker import ScaleStatus, ScaleTracker
+from depth_ros.settings import MonoSettings
+from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
+
+Transform = Callable[[str, str, int], Float32Array | None]
+"""Target frame, source frame, stamp in ns → pose of the source in the target, or None if nobody knows."""
+_KEPT = 15
+_PROBES = 64
+_LEAST_PIXELS: dict[Law, int] = {'factor': 5, 'affine': 12, 'inverse_affine': 12}
+_LEAST_AGREEING = 0.4
+
+
+@dataclass(frozen=True)
+class _Seen:
+    values: Float32Array
+    camera: Camera
+    frame_id: str
+    stamp_ns: int
+
+
+class Scaler:
+    """Follows the scale of one camera's predictions.
+
+    References may come late: they are compared with the prediction of their own time, of which the last few are kept.
+
+    Args:
+        transform: Knows where sensors sit, where ``scale.extrinsics`` does not say it.
+    """
+
+    def __init__(self, transform: Transform = lambda target, source, stamp_ns: None) -> None:
+        self._transform = transform
+        self._lock = threading.Lock()
+        self._references: deque[ReferencePoints] = deque(maxlen=_KEPT)
+        self._down: tuple[Float32Array, str] | None = None
+        self._recent: deque[_Seen] = deque(maxlen=_KEPT)
+        self._tracker: ScaleTracker | None = None
+        self._newest_reference_ns: int | None = None
+
+    def add_reference(self, reference: ReferencePoints) -> None:
+        """Note what another sensor measured; from any thread."""
+        with self._lock:
+            if self._references and reference.stamp_ns < self._references[-1].stamp_ns:
+                self._references.clear()  # its time jumped back
+            self._references.append(reference)
+            self._newest_reference_ns = reference.stamp_ns
+
+    def set_down(self, down: Float32Array, frame_id: str) -> None:
+        """Note the direction of gravity in an Imu's frame; from any thread."""
+        with self._lock:
+            self._down = (down, frame_id)
+
+    def reset(self) -> None:
+        """Forget the scale; from any thread."""
+        with self._lock:
+            self._tracker = None
+            self._references.clear()
+
+    def update(self, estimate: DepthEstimate, frame: Frame, settings: MonoSettings) -> ScaleStatus:
+        """Take a prediction into account and say what its scale is."""
+        law = law_of(estimate.space, estimate.lacks)
+        if settings.scale_source == 'fixed':
+            shift = 0.0 if law == 'factor' else settings.scale_fixed_shift
+            return ScaleStatus('tracking', Scale(law, settings.scale_fixed_scale, shift), age_s=0.0)
+        with self._lock:
+            if self._tracker is None or self._tracker.law != law:
+                self._tracker = ScaleTracker(law)
+            tracker = self._tracker
+        found, why = self._fit(law, estimate.values, frame, settings)
+        return tracker.update(found, why, _probes(estimate.values), frame.stamp_ns, settings.scale_hold_s)
+
+    def _fit(self, law: Law, values: Float32Array, frame: Frame, settings: MonoSettings) -> tuple[Fit | None, str]:
+        if frame.camera is None:
+            return None, 'there is no camera_info, without which no point has a place in the image: publish it'
+        seen = _Seen(values, frame.camera, frame.frame_id, frame.stamp_ns)
+        if settings.scale_source == 'ground':
+            return self._fit_ground(law, seen, settings)
+        if self._recent and seen.stamp_ns < self._recent[-1].stamp_ns:
+            self._recent.clear()
+        self._recent.append(seen)
+        return self._fit_reference(law, settings)
+
+    def _fit_ground(self, law: Law, seen: _Seen, settings: MonoSettings) -> tuple[Fit | None, str]:
+        down = down_from_pitch(settings.camera_pitch_rad)
+        if settings.scale_imu:
+            with self._lock:
+                measured = self._down
+            if measured is None:
+                return None, 'no Imu message has come: publish imu, or set scale.imu: false and camera_pitch_rad'
+            pose = self._pose(seen, measured[1], settings)
+            if pose is None:
+                return None, _no_transform(seen.frame_id, measured[1])
+            down = pose[:3, :3] @ measured[0]
+        found = fit_ground(law, seen.values, seen.camera, settings.camera_height_m, down)
+        return found, '' if found else 'no floor is seen'
+
+    def _fit_reference(self, law: Law, settings: MonoSettings) -> tuple[Fit | None, str]:
+        matched = self._match(settings.scale_max_skew_ms * 1e6)
+        if isinstance(matched, str):
+            return None, matched
+        reference, seen = matched
+        pose = self._pose(seen, reference.frame_id, settings)
+        if pose is None:
+            return None, _no_transform(seen.frame_id, reference.frame_id)
+        known = known_pixels(reference.points_m, seen.camera, pose)
+        if known.depth_m.size < _LEAST_PIXELS[law]:
+            return None, (
+                f'{known.depth_m.size} of {len(reference.points_m)} reference points fall into the image; expected at '
+                f'least {_LEAST_PIXELS[law]}. Does the sensor look where the camera looks? Check scale.extrinsics or tf'
+            )
+        found = fit(law, seen.values[known.rows, known.columns], known.depth_m)
+        if found is None or found.inlier_share < _LEAST_AGREEING:
+            share = 0.0 if found is None else found.inlier_share
+            return None, (
+                f'{share:.0%} of {known.depth_m.size} reference points agree on a scale; expected '
+                f'{_LEAST_AGREEING:.0%}. Check scale.extrinsics or tf, and the stamps; scale and shift need points at '
+                'several depths'
+            )
+        return found, ''
+
+    def _match(self, skew_ns: float) -> tuple[ReferencePoints, _Seen] | str:
+        """Return the newest unused reference that belongs to a kept prediction, or why there is none."""
+        with self._lock:
+            waiting, newest_ns = list(self._references), self._newest_reference_ns
+        if newest_ns is None:
+            return 'no reference has come: publish scale/reference, of the type scale.reference_type'
+        for reference in reversed(waiting):
+            seen = min(self._recent, key=lambda each: abs(each.stamp_ns - reference.stamp_ns))
+            if abs(seen.stamp_ns - reference.stamp_ns) <= skew_ns:
+                with self._lock:
+                    while self._references and self._references[0].stamp_ns <= reference.stamp_ns:
+                        self._references.popleft()
+                return reference, seen
+        apart_s = (self._recent[-1].stamp_ns - newest_ns) / 1e9
+        if abs(apart_s) * 1e9 <= skew_ns:
+            return 'no new reference has come since'
+        return (
+            f'the newest reference is {abs(apart_s):.2f} s {"older" if apart_s > 0 else "newer"} than the image; '
+            'scale.max_skew_ms allows less. Do both clocks agree?'
+        )
+
+    def _pose(self, seen: _Seen, source: str, settings: MonoSettings) -> Float32Array | None:
+        if settings.scale_extrinsics:
+            return parse_pose(settings.scale_extrinsics)
+        if source == seen.frame_id:
+            return np.eye(4, dtype=np.float32)
+        return self._transform(seen.frame_id, source, seen.stamp_ns)
+
+
+def _no_transform(target: str, source: str) -> str:
+    return (
+        f"where '{source}' sits relative to '{target}' is not known: set scale.extrinsics, or publish tf and install "
+        'tf2_ros'
+    )
+
+
+def _probes(values: Float32Array) -> Float32Array:
+    """Return some of the prediction's values, spread over the picture."""
+    rows, columns = values.shape
+    some: Float32Array = values[:: max(rows // 8, 1), :: max(columns // 8, 1)].reshape(-1)[:_PROBES]
+    return some
