@@ -4,16 +4,19 @@
 
     decode ─► rectify ─► estimator ─► to metres ─► project
     └─ stereo_frame ──┘  └────── depth_map ─────┘  └ stages.project ┘
-    └─ mono_frame ────┘  └─── mono_depth_map ───┘
+    └─ mono_frame ────┘  └─── mono_depth_map ───┘         (scale.scaler finds the metres of a relative model)
 
 Nothing here knows ROS, clocks or logs. The nodes and the command line call these functions.
 """
+
+from dataclasses import replace
 
 from depth_ros.errors import BadImage, BadSettings
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import load_network
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
+from depth_ros.scale.scaler import Scaler
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
@@ -83,13 +86,27 @@ def depth_map(frame: StereoFrame, estimator: Estimator, settings: StereoSettings
     return DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
 
 
-def mono_depth_map(frame: Frame, estimator: MonoEstimator, settings: MonoSettings) -> DepthMap | RelativeMap:
+def mono_depth_map(
+    frame: Frame, estimator: MonoEstimator, settings: MonoSettings, scaler: Scaler | None = None
+) -> DepthMap | RelativeMap:
     """Estimate a picture's depth; what is not metres comes back as a relative map that says why.
+
+    Args:
+        frame: The picture.
+        estimator: Sees depth in it, metres or not.
+        settings: Range, and where the scale comes from.
+        scaler: Follows the scale, unless its source is none.
 
     Raises:
         EstimatorError: the estimator failed on this frame.
     """
     seen = estimator.estimate(frame)
+    if scaler is not None and settings.scale_source != 'none':
+        status = scaler.update(seen, frame, settings)
+        if status.scale is None:
+            why = f'the scale is not known: {status.why}'
+            return RelativeMap(seen.values, seen.space, why, frame.stamp_ns, frame.frame_id)
+        seen = replace(seen, values=status.scale.depth_m(seen.values), space='metric_depth')
     if seen.space != 'metric_depth':
         return RelativeMap(seen.values, seen.space, _why_not_metres(seen.lacks), frame.stamp_ns, frame.frame_id)
     depth_m = within_range(seen.values, settings.range_min_m, settings.range_max_m)
@@ -128,8 +145,8 @@ def mono_estimator(settings: MonoSettings, watch: Watch = UNWATCHED) -> MonoEsti
 _REMEDIES = {
     'fx': 'the focal length: publish camera_info',
     'K': 'the intrinsics: publish camera_info',
-    'scale_shift': 'scale and shift: its output is relative, and nothing gives them yet; use a metric model',
-    'scale': 'a scale: its output is relative, and nothing gives it yet; use a metric model',
+    'scale_shift': 'scale and shift: its output is relative. Set scale.source, or use a metric model',
+    'scale': 'a scale: its output is relative. Set scale.source, or use a metric model',
 }
 
 

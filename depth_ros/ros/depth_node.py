@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -20,6 +20,7 @@ from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.ros.worker import Worker
+from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.settings import SettingsT
 from depth_ros.stages.calibration import looks_unrectified
 from depth_ros.types import Calibration, DepthMap, RelativeMap
@@ -88,8 +89,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self.create_timer(_HEALTH_PERIOD_S, self._report_health, clock=self._steady_clock)
         self.create_timer(_REFRESH_PERIOD_S, self._follow_publishers, clock=self._steady_clock)
 
-    _without: str
-    """The topic that this node never has."""
+    _without: Collection[str]
+    """Topics that this node never has."""
 
     @abstractmethod
     def _open_input(self, deliver: Callable[[JobT], None]) -> Input:
@@ -102,6 +103,10 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     @abstractmethod
     def _see(self, job: JobT, settings: SettingsT, estimator: EstimatorT) -> DepthMap | RelativeMap:
         """Decode a job and estimate its depth."""
+
+    def _scale_status(self) -> ScaleStatus | None:
+        """Return what is known about the scale; None where the depth needs none."""
+        return None
 
     def starts_by_itself(self) -> bool:
         """Tell whether the ``autostart`` parameter asks to configure and activate without a lifecycle manager."""
@@ -286,4 +291,5 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             trouble=self._trouble,
             progress=self._progress,
+            scale=self._scale_status(),
         )

@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from depth_ros.ros.accounting import Account
+from depth_ros.scale.tracker import ScaleStatus
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 _SILENCE_S = 2.0
@@ -42,6 +43,8 @@ class NodeState:
     """The latest complaint that no published frame has answered yet."""
     progress: str = ''
     """What configuring is at."""
+    scale: ScaleStatus | None = None
+    """None where the depth needs none."""
 
 
 def verdict(state: NodeState) -> tuple[bytes, str]:
@@ -75,7 +78,7 @@ def verdict(state: NodeState) -> tuple[bytes, str]:
 
 def _silence(topic: TopicState) -> str:
     if topic.publishers == 0:
-        return f'no {topic.role}: nobody publishes {topic.topic}. Start the camera or remap the topic'
+        return f'no {topic.role}: nobody publishes {topic.topic}. Start its driver or remap the topic'
     return (
         f'no {topic.role} on {topic.topic} for {topic.silent_s:.0f} s although {topic.publishers} publisher(s) are '
         'there. Is the camera running? Large images over UDP need net.core.rmem_max and the shipped Fast DDS profile'
@@ -97,6 +100,7 @@ def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
         **{f'age_{name}_ms': f'{value:.1f}' for name, value in account.age_ms.items()},
         'work_median_ms': f'{account.work_ms:.1f}',
         'mean_skew_ms': f'{account.mean_skew_ms:.3f}',
+        **({f'scale.{key}': value for key, value in scale_values(state.scale).items()} if state.scale else {}),
         **{f'{t.role}': f'{t.topic}, {t.publishers} publisher(s), last {t.silent_s:.1f} s ago' for t in state.inputs},
     }
     status = DiagnosticStatus(
@@ -107,3 +111,28 @@ def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
     return DiagnosticArray(header=Header(stamp=now), status=[status])
+
+
+def scale_values(status: ScaleStatus) -> dict[str, str]:
+    """Return a scale's state in names and numbers; what is not known is left out."""
+    numbers = {
+        'scale': status.scale and status.scale.scale,
+        'shift': status.scale and status.scale.shift,
+        'residual': status.residual,
+        'inlier_share': status.inlier_share,
+        'age_s': status.age_s,
+    }
+    law = {'law': status.scale.law} if status.scale else {}
+    return {
+        'state': status.state,
+        **law,
+        **{key: f'{value:.6g}' for key, value in numbers.items() if value is not None},
+    }
+
+
+def scale_message(status: ScaleStatus, head: Header) -> DiagnosticArray:
+    """Return the message for the topic ``scale``."""
+    values = [KeyValue(key=key, value=value) for key, value in scale_values(status).items()]
+    level = {'tracking': OK, 'held': WARN, 'unknown': ERROR}[status.state]
+    found = DiagnosticStatus(level=level, name='scale', message=status.why or status.state, values=values)
+    return DiagnosticArray(header=head, status=[found])

@@ -3,11 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+from std_srvs.srv import Trigger
+
 from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.pipeline import mono_depth_map, mono_estimator, mono_frame
 from depth_ros.ros import messages
 from depth_ros.ros.depth_node import DepthNode, Input
+from depth_ros.ros.joint_input import JointInput
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
+from depth_ros.ros.scale_input import ScaleInput
+from depth_ros.ros.transforms import transforms_by_tf
+from depth_ros.scale.scaler import Scaler, Transform
+from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.settings import MonoSettings
 from depth_ros.types import DepthMap, RelativeMap
 from depth_ros.watch import Watch
@@ -16,15 +23,41 @@ from depth_ros.watch import Watch
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
     """Depth from single images, by a network."""
 
-    _without = 'disparity'
+    _without = ('disparity',)
 
     def __init__(
         self, make_estimator: Callable[[MonoSettings, Watch], MonoEstimator] = mono_estimator, **node_options: Any
     ) -> None:
         super().__init__('mono_depth', MonoSettings, make_estimator, **node_options)
+        self._scaler: Scaler | None = None
+        self._transform: Transform | None = None
+        self.create_service(Trigger, '~/reset_scale', self._on_reset_scale)
+
+    def _configure(self) -> None:
+        super()._configure()
+        if self._live_settings.current().scale_source == 'none':
+            self._scaler = None
+            return
+        self._transform = self._transform or transforms_by_tf(self)
+        self._scaler = Scaler(self._transform)
 
     def _open_input(self, deliver: Callable[[MonoMessages], None]) -> Input:
-        return MonoInput(self, self._live_settings.current(), self.accounting, deliver)
+        settings = self._live_settings.current()
+        image = MonoInput(self, settings, self.accounting, deliver)
+        if self._scaler is None:
+            return image
+        return JointInput(image, ScaleInput(self, settings, self._scaler, self._complain))
+
+    def _scale_status(self) -> ScaleStatus | None:
+        return self._scaler.status if self._scaler is not None else None
+
+    def _on_reset_scale(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._scaler is None:
+            response.message = 'there is no scale to reset: scale.source is none, or the node is not configured'
+            return response
+        self._scaler.reset()
+        response.success, response.message = True, 'the scale is forgotten; metres come back with two fits that agree'
+        return response
 
     def _stamp_ns(self, job: MonoMessages) -> int:
         return messages.stamp_ns(job.image.header.stamp)
@@ -36,4 +69,8 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
             self._remark_on_calibration(frame_id, info, 'image', settings.rectify)
             frame_id = frame_id or info.frame_id
         frame = mono_frame(messages.picture(job.image), info, settings, self._stamp_ns(job), frame_id)
-        return mono_depth_map(frame, estimator, settings)
+        scaler, outputs = self._scaler, self._outputs
+        seen = mono_depth_map(frame, estimator, settings, scaler)
+        if scaler is not None and outputs is not None:
+            outputs.publish_scale(scaler.status, frame.stamp_ns, frame_id)
+        return seen

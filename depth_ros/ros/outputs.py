@@ -3,9 +3,11 @@
 import array
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -15,6 +17,8 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from depth_ros.ros import messages
+from depth_ros.ros.health import scale_message
+from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.settings import Settings
 from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.millimetres import to_millimetres
@@ -30,6 +34,7 @@ TOPICS: dict[str, type] = {
     'confidence': Image,
     'depth/color': Image,
     'depth/relative': Image,
+    'scale': DiagnosticArray,
 }
 _COLORMAPS: dict[str, Colormap] = {'turbo': 'turbo', 'viridis': 'viridis', 'grayscale': 'grayscale'}
 
@@ -39,10 +44,10 @@ class Outputs:
 
     Args:
         node: The node that publishes.
-        without: A topic that it never has.
+        without: Topics that it never has.
     """
 
-    def __init__(self, node: Node, without: str) -> None:
+    def __init__(self, node: Node, without: Collection[str]) -> None:
         self._node = node
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
@@ -52,7 +57,7 @@ class Outputs:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for topic, kind in TOPICS.items()
-            if topic != without
+            if topic not in without
         }
         self._clouds = CloudMessages()
         self._last_cloud_s = -1.0
@@ -85,6 +90,10 @@ class Outputs:
         """Publish depth that is not metres, on the topic that promises none."""
         head = messages.header(relative.stamp_ns, relative.frame_id)
         self._send('depth/relative', lambda: messages.image(relative.values, '32FC1', head))
+
+    def publish_scale(self, status: ScaleStatus, stamp_ns: int, frame_id: str) -> None:
+        """Publish what is known about the scale of a frame."""
+        self._send('scale', lambda: scale_message(status, messages.header(stamp_ns, frame_id)))
 
     def close(self) -> None:
         """Withdraw all topics."""

@@ -16,7 +16,7 @@ from depth_ros.watch import Watch
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     """Depth from left and right images, by semi-global matching or by a stereo network."""
 
-    _without = 'depth/relative'
+    _without = ('depth/relative', 'scale')
 
     def __init__(
         self, make_estimator: Callable[[StereoSettings, Watch], Estimator] = stereo_estimator, **node_options: Any

@@ -105,7 +105,7 @@ def fit(
             return None
         line = refined
     error = np.abs((line[0] * v + line[1]) / y - 1)
-    near = error < max(tukey * sigma, 1e-3)
+    near = error < max(min(tukey * sigma, tolerance), 1e-3)
     inliers = np.zeros(values.shape, bool)
     inliers[usable] = near
     if not near.any():

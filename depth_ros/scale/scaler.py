@@ -11,7 +11,7 @@ from depth_ros.scale.fit import Fit, Law, Scale, fit, law_of
 from depth_ros.scale.ground import down_from_pitch, fit_ground
 from depth_ros.scale.pose import parse_pose
 from depth_ros.scale.reference import ReferencePoints, known_pixels
-from depth_ros.scale.tracker import ScaleStatus, ScaleTracker
+from depth_ros.scale.tracker import UNKNOWN, ScaleStatus, ScaleTracker
 from depth_ros.settings import MonoSettings
 from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
 
@@ -48,6 +48,8 @@ class Scaler:
         self._recent: deque[_Seen] = deque(maxlen=_KEPT)
         self._tracker: ScaleTracker | None = None
         self._newest_reference_ns: int | None = None
+        self.status = UNKNOWN
+        """As of the newest prediction."""
 
     def add_reference(self, reference: ReferencePoints) -> None:
         """Note what another sensor measured; from any thread."""
@@ -67,9 +69,14 @@ class Scaler:
         with self._lock:
             self._tracker = None
             self._references.clear()
+            self.status = UNKNOWN
 
     def update(self, estimate: DepthEstimate, frame: Frame, settings: MonoSettings) -> ScaleStatus:
-        """Take a prediction into account and say what its scale is."""
+        """Take a prediction into account and say what its scale is; ``status`` remembers it."""
+        self.status = self._updated(estimate, frame, settings)
+        return self.status
+
+    def _updated(self, estimate: DepthEstimate, frame: Frame, settings: MonoSettings) -> ScaleStatus:
         law = law_of(estimate.space, estimate.lacks)
         if settings.scale_source == 'fixed':
             shift = 0.0 if law == 'factor' else settings.scale_fixed_shift

@@ -35,6 +35,9 @@ class ScaleStatus:
     """Why there is no newer confirmation, in words; empty when there is one."""
 
 
+UNKNOWN = ScaleStatus('unknown', None, why='no frame has been estimated yet')
+
+
 class ScaleTracker:
     """Follows the scale of one camera. Used by one thread.
 

@@ -1,0 +1,115 @@
+"""Messages of metric sensors → points in their own frames."""
+
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
+
+from depth_ros.errors import BadImage, BadInput
+from depth_ros.ros import messages
+from depth_ros.scale.reference import ReferencePoints
+from depth_ros.stages.calibration import rectified_camera
+from depth_ros.types import AnyArray, Float32Array
+
+_MOST_POINTS = 20_000
+"""More say nothing new about a scale."""
+_FLOATS = {PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
+_RANGE_RAYS = 5
+_STANDARD_GRAVITY, _LARGEST_EXTRA = 9.81, 1.5
+
+
+def points_of_cloud(message: PointCloud2) -> ReferencePoints:
+    """Return the points of a cloud.
+
+    Raises:
+        BadInput: it has no x, y, z of floating point, or less data than it says.
+    """
+    fields = {field.name: field for field in message.fields}
+    if not {'x', 'y', 'z'} <= fields.keys() or any(fields[name].datatype not in _FLOATS for name in 'xyz'):
+        raise BadInput(
+            f'the reference cloud has the fields {", ".join(fields)}; expected x, y, z as FLOAT32 or FLOAT64'
+        )
+    order = '>' if message.is_bigendian else '<'
+    kind = np.dtype({
+        'names': ['x', 'y', 'z'],
+        'formats': [order + _FLOATS[fields[name].datatype] for name in 'xyz'],
+        'offsets': [fields[name].offset for name in 'xyz'],
+        'itemsize': message.point_step,
+    })  # fmt: skip
+    needed = message.height * message.row_step
+    if len(message.data) < needed or message.row_step < message.width * message.point_step:
+        raise BadInput(
+            f'the reference cloud of {message.width}x{message.height} points has {len(message.data)} bytes and '
+            f'row_step {message.row_step}; expected {needed} and at least '
+            f'{message.width * message.point_step}'
+        )
+    rows = np.frombuffer(message.data, np.uint8, needed).reshape(message.height, message.row_step)
+    points = np.ascontiguousarray(rows[:, : message.width * message.point_step]).view(kind).reshape(-1)
+    some = points[:: max(points.size // _MOST_POINTS, 1)]
+    return _reference(np.stack([some[name].astype(np.float32) for name in 'xyz'], axis=1), message)
+
+
+def points_of_scan(message: LaserScan) -> ReferencePoints:
+    """Return the hits of a laser scan, in its x-y plane."""
+    ranges = np.asarray(message.ranges, np.float32)
+    angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
+    hit = (ranges >= message.range_min) & (ranges <= message.range_max)
+    ranges, angles = ranges[hit], angles[hit]
+    return _reference(np.stack([ranges * np.cos(angles), ranges * np.sin(angles), 0 * ranges], axis=1), message)
+
+
+def points_of_range(message: Range) -> ReferencePoints:
+    """Return rays of a range sensor's cone, about its middle, all of the one range."""
+    if not message.min_range <= message.range <= message.max_range:
+        return _reference(np.empty((0, 3)), message)
+    tangents = np.tan(np.linspace(-0.25, 0.25, _RANGE_RAYS) * message.field_of_view)
+    left, up = np.meshgrid(tangents, tangents)
+    return _reference(message.range * np.stack([np.ones_like(left), left, up], axis=-1).reshape(-1, 3), message)
+
+
+def points_of_depth(message: Image, info: CameraInfo) -> ReferencePoints:
+    """Return the points of a depth image (32FC1 metres or 16UC1 millimetres).
+
+    Raises:
+        BadImage: another encoding, or less data than it says.
+        BadCameraInfo: its calibration is of no use.
+    """
+    kinds = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 1e-3)}
+    if message.encoding not in kinds:
+        raise BadImage(f"the reference depth image is '{message.encoding}'; expected 32FC1 or 16UC1")
+    code, unit_m = kinds[message.encoding]
+    size = np.dtype(code).itemsize
+    if len(message.data) < message.height * message.step or message.step < message.width * size:
+        raise BadImage(
+            f'the reference depth image has {len(message.data)} bytes; expected {message.height * message.step}'
+        )
+    rows = np.frombuffer(message.data, np.uint8, message.height * message.step).reshape(message.height, message.step)
+    order = '>' if message.is_bigendian else '<'
+    raw = np.ascontiguousarray(rows[:, : message.width * size]).view(order + code)
+    camera = rectified_camera(messages.calibration(info), message.width, message.height)
+    stride = max(int(np.sqrt(raw.size / _MOST_POINTS)), 1)
+    z = raw[::stride, ::stride].astype(np.float32) * np.float32(unit_m)
+    v, u = np.meshgrid(*(np.arange(0, side, stride) for side in raw.shape), indexing='ij')
+    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
+    return _reference(points[z > 0].reshape(-1, 3), message)
+
+
+def down_of_imu(message: Imu) -> Float32Array:
+    """Return the unit vector that points down, in the Imu's frame; a resting Imu measures the opposite of gravity.
+
+    Raises:
+        BadInput: it is accelerated by more than gravity, or measures nothing.
+    """
+    measured = message.linear_acceleration
+    up = np.array([measured.x, measured.y, measured.z], np.float32)
+    size = float(np.linalg.norm(up))
+    if not abs(size - _STANDARD_GRAVITY) < _LARGEST_EXTRA:
+        raise BadInput(
+            f'the Imu measures {size:.1f} m/s²; expected about {_STANDARD_GRAVITY}. Does it include gravity?'
+        )
+    return np.asarray(-up / np.float32(size))
+
+
+def _reference(points_m: AnyArray, message: Any) -> ReferencePoints:
+    stamp_ns, frame_id = messages.stamp_ns(message.header.stamp), str(message.header.frame_id)
+    return ReferencePoints(points_m.astype(np.float32), stamp_ns, frame_id)
