@@ -2,22 +2,25 @@
 
 ::
 
-    decode ─► rectify ─► estimator ─► to metres ─► project
-    └─ stereo_frame ──┘  └────── depth_map ─────┘  └ stages.project ┘
-    └─ mono_frame ────┘  └─── mono_depth_map ───┘         (scale.scaler finds the metres of a relative model)
+    decode ─► rectify ─► estimator ─► to metres ─► filters ─► project
+    └─ stereo_frame ──┘  └──────────── depth_map ────────┘  └ stages.project ┘
+    └─ mono_frame ────┘  └───────── mono_depth_map ──────┘  (scale.scaler finds the metres of a relative model)
 
 Nothing here knows ROS, clocks or logs. The nodes and the command line call these functions.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from depth_ros.errors import BadImage, BadSettings
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import load_network
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
+from depth_ros.files.pictures import read_region
 from depth_ros.scale.scaler import Scaler
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.stages import filters
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.rectify import rectify
@@ -83,7 +86,8 @@ def depth_map(frame: StereoFrame, estimator: Estimator, settings: StereoSettings
     raw = estimator.estimate(frame)
     disparity = rectified_disparity(raw, frame.rig)
     depth_m = depth_from_disparity(disparity, settings.range_min_m, settings.range_max_m)
-    return DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
+    seen = DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
+    return filtered(seen, settings)
 
 
 def mono_depth_map(
@@ -110,7 +114,28 @@ def mono_depth_map(
     if seen.space != 'metric_depth':
         return RelativeMap(seen.values, seen.space, _why_not_metres(seen.lacks), frame.stamp_ns, frame.frame_id)
     depth_m = within_range(seen.values, settings.range_min_m, settings.range_max_m)
-    return DepthMap(depth_m, frame.camera, seen.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
+    depth = DepthMap(depth_m, frame.camera, seen.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
+    return filtered(depth, settings)
+
+
+def filtered(depth: DepthMap, settings: Settings) -> DepthMap:
+    """Forget what the settings do not want to believe, then fill what they want filled.
+
+    Raises:
+        BadFile: the region's picture is of no use, or of another size.
+    """
+    depth_m = depth.depth_m
+    if settings.filter_edges:
+        depth_m = filters.without_flying_pixels(depth_m)
+    if settings.filter_speckle_px:
+        depth_m = filters.without_speckles(depth_m, settings.filter_speckle_px)
+    if settings.filter_min_confidence and depth.confidence is not None:
+        depth_m = filters.without_doubtful(depth_m, depth.confidence, settings.filter_min_confidence)
+    if settings.filter_mask_file:
+        depth_m = filters.without_region(depth_m, read_region(Path(settings.filter_mask_file), depth_m.shape))
+    if settings.filter_fill_px:
+        depth_m = filters.fill_holes(depth_m, settings.filter_fill_px)
+    return depth if depth_m is depth.depth_m else replace(depth, depth_m=depth_m)
 
 
 def stereo_estimator(settings: StereoSettings, watch: Watch = UNWATCHED) -> Estimator:

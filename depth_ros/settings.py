@@ -99,6 +99,37 @@ class Settings(Table):
         minimum=0.02,
         maximum=100000.0,
     )
+    filter_edges: bool = parameter(
+        False, 'Forget the pixels between two surfaces, where an edge has been smeared.', group='filter'
+    )
+    filter_speckle_px: int = parameter(
+        0, 'Forget islands of at most this many pixels; 0 = none.', group='filter', unit='px', minimum=0, maximum=100000
+    )
+    filter_min_confidence: float = parameter(
+        0.0,
+        'Forget pixels of less confidence, where the estimator gives one; 0 = none.',
+        group='filter',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    filter_mask_file: str = parameter(
+        '',
+        "A picture of the depth image's size; depth is forgotten where it is black (the robot's own body).",
+        group='filter',
+    )
+    filter_fill_px: int = parameter(
+        0,
+        'Invent depth in holes at most this wide, from the pixels around; 0 = none. The only filter that invents.',
+        group='filter',
+        unit='px',
+        minimum=0,
+        maximum=64,
+    )
+    filter_temporal: bool = parameter(
+        False,
+        'Let pixels that change by less than a tenth follow slowly: less flicker, for a camera that moves slowly.',
+        group='filter',
+    )
     depth_encoding: str = parameter(
         '32FC1', 'depth/image_rect as metres (32FC1) or millimetres (16UC1, 0 = unknown).', choices=('32FC1', '16UC1')
     )
@@ -171,6 +202,9 @@ class MonoSettings(Settings):
         'sim-indoor',
         'The network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file. The '
         'default needs no download and is good for the simulator only.',
+    )
+    filter_edges: bool = parameter(
+        True, 'Forget the pixels between two surfaces, where an edge has been smeared.', group='filter'
     )
     scale_source: str = parameter(
         'none',

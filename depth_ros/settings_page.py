@@ -20,7 +20,9 @@ def page() -> str:
         _HEADER
         + _section('Every depth node', Settings, common)
         + _section('`stereo_depth` besides', StereoSettings, set(rules(StereoSettings)) - common)
-        + _section('`mono_depth` besides', MonoSettings, {'model', *rules(MonoSettings)} - (common - {'model'}))
+        + _section(
+            '`mono_depth` besides', MonoSettings, set(rules(MonoSettings)) - (common - {'model', 'filter.edges'})
+        )
     )
 
 

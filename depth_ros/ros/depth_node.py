@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
-from depth_ros.errors import BadCameraInfo, BadImage
+from depth_ros.errors import BadCameraInfo, BadFile, BadImage
 from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
@@ -23,6 +23,7 @@ from depth_ros.ros.worker import Worker
 from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.settings import SettingsT
 from depth_ros.stages.calibration import looks_unrectified
+from depth_ros.stages.stabilizer import Stabilizer
 from depth_ros.types import Calibration, DepthMap, RelativeMap
 from depth_ros.watch import Watch
 
@@ -77,6 +78,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         """What configuring is at, in words."""
         self._reported_s = 0.0
         self._recovery = Recovery()
+        self._stabilizer = Stabilizer()
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
         self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
@@ -193,6 +195,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self._drop('bad_image', str(error))
         except BadCameraInfo as error:
             self._drop('bad_camera_info', str(error))
+        except BadFile as error:
+            self._drop('bad_file', str(error))
         except Exception as error:
             if generation == self._generation:
                 self._fail(error)
@@ -223,6 +227,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             outputs.publish_relative(seen)
             self._complain('relative', f'{slot.name}: {seen.why_not_metres}. Only depth/relative is published')
         else:
+            if settings.filter_temporal:
+                seen = self._stabilizer.apply(seen)
             outputs.publish(seen, settings)
             self._trouble = ''
         return None

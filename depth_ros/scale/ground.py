@@ -16,7 +16,7 @@ _FARTHEST_HEIGHTS = 20.0
 _TOLERANCE = 0.08
 _TUKEY = 3.0
 """What stands on the floor differs from it little by little, and always to the same side."""
-_LEAST_IMAGE_SHARE = 0.05
+_LEAST_IMAGE_SHARE = 0.10
 """Of the picture that must agree."""
 _LEAST_SPREAD = 0.3
 """Of what agrees: largest over smallest inverse depth, less one; a wall before the camera has none."""

@@ -121,9 +121,10 @@ def test_a_reference_gives_metres_within_five_frames(kind, message, make, extrin
             wait_for(lambda: info.get_subscription_count() > 0)
         assert run_until_metres(graph, message, make) <= 5
         np.testing.assert_allclose(floats(graph.received[DEPTH][-1]), room(), rtol=0.01)
+        wait_for(lambda: graph.received['scale'] and graph.received['scale'][-1].status[0].message == 'tracking')
         values = {pair.key: pair.value for pair in graph.received['scale'][-1].status[0].values}
         assert values['state'] == 'tracking' and float(values['scale']) == pytest.approx(S, rel=0.01)
-        wait_for(lambda: graph.status()[2].get('scale.state') == 'tracking')
+        wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2].get('scale.state') == 'tracking')
 
 
 def scan_ahead(graph, head):
@@ -275,7 +276,9 @@ def test_no_reference_and_no_camera_info_are_said():
         )
     with scaled(scale__source='reference') as graph:
         graph.open_camera()
-        wait_for(lambda: no_camera_info(graph) or (graph.received['/diagnostics'] and 'no camera_info' in graph.status()[1]))
+        wait_for(
+            lambda: no_camera_info(graph) or (graph.received['/diagnostics'] and 'no camera_info' in graph.status()[1])
+        )
 
 
 @pytest.mark.parametrize(

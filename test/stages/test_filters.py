@@ -1,0 +1,183 @@
+"""Filters on the simulator's rooms, whose true depth is known."""
+
+import functools
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from depth_ros.errors import BadFile
+from depth_ros.files.pictures import write_picture
+from depth_ros.pipeline import filtered
+from depth_ros.settings import MonoSettings
+from depth_ros.sim.camera import Mount, render
+from depth_ros.sim.solids import Box
+from depth_ros.sim.world import World, make_world
+from depth_ros.stages import filters
+from depth_ros.stages.stabilizer import Stabilizer
+from depth_ros.types import Camera, DepthMap
+
+CAMERA = Camera(640, 480, 512.0, 512.0, 319.5, 239.5)
+
+
+@functools.cache
+def room(seed):
+    world = make_world(700_000 + seed)
+    return render(world, world.pose_at(3.0 * seed), Mount(), CAMERA)[1]
+
+
+def smeared(depth_m, how):
+    """Return what networks make of edges: inverse depth from a quarter of the size, or blurred; or blurred depth."""
+    if how == 'small':
+        small = cv2.resize(1 / depth_m, (160, 120), interpolation=cv2.INTER_AREA)
+        return (1 / cv2.resize(small, (640, 480), interpolation=cv2.INTER_LINEAR)).astype(np.float32)
+    if how == 'blurred inverse':
+        return (1 / cv2.GaussianBlur(1 / depth_m, (0, 0), 2.0)).astype(np.float32)
+    return cv2.GaussianBlur(depth_m, (0, 0), 1.5)
+
+
+@pytest.mark.parametrize('how', ['small', 'blurred inverse', 'blurred depth'])
+def test_flying_pixels_fall_by_five_times_at_a_cost_of_less_than_five_percent(how):
+    wrong_before = wrong_after = lost = good = 0
+    for seed in range(10):
+        true, seen = room(seed), smeared(room(seed), how)
+        kept = np.isfinite(filters.without_flying_pixels(seen))
+        wrong = np.abs(seen / true - 1) > 0.05
+        wrong_before, wrong_after = wrong_before + wrong.sum(), wrong_after + (wrong & kept).sum()
+        lost, good = lost + (~kept & ~wrong).sum(), good + (~wrong).sum()
+    print(f'{how}: {wrong_before} → {wrong_after} pixels off by more than 5 %, {lost / good:.2%} of the good ones lost')
+    assert wrong_before > 10_000 and wrong_after * 5 <= wrong_before and lost < 0.05 * good
+
+
+def test_a_floor_that_runs_far_away_is_no_edge():
+    rows = np.arange(1, 241, dtype=np.float32)[:, None]
+    floor = np.broadcast_to(0.5 * 512 / rows, (240, 640)).astype(np.float32)
+    np.testing.assert_array_equal(filters.without_flying_pixels(floor), floor)
+
+
+def test_large_maps_are_filtered_too():
+    true = cv2.resize(room(1), (1280, 960), interpolation=cv2.INTER_NEAREST)
+    seen = cv2.GaussianBlur(true, (0, 0), 3.0)
+    kept = np.isfinite(filters.without_flying_pixels(seen))
+    wrong = np.abs(seen / true - 1) > 0.05
+    assert (wrong & kept).sum() * 5 <= wrong.sum() and (~kept & ~wrong).sum() < 0.05 * (~wrong).sum()
+
+
+def wall(height=48, width=64):
+    return np.full((height, width), 3.0, np.float32)
+
+
+def test_only_small_islands_are_speckles():
+    depth = wall(96, 128)
+    depth[10:14, 10:14] = 1.0
+    depth[40:70, 40:80] = 2.0
+    depth[80, 80], depth[81, 80], depth[82, 80] = np.inf, -np.inf, np.nan
+    found = filters.without_speckles(depth, 40)
+    assert np.isnan(found[10:14, 10:14]).all() and (found[40:70, 40:80] == 2.0).all()
+    assert found[80, 80] == np.inf and found[81, 80] == -np.inf
+    assert np.isnan(found).sum() == 16 + 1
+
+
+def test_doubt_and_regions_are_forgotten_and_nothing_else():
+    depth = wall()
+    depth[0, 0] = np.inf
+    doubt = np.where(np.arange(64) < 10, 0.2, 0.9).astype(np.float32)[None].repeat(48, 0)
+    found = filters.without_doubtful(depth, doubt, 0.5)
+    assert np.isnan(found[1:, :10]).all() and (found[:, 10:] == 3.0).all() and found[0, 0] == np.inf
+    region = np.full((48, 64), 255, np.uint8)
+    region[40:] = 0
+    found = filters.without_region(depth, region)
+    assert np.isnan(found[40:]).all() and (found[1:40] == 3.0).all()
+
+
+def test_small_holes_are_filled_from_around_and_large_ones_are_not():
+    depth = wall()
+    depth[:, 32:] = 2.0
+    depth[10:13, 10:40], depth[30:45, 5:25], depth[0, 0] = np.nan, np.nan, np.inf
+    found = filters.fill_holes(depth, 4)
+    assert np.isfinite(found[10:13, 10:40]).all() and found[11, 12] == pytest.approx(3.0)
+    assert 2.0 <= found[11, 32] <= 3.0 and np.isnan(found[35:40, 10:20]).all() and found[0, 0] == np.inf
+    full = wall()
+    assert filters.fill_holes(full, 4) is full
+
+
+@pytest.mark.parametrize('function', [
+    filters.without_flying_pixels, lambda d: filters.without_speckles(d, 50), lambda d: filters.fill_holes(d, 5),
+    lambda d: filters.stabilized(d, d, 0.4, 0.1),
+])  # fmt: skip
+@pytest.mark.parametrize('shape', [(16, 16), (17, 31), (480, 1001)])
+def test_no_filter_writes_to_its_input_or_minds_nothing_known(function, shape):
+    for value in (np.nan, np.inf, -np.inf, 2.0):
+        depth = np.full(shape, value, np.float32)
+        before = depth.copy()
+        found = function(depth)
+        np.testing.assert_array_equal(depth, before)
+        np.testing.assert_array_equal(found, before)
+
+
+def moving_box(frame):
+    """Return the depth of a corridor through which a box moves sideways, 0.12 m a frame."""
+    world = make_world(3)
+    box = Box((3.0, -1.0 + 0.12 * frame, 0.4), (0.2, 0.25, 0.4))
+    alone = World(world.room, (box,), world.room_textures, world.solid_textures[:1], 3)
+    camera = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
+    from depth_ros.sim.world import Pose
+
+    return render(alone, Pose(0.0, 0.0, 0.0), Mount(), camera)[1]
+
+
+def test_flicker_falls_by_half_and_a_moving_box_leaves_no_trail():
+    rng, steady = np.random.default_rng(0), Stabilizer()
+    camera = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
+    noisy, calm, truth = [], [], []
+    for frame in range(14):
+        true = moving_box(frame)
+        seen = (true * (1 + 0.02 * rng.normal(size=true.shape))).astype(np.float32)
+        stamp = frame * 33_000_000
+        kept = steady.apply(DepthMap(seen, camera, None, None, np.zeros(true.shape, np.uint8), stamp))
+        noisy.append(seen), calm.append(kept.depth_m), truth.append(true)
+    static = np.abs(truth[0] / truth[-1] - 1) < 1e-3
+    for before, after in itertools.pairwise(truth):
+        static &= np.abs(before / after - 1) < 1e-3
+
+    def flicker(maps):
+        return np.median([np.median(np.abs(b / a - 1)[static]) for a, b in itertools.pairwise(maps[4:])])
+
+    print(f'flicker {flicker(noisy):.2%} → {flicker(calm):.2%}')
+    assert flicker(calm) <= flicker(noisy) / 2
+    # Where the box was three frames ago and is no longer, and where it has come, nothing of before is left.
+    changed = (np.abs(truth[-4] / truth[-1] - 1) > 0.05) & (np.abs(truth[-4] / truth[-3] - 1) > 0.05)
+    trail = np.abs(calm[-1] / truth[-1] - 1)[changed]
+    assert changed.sum() > 200 and np.mean(trail > 0.1) < 0.01
+
+
+def test_what_is_too_old_or_from_the_future_says_nothing():
+    steady, camera = Stabilizer(), Camera(64, 48, 60.0, 60.0, 32.0, 24.0)
+
+    def see(value, stamp_s, width=64):
+        picture = np.zeros((48, width), np.uint8)
+        depth = np.full((48, width), value, np.float32)
+        return steady.apply(DepthMap(depth, camera, None, None, picture, int(stamp_s * 1e9))).depth_m[0, 0]
+
+    assert see(2.0, 10.0) == 2.0 and see(2.1, 10.1) == pytest.approx(2.04)
+    assert see(2.1, 12.0) == pytest.approx(2.1)  # a gap
+    assert see(2.0, 3.0) == 2.0  # a jump back
+    assert see(2.1, 3.1, width=32) == pytest.approx(2.1)  # another size
+
+
+def test_the_settings_choose_and_the_mask_must_fit(tmp_path):
+    depth = DepthMap(wall(), None, np.full((48, 64), 0.4, np.float32), None, np.zeros((48, 64), np.uint8))
+    off = MonoSettings(filter_edges=False)
+    assert filtered(depth, off) is depth
+    assert np.isnan(filtered(depth, off.changed({'filter.min_confidence': 0.5})).depth_m).all()
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:10] = 255
+    write_picture(tmp_path / 'mask.png', mask)
+    found = filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'mask.png')})).depth_m
+    assert (found[:10] == 3.0).all() and np.isnan(found[10:]).all()
+    write_picture(tmp_path / 'small.png', mask[:20])
+    with pytest.raises(BadFile, match='is 64x20 and the depth image 64x48'):
+        filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'small.png')}))
+    with pytest.raises(BadFile, match='cannot be read'):
+        filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'none.png')}))
