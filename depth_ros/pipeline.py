@@ -12,6 +12,7 @@ Nothing here knows ROS, clocks or logs. The nodes and the command line call thes
 from dataclasses import replace
 from pathlib import Path
 
+from depth_ros.common_settings import Settings
 from depth_ros.errors import BadImage, BadSettings
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import load_network
@@ -19,7 +20,7 @@ from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
 from depth_ros.files.pictures import read_region
 from depth_ros.scale.scaler import Scaler
-from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range

@@ -1,7 +1,8 @@
 """The tables of settings as a page: ``python -m depth_ros.settings_page > docs/parameters.md``."""
 
+from depth_ros.common_settings import Settings
 from depth_ros.parameter_table import Rule, Value, defaults, rules
-from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.settings import MonoSettings, StereoSettings
 
 _HEADER = """# Parameters
 

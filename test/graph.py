@@ -29,8 +29,9 @@ from depth_ros.ros.stereo_node import StereoDepthNode
 
 _domains = itertools.count(os.getpid() % 97)
 NOW = -1
-STEREO_TOPICS = tuple(topic for topic in TOPICS if topic != 'depth/relative')
-MONO_TOPICS = tuple(topic for topic in TOPICS if topic != 'disparity')
+PLAIN_TOPICS = tuple(topic for topic in TOPICS if topic not in ('points_clear', 'scan', 'scale'))
+STEREO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'depth/relative')
+MONO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'disparity')
 
 
 def next_domain():

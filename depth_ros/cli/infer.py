@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.files.calibration import read_camera_info, read_pair
@@ -24,7 +25,7 @@ from depth_ros.pipeline import (
     stereo_estimator,
     stereo_frame,
 )  # fmt: skip
-from depth_ros.settings import MonoSettings, Settings, StereoSettings
+from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.millimetres import to_millimetres
 from depth_ros.stages.project import project

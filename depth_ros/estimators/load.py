@@ -7,13 +7,13 @@ from depth_ros.backends.backend import Backend
 from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
 from depth_ros.backends.tensorrt import engine_for
+from depth_ros.common_settings import Settings
 from depth_ros.errors import ModelError
 from depth_ros.models.canvas import Size, plan
 from depth_ros.models.catalog import find_manifest, model_file
 from depth_ros.models.fit import check_tensors, fixed_size
 from depth_ros.models.manifest import Manifest, Precision
 from depth_ros.models.self_check import PROBE, read_reference, stored_picture
-from depth_ros.settings import Settings
 from depth_ros.types import AnyArray
 from depth_ros.watch import Watch
 

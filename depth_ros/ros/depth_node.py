@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
+from depth_ros.common_settings import SettingsT
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
 from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
@@ -21,7 +22,6 @@ from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.ros.worker import Worker
 from depth_ros.scale.tracker import ScaleStatus
-from depth_ros.settings import SettingsT
 from depth_ros.stages.calibration import looks_unrectified
 from depth_ros.stages.stabilizer import Stabilizer
 from depth_ros.types import Calibration, DepthMap, RelativeMap
@@ -231,6 +231,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
                 seen = self._stabilizer.apply(seen)
             outputs.publish(seen, settings)
             self._trouble = ''
+            if lacks := outputs.lacks(settings):
+                self._complain('height', lacks)
         return None
 
     def _remark_on_calibration(self, image_frame: str, info: Calibration, side: str, rectify: bool) -> None:

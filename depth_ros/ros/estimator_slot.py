@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
+from depth_ros.common_settings import Settings
 from depth_ros.errors import DepthRosError
-from depth_ros.settings import Settings
 
 _OF_THE_ESTIMATOR = (
     'model', 'device', 'allow_fallback', 'threads', 'memory_limit_mb', 'precision', 'picture_size',

@@ -9,11 +9,12 @@ import sys
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from depth_ros.stages.decode import decode_compressed, decode_image
+from depth_ros.stages.navigation import Scan
 from depth_ros.types import AnyArray, Calibration, Camera, Cloud, Disparity, UInt8Array
 
 _NS = 1_000_000_000
@@ -106,6 +107,21 @@ def image(pixels: AnyArray, encoding: str, head: Header) -> Image:
         step=pixels.nbytes // height,
     )
     message._data = _bytes(pixels)
+    return message
+
+
+def laser_scan(scan: Scan, range_min_m: float, range_max_m: float, head: Header) -> LaserScan:
+    """Return a level scan; the frame of the header has x forward, y left, z up."""
+    count = len(scan.ranges_m)
+    message = LaserScan(
+        header=head,
+        angle_min=scan.angle_min_rad,
+        angle_max=scan.angle_min_rad + (count - 1) * scan.angle_increment_rad,
+        angle_increment=scan.angle_increment_rad,
+        range_min=range_min_m,
+        range_max=range_max_m,
+    )
+    message.ranges = array.array('f', scan.ranges_m.tobytes())
     return message
 
 

@@ -12,16 +12,17 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from depth_ros.common_settings import Settings
 from depth_ros.ros import messages
 from depth_ros.ros.health import scale_message
 from depth_ros.scale.tracker import ScaleStatus
-from depth_ros.settings import Settings
 from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.millimetres import to_millimetres
+from depth_ros.stages.navigation import Band, Mount, clearing_points, cropped, one_per_voxel, scan
 from depth_ros.stages.project import project
 from depth_ros.types import DepthMap, RelativeMap
 
@@ -30,6 +31,8 @@ TOPICS: dict[str, type] = {
     'depth/image_rect': Image,
     'depth/camera_info': CameraInfo,
     'points': PointCloud2,
+    'points_clear': PointCloud2,
+    'scan': LaserScan,
     'disparity': DisparityImage,
     'confidence': Image,
     'depth/color': Image,
@@ -60,7 +63,7 @@ class Outputs:
             if topic not in without
         }
         self._clouds = CloudMessages()
-        self._last_cloud_s = -1.0
+        self._last_sent_s: dict[str, float] = {}
 
     def wanted(self) -> bool:
         """Tell whether anybody listens to anything."""
@@ -74,8 +77,13 @@ class Outputs:
         if camera is not None:
             self._send('depth/camera_info', lambda: messages.camera_info(camera, head))
         self._send('depth/image_rect', lambda: _depth_image(depth, settings, head))
-        if camera is not None and self._cloud_is_due(settings.cloud_rate_hz):
-            self._send('points', lambda: self._cloud(depth, settings, head))
+        if camera is not None:
+            self._send('points', lambda: self._cloud(depth, settings, head), settings.cloud_rate_hz)
+            if settings.camera_height_m:
+                mount = Mount(settings.camera_height_m, settings.camera_pitch_rad)
+                band = Band(settings.nav_obstacle_min_m, settings.nav_obstacle_max_m)
+                self._send('points_clear', lambda: _clearing(depth, mount, band, settings, head), settings.nav_rate_hz)
+                self._send('scan', lambda: _scan(depth, mount, band, settings), settings.nav_rate_hz)
         disparity, confidence = depth.disparity, depth.confidence
         if disparity is not None:
             self._send('disparity', lambda: messages.disparity_image(disparity, head))
@@ -85,6 +93,15 @@ class Outputs:
             'depth/color',
             lambda: messages.image(colorize(depth.depth_m, _COLORMAPS[settings.colormap]), 'rgb8', head),
         )
+
+    def lacks(self, settings: Settings) -> str:
+        """Say what is missing for a topic that somebody listens to; empty if nothing is."""
+        for topic in ('points_clear', 'scan'):
+            if not settings.camera_height_m and self._publishers[topic].get_subscription_count() > 0:
+                return (
+                    f'{topic} needs the height of the camera above the floor: set camera_height_m and camera_pitch_rad'
+                )
+        return ''
 
     def publish_relative(self, relative: RelativeMap) -> None:
         """Publish depth that is not metres, on the topic that promises none."""
@@ -101,24 +118,41 @@ class Outputs:
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
 
-    def _send(self, topic: str, make: Any) -> None:
+    def _send(self, topic: str, make: Any, rate_hz: float = 0.0) -> None:
         publisher = self._publishers[topic]
-        if publisher.get_subscription_count() > 0:
+        if publisher.get_subscription_count() > 0 and self._is_due(topic, rate_hz):
             publisher.publish(make())
+
+    def _is_due(self, topic: str, rate_hz: float) -> bool:
+        now_s = time.monotonic()
+        # A tenth of a period early is on time: frames do not come on the dot.
+        if rate_hz and now_s - self._last_sent_s.get(topic, -1.0) < 0.9 / rate_hz:
+            return False
+        self._last_sent_s[topic] = now_s
+        return True
 
     def _cloud(self, depth: DepthMap, settings: Settings, head: Header) -> PointCloud2:
         colored = settings.cloud_fields == 'xyzrgb'
+        has_band = settings.cloud_min_height_m > -100 or settings.cloud_max_height_m < 100
+        if settings.cloud_range_max_m or has_band:
+            mount = Mount(settings.camera_height_m, settings.camera_pitch_rad)
+            band = Band(settings.cloud_min_height_m, settings.cloud_max_height_m) if has_band else None
+            depth = cropped(depth, settings.cloud_range_max_m or settings.range_max_m, band, mount)
+        if settings.cloud_voxel_m:
+            dense = project(depth, colored, organized=False, stride=settings.cloud_stride)
+            return messages.point_cloud(one_per_voxel(dense, settings.cloud_voxel_m), head)
         return self._clouds.message(depth, colored, settings.cloud_organized, settings.cloud_stride, head)
 
-    def _cloud_is_due(self, rate_hz: float) -> bool:
-        if self._publishers['points'].get_subscription_count() == 0:
-            return False
-        now = time.monotonic()
-        # A tenth of a period early is on time: frames do not come on the dot.
-        if rate_hz and now - self._last_cloud_s < 0.9 / rate_hz:
-            return False
-        self._last_cloud_s = now
-        return True
+
+def _clearing(depth: DepthMap, mount: Mount, band: Band, settings: Settings, head: Header) -> PointCloud2:
+    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_stride)
+    return messages.point_cloud(found, head)
+
+
+def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings) -> LaserScan:
+    frame_id = settings.nav_scan_frame or depth.frame_id.replace('_optical', '')
+    head = messages.header(depth.stamp_ns, frame_id)
+    return messages.laser_scan(scan(depth, mount, band), settings.range_min_m, settings.range_max_m, head)
 
 
 def _depth_image(depth: DepthMap, settings: Settings, head: Header) -> Image:

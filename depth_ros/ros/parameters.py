@@ -9,9 +9,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from depth_ros.common_settings import Settings, SettingsT
 from depth_ros.errors import BadSettings
 from depth_ros.parameter_table import Rule, Value, defaults, rules, unknown_parameter
-from depth_ros.settings import Settings, SettingsT
 
 
 class Parameters(Generic[SettingsT]):

@@ -165,3 +165,19 @@ def test_names_are_relative_to_the_namespace():
         assert graph.probe.count_publishers('/robot1/front/depth/image_rect') == 1
         wait_for(lambda: graph.received['/diagnostics'])
         assert graph.received['/diagnostics'][-1].status[0].name == 'robot1/front/stereo_depth: frames'
+
+
+def test_clouds_for_a_navigation_stack_need_the_height_of_the_camera():
+    topics = ('points', 'points_clear', 'scan')
+    with Graph(listen=topics) as graph:
+        graph.open_camera()
+        graph.stream(3)
+        assert 'set camera_height_m' in graph.wait_for_status('needs the height')[1]
+        assert not graph.received['scan'] and not graph.received['points_clear']
+        assert graph.set_parameters('stereo_depth', camera_height_m=0.5).successful
+        graph.stream(3)
+        scan = graph.wait_for_messages('scan')[-1]
+        assert scan.header.frame_id == 'left_camera_frame' and len(scan.ranges) > 10
+        assert scan.angle_max > 0 > scan.angle_min
+        clear = graph.wait_for_messages('points_clear')[-1]
+        assert clear.is_dense and clear.header.frame_id == 'left_camera_optical_frame'
