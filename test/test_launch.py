@@ -68,11 +68,15 @@ def test_the_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly(
 @pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
 def test_the_mono_launch_file_starts_a_network(tmp_path):
     with MonoGraph(node=False, listen=('depth/image_rect',)) as graph:
-        launch = run_launch(graph.domain, f'model:={model(tmp_path)}', 'log_level:=warn', file='mono')
+        parameters = tmp_path / 'parameters.yaml'
+        parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'model': str(model(tmp_path))}}}))
+        arguments = (f'params_file:={parameters}', 'camera_height_m:=0.4', 'log_level:=warn')
+        launch = run_launch(graph.domain, *arguments, file='mono')
         try:
             graph.open_camera()
             graph.send()
             graph.wait_for_messages('depth/image_rect')
+            assert graph.get_parameter('camera_height_m', 'mono_depth').double_value == 0.4
         finally:
             launch.send_signal(signal.SIGINT)
             output, _ = launch.communicate(timeout=15)
@@ -81,8 +85,8 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
 
 @pytest.mark.parametrize('file', ['stereo', 'mono'])
 def test_the_launch_file_declares_what_people_expect(file):
-    text = (ROOT / f'launch/{file}.launch.py').read_text()
-    ast.parse(text)
+    ast.parse((ROOT / f'launch/{file}.launch.py').read_text())
+    text = (ROOT / 'depth_ros/launching.py').read_text()
     for argument in (
         'name',
         'namespace',
