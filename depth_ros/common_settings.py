@@ -187,8 +187,14 @@ class Settings(Table):
         minimum=0.1,
         maximum=1000.0,
     )
-    nav_clear_stride: int = parameter(
-        8, 'Take every n-th row and column for points_clear.', group='nav', unit='px', minimum=1, maximum=64
+    nav_clear_spacing_m: float = parameter(
+        0.05,
+        "Distance of neighbouring rays of points_clear at their ends; at most the costmap's resolution, or cells "
+        'between them are never cleared.',
+        group='nav',
+        unit='m',
+        minimum=0.005,
+        maximum=10.0,
     )
     nav_rate_hz: float = parameter(
         10.0, 'Most points_clear and scans per second; 0 = one for every depth image.', group='nav', unit='Hz',

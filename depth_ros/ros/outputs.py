@@ -145,7 +145,7 @@ class Outputs:
 
 
 def _clearing(depth: DepthMap, mount: Mount, band: Band, settings: Settings, head: Header) -> PointCloud2:
-    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_stride)
+    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m)
     return messages.point_cloud(found, head)
 
 

@@ -52,7 +52,7 @@ def one_per_voxel(cloud: Cloud, side_m: float) -> Cloud:
     return replace(cloud, points=cloud.points[np.sort(first)])
 
 
-def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: float, stride: int) -> Cloud:
+def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: float, spacing_m: float) -> Cloud:
     """Return the ends of rays along which there is nothing: for a source that clears and never marks.
 
     A ray ends on the floor, or at ``range_m`` where it meets something farther or nothing (+Inf: beyond range, sky).
@@ -64,9 +64,10 @@ def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: flo
         mount: Of the camera.
         obstacles: Heights of what must not be cleared.
         range_m: Longest ray.
-        stride: Of rows and columns.
+        spacing_m: Largest distance of neighbouring rays at ``range_m``.
     """
     assert depth.camera is not None
+    stride = max(int(spacing_m * min(depth.camera.fx, depth.camera.fy) / range_m), 1)
     depth_m = depth.depth_m[::stride, ::stride]
     rays, forward, falls = _rays(depth.camera, mount.pitch_rad, stride)
     length = np.linalg.norm(rays, axis=2)

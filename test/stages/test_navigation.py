@@ -75,7 +75,7 @@ def drive(frames, mount, with_clearing, noise=0.01):
         )
         points = to_global(project(noisy, organized=False, stride=4).points, mount)
         if with_clearing:
-            free = to_global(clearing_points(noisy, mount, OBSTACLES, 3.5, 8).points, mount)
+            free = to_global(clearing_points(noisy, mount, OBSTACLES, 3.5, 0.05).points, mount)
             layer.update([(recipe['depth_mark'], points, origin), (recipe['depth_clear'], free, origin)])
         else:
             layer.update([(alone, points, origin)])
@@ -105,7 +105,7 @@ def test_what_is_looked_over_is_not_cleared():
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3), Mount(1.2, -0.1)])
 def test_clearing_rays_end_in_free_space(mount):
     depth = seen(hall(BOX), mount, range_max_m=4.0)
-    ends = to_global(clearing_points(depth, mount, OBSTACLES, 3.5, 8).points, mount)
+    ends = to_global(clearing_points(depth, mount, OBSTACLES, 3.5, 0.05).points, mount)
     assert len(ends) > 300 and np.isfinite(ends).all()
     assert np.linalg.norm(ends - [0, 0, mount.height_m], axis=1).max() <= 3.5 + 1e-3
     assert ends[:, 2].min() > -0.02
@@ -116,7 +116,7 @@ def test_clearing_rays_end_in_free_space(mount):
 
 def test_unknown_pixels_give_no_ray():
     depth = DepthMap(np.full((240, 320), np.nan, np.float32), CAMERA, None, None, np.zeros((240, 320), np.uint8))
-    assert len(clearing_points(depth, Mount(0.5), OBSTACLES, 3.5, 8).points) == 0
+    assert len(clearing_points(depth, Mount(0.5), OBSTACLES, 3.5, 0.05).points) == 0
     assert np.isnan(scan(depth, Mount(0.5), OBSTACLES).ranges_m).all()
 
 
