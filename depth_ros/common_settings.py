@@ -27,6 +27,9 @@ class Settings(Table):
         minimum=0.0,
         maximum=3600.0,
     )
+    max_rate_hz: float = parameter(
+        0.0, 'Most frames estimated per second; 0 = as many as come.', unit='Hz', minimum=0.0, maximum=1000.0
+    )
     estimate_timeout_s: float = parameter(
         5.0, 'Report an error when one frame takes longer than this.', unit='s', minimum=0.1, maximum=3600.0
     )
@@ -223,9 +226,12 @@ class Settings(Table):
             problems.append(
                 'cloud_min_height_m or cloud_max_height_m is set and camera_height_m is 0; expected the height'
             )
-        for low, high in (('cloud_min_height_m', 'cloud_max_height_m'), ('nav_obstacle_min_m', 'nav_obstacle_max_m')):
-            if getattr(self, low) >= getattr(self, high):
-                problems.append(f'{low} is {getattr(self, low):g}; expected less than {high}, {getattr(self, high):g}')
+        for name, low, high in (
+            ('cloud_{}_height_m', self.cloud_min_height_m, self.cloud_max_height_m),
+            ('nav.obstacle_{}_m', self.nav_obstacle_min_m, self.nav_obstacle_max_m),
+        ):
+            if low >= high:
+                problems.append(f'{name.format("min")} is {low:g}; expected less than {name.format("max")}, {high:g}')
         if self.cloud_voxel_m and self.cloud_organized:
             problems.append('cloud_voxel_m is set and cloud_organized is true; expected one of them')
         if self.picture_size and not re.fullmatch(r'[1-9]\d{1,4}x[1-9]\d{1,4}', self.picture_size):

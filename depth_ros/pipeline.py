@@ -160,12 +160,21 @@ def mono_estimator(settings: MonoSettings, watch: Watch = UNWATCHED) -> MonoEsti
         BadSettings: they name none.
         ModelError, BackendError: it cannot be used.
     """
+    check_model(settings)
+    return MonoNetwork(*load_network(settings, watch))
+
+
+def check_model(settings: MonoSettings) -> None:
+    """Check that a network is named.
+
+    Raises:
+        BadSettings: it is not.
+    """
     if not settings.model:
         raise BadSettings(
             "model is ''; expected the id of a network (depth-ros models list) or the path of its manifest. "
             'Depth from one image needs a network'
         )
-    return MonoNetwork(*load_network(settings, watch))
 
 
 _REMEDIES = {

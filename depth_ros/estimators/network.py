@@ -1,6 +1,6 @@
 """An exported network as an estimator: manifest + backend."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame
 
 _LARGEST_INVALID_SHARE = 0.5
 _OTHER_PROBE: Size = (320, 320)
+_LARGEST_BATCH = 8
 
 
 class _Network:
@@ -136,7 +137,32 @@ class MonoNetwork(_Network):
             raise EstimatorError(f'{self._manifest.id} takes the rays of the camera; no camera_info has come yet')
         canvas = self._canvas(frame.image)
         outputs = self._infer(canvas, frame.image, None, frame.camera)
-        estimate = decode(self._manifest, outputs, canvas, frame.camera)
+        return self._decoded(outputs, canvas, frame.camera)
+
+    def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
+        """Estimate pictures of one size together; for graphs whose first axis is free.
+
+        Raises:
+            EstimatorError: the network failed, or a frame lacks what it needs.
+        """
+        canvas = self._canvas(frames[0].image)
+        inputs = [prepare(self._manifest, canvas, frame.image, None, frame.camera) for frame in frames]
+        stacked = {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]}
+        outputs = self._backend.infer(stacked)
+        return [
+            self._decoded({name: tensor[i : i + 1] for name, tensor in outputs.items()}, canvas, frame.camera)
+            for i, frame in enumerate(frames)
+        ]
+
+    @property
+    def largest_batch(self) -> int:
+        """How many pictures the graph takes at once: one, unless every tensor has a free first axis."""
+        tensors = (*self._backend.inputs, *self._backend.outputs)
+        free = all(info.shape and info.shape[0] is None for info in tensors)
+        return _LARGEST_BATCH if free else 1
+
+    def _decoded(self, outputs: Mapping[str, AnyArray], canvas: Canvas, camera: Camera | None) -> DepthEstimate:
+        estimate = decode(self._manifest, outputs, canvas, camera)
         self._checked(estimate.values)
         return estimate
 

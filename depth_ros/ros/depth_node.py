@@ -1,5 +1,6 @@
 """What every depth node is: a lifecycle, a worker, outputs, health. Subclasses add their input and their estimator."""
 
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
@@ -79,6 +80,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self._reported_s = 0.0
         self._recovery = Recovery()
         self._stabilizer = Stabilizer()
+        self._estimated_s = -math.inf
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
         self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
@@ -220,6 +222,9 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if settings.max_age_s and age_s > settings.max_age_s:
             self._complain('stale', f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}')
             return 'stale'
+        if settings.max_rate_hz and time.monotonic() - self._estimated_s < 0.9 / settings.max_rate_hz:
+            return 'max_rate'
+        self._estimated_s = time.monotonic()
         seen = self._see(job, settings, slot.get(settings))
         if generation != self._generation:
             return 'shutdown'

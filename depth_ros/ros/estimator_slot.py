@@ -54,7 +54,7 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         self._make = make
         self._complain = complain
         self._lock = threading.Lock()
-        self._tried: Hashable = _key(settings)
+        self._tried: Hashable = estimator_key(settings)
         """What was built, or is being built, or could not be; None = it is to be built anew."""
         self._estimator = make(settings)
 
@@ -75,16 +75,16 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
             DepthRosError: it was to be renewed, and cannot be built; the next call tries again.
         """
         with self._lock:
-            if _key(settings) == self._tried:
+            if estimator_key(settings) == self._tried:
                 return self._estimator
             renewing = self._tried is None
             if not renewing:
-                self._tried = _key(settings)
+                self._tried = estimator_key(settings)
         if renewing:
             self._estimator.close()
             self._estimator = self._make(settings)
             with self._lock:
-                self._tried = _key(settings)
+                self._tried = estimator_key(settings)
         elif settings.model:
             threading.Thread(target=self._load, args=(settings,), name='model loader', daemon=True).start()
         else:
@@ -107,9 +107,10 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
             self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
             return
         with self._lock:
-            if self._tried == _key(settings):  # else something else has been asked for meanwhile
+            if self._tried == estimator_key(settings):  # else something else has been asked for meanwhile
                 self._estimator = estimator
 
 
-def _key(settings: Settings) -> Hashable:
+def estimator_key(settings: Settings) -> Hashable:
+    """Return what an estimator is built from; equal keys make equal estimators."""
     return tuple(getattr(settings, name, None) for name in _OF_THE_ESTIMATOR)

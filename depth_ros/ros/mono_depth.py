@@ -8,9 +8,9 @@ from depth_ros.ros import process
 def main() -> int:
     """Run the node until SIGINT or SIGTERM."""
     process.catch_signals()
-    from depth_ros.ros.mono_node import MonoDepthNode
+    from depth_ros.ros.cameras import make_nodes
 
-    return process.run(MonoDepthNode)
+    return process.run(make_nodes)
 
 
 if __name__ == '__main__':

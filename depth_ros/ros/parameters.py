@@ -98,5 +98,5 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
 def _unknown_overrides(node: Node, kind: type[Settings]) -> list[str]:
     """Return the names given at start that no parameter has; rclpy has no public look at them."""
     overrides = getattr(node, '_parameter_overrides', {})
-    ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
+    ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
     return [name for name in overrides if name not in rules(kind) and not name.startswith(ours)]

@@ -63,10 +63,10 @@ def keep_large_blocks() -> None:
             libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
-def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM; return the exit code, 1 if the node cannot be made.
+def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+    """Spin a node, or several, until SIGINT or SIGTERM; return the exit code, 1 if they cannot be made.
 
-    Besides being one, the node has ``stop() -> bool``: end all work, False if something could not be ended.
+    Besides being one, a node has ``stop() -> bool``: end all work, False if something could not be ended.
     """
     catch_signals()
     keep_large_blocks()
@@ -76,13 +76,15 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
 
     rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = make_node()
+        made = make_nodes()
     except DepthRosError as error:
         print(f'{Path(sys.argv[0]).stem}: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
+    nodes = made if isinstance(made, list) else [made]
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    for node in nodes:
+        executor.add_node(node)
 
     def spin() -> None:
         while not _stop_requested.is_set():
@@ -91,12 +93,16 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
             except ExternalShutdownException:
                 _stop_requested.set()
             except Exception as error:  # rclpy passes on what a callback raises; one bad message must not end us
-                node.get_logger().error(f'a callback failed: {type(error).__name__}: {error}')
+                nodes[0].get_logger().error(f'a callback failed: {type(error).__name__}: {error}')
+
+    def start_all() -> None:
+        for node in nodes:
+            start(node)
 
     threads = [
         threading.Thread(target=spin, name='executor', daemon=True),
         # Not the executor's: configuring may take minutes, and services and diagnostics go on meanwhile.
-        threading.Thread(target=start, args=(node,), name='autostart', daemon=True),
+        threading.Thread(target=start_all, name='autostart', daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -105,11 +111,14 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     deadline_s = time.monotonic() + 2.5
     for thread in threads:
         thread.join(timeout=max(0.0, deadline_s - time.monotonic()))
-    stopped = not any(thread.is_alive() for thread in threads) and node.stop()
-    if not stopped:
-        leave_at_once(node)
+    ended = [not thread.is_alive() for thread in threads]
+    if all(ended):
+        ended = [node.stop() for node in nodes]
+    if not all(ended):
+        leave_at_once(nodes[0])
     executor.shutdown(timeout_sec=0.2)
-    node.destroy_node()
+    for node in nodes:
+        node.destroy_node()
     rclpy.try_shutdown()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone

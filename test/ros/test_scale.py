@@ -56,6 +56,7 @@ class Relative:
 def scaled(estimator=None, listen=(DEPTH, 'depth/relative', 'scale'), **parameters):
     values = {
         'model': 'x',
+        'filter.edges': False,
         'range_min_m': 0.1,
         **{name.replace('__', '.'): value for name, value in parameters.items()},
     }
