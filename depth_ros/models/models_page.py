@@ -16,7 +16,8 @@ manifest says. Then: `ros2 launch depth_ros mono.launch.py model:=<id>`, `stereo
 `depth-ros infer --model <id> --image FILE --out DIR`.
 
 "metric" models give metres where their needs are met: fx and K come from `camera_info`, the baseline from the right
-one. Others need a scale (and shift) that nothing gives yet; they are published on `depth/relative` only.
+one. Others need a scale (and shift), which `scale.source` finds ([metres.md](metres.md)); without it they are published
+on `depth/relative` only.
 
 Every manifest below is tested: a network that sees a known scene, and writes what the manifest says it would, gives
 the scene back through the manifest's resize, padding, layout and decoder. No public weights could be run for these
