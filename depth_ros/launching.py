@@ -1,7 +1,6 @@
 """What the launch files of all depth nodes are made of. Imports launch, which comes with a ROS 2 installation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -68,28 +67,25 @@ def describe(
 
 def _node(context: LaunchContext, executable: str, inputs: Sequence[str], parameters: Mapping[str, str]) -> Node:
     values = context.launch_configurations
-    given: dict[str, Any] = {
-        parameter: _number_or_text(values[argument]) for argument, parameter in parameters.items() if values[argument]
-    }
-    switches = {name: values[name].lower() in ('true', '1') for name in ('use_sim_time', 'autostart')}
+    given = {parameter: values[argument] for argument, parameter in parameters.items() if values[argument]}
+    given |= {name: values[name].lower() for name in ('use_sim_time', 'autostart')}
     topics = {topic: values[topic.replace('/', '_')] for topic in inputs}
     return Node(
         package='depth_ros',
         executable=executable,
         name=values['name'],
         namespace=values['namespace'],
-        parameters=[values['params_file'], {**given, **switches}],
+        parameters=[values['params_file']],
         remappings=[
             *topics.items(),
             *((f'{topic}/compressed', f'{used}/compressed') for topic, used in topics.items()),
         ],
-        arguments=['--ros-args', '--log-level', values['log_level']],
+        # Not by name of the node, so that they reach every camera's node where there are several.
+        arguments=[
+            '--ros-args',
+            '--log-level',
+            values['log_level'],
+            *(word for name, value in given.items() for word in ('-p', f'{name}:={value}')),
+        ],
         output='screen',
     )
-
-
-def _number_or_text(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

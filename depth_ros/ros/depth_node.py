@@ -15,6 +15,7 @@ from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.complaints import Complaints
 from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
+from depth_ros.ros.flatness import Flatness
 from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.parameters import Parameters
@@ -80,6 +81,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self._reported_s = 0.0
         self._recovery = Recovery()
         self._stabilizer = Stabilizer()
+        self._flatness = Flatness()
         self._estimated_s = -math.inf
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
@@ -238,6 +240,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self._trouble = ''
             if lacks := outputs.lacks(settings):
                 self._complain('height', lacks)
+            if self._flatness.suspicious(seen.depth_m):
+                self._complain('flat', 'every pixel has the same depth, for 30 frames now. Is the lens covered?')
         return None
 
     def _remark_on_calibration(self, image_frame: str, info: Calibration, side: str, rectify: bool) -> None:

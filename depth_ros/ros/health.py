@@ -11,7 +11,7 @@ from depth_ros.scale.tracker import ScaleStatus
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 _SILENCE_S = 2.0
-_PERSISTENT_FAILURES = 100
+_PERSISTENT_FAILURES = 30
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def state(**values):
         ({'trouble': 'image too short'}, WARN, 'image too short'),
         ({'device_lost': True, 'trouble': 'the device is lost'}, ERROR, 'the device is lost'),
         ({'busy_s': 6.0}, ERROR, 'busy with one frame for 6.0 s'),
-        ({'failures_in_a_row': 100, 'trouble': 'boom'}, ERROR, '100 frames failed in a row: boom'),
+        ({'failures_in_a_row': 30, 'trouble': 'boom'}, ERROR, '30 frames failed in a row: boom'),
         (
             {'inputs': [TopicState('right image', '/front/right/image_rect', 0, 5.0, None)]},
             WARN,

@@ -245,3 +245,12 @@ def test_f17_memory_stays_flat_over_many_frames_of_changing_size(tmp_path):
         if i % 200 == 199:
             memory.append(psutil.Process().memory_info().rss / 2**20)
     assert memory[-1] - memory[1] < 20, memory
+
+
+def test_f15_the_same_depth_everywhere_for_thirty_frames_is_told(tmp_path):
+    with mono(model(tmp_path)) as graph:
+        graph.open_camera()
+        for sent in range(1, 41):
+            graph.send(image=grey(graph, 7))
+            graph.wait_for_messages(DEPTH, sent)  # it is told, not judged
+        assert 'Is the lens covered' in graph.wait_for_status('the same depth')[1]
