@@ -75,17 +75,18 @@ def _node(context: LaunchContext, executable: str, inputs: Sequence[str], parame
         executable=executable,
         name=values['name'],
         namespace=values['namespace'],
-        parameters=[values['params_file']],
         remappings=[
             *topics.items(),
             *((f'{topic}/compressed', f'{used}/compressed') for topic, used in topics.items()),
         ],
-        # Not by name of the node, so that they reach every camera's node where there are several.
+        # Not by name of the node, so that they reach every camera's node where there are several; later ones win.
         arguments=[
             '--ros-args',
             '--log-level',
             values['log_level'],
+            '--params-file',
+            values['params_file'],
             *(word for name, value in given.items() for word in ('-p', f'{name}:={value}')),
-        ],
+        ],  # fmt: skip
         output='screen',
     )
