@@ -87,6 +87,6 @@ def _node(context: LaunchContext, executable: str, inputs: Sequence[str], parame
             '--params-file',
             values['params_file'],
             *(word for name, value in given.items() for word in ('-p', f'{name}:={value}')),
-        ],  # fmt: skip
+        ],
         output='screen',
     )
