@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.camera_infos import CameraInfos
 from depth_ros.ros.messages import stamp_ns
-from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.settings import MonoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -24,7 +24,7 @@ class MonoMessages:
     info: CameraInfo | None
 
 
-class MonoInput:
+class MonoInput(SubscribedInput):
     """Subscribes to one camera.
 
     An image waits for the calibration of its stamp at most until the next image. Without any calibration it goes on
@@ -34,6 +34,7 @@ class MonoInput:
     def __init__(
         self, node: Node, settings: MonoSettings, accounting: Accounting, deliver: Callable[[MonoMessages], None]
     ) -> None:
+        super().__init__()
         self._accounting = accounting
         self._deliver = deliver
         self._infos = CameraInfos()
@@ -44,15 +45,9 @@ class MonoInput:
             'camera_info': AdoptingSubscription(node, CameraInfo, 'camera_info', self._on_info),
         }
 
-    def refresh(self) -> None:
-        """Follow publishers that came or went."""
-        for subscription in self.subscriptions.values():
-            subscription.refresh()
-
     def close(self) -> None:
         """Unsubscribe and account for what still waited."""
-        for subscription in self.subscriptions.values():
-            subscription.close()
+        super().close()
         if self._waiting is not None:
             self._accounting.drop('shutdown')
             self._waiting = None

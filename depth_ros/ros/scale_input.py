@@ -8,14 +8,14 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, Rang
 
 from depth_ros.errors import BadInput
 from depth_ros.ros import reference_messages as convert
-from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.scale.scaler import Scaler
 from depth_ros.settings import MonoSettings
 
 _TYPES: dict[str, type] = {'points': PointCloud2, 'scan': LaserScan, 'range': Range, 'depth': Image}
 
 
-class ScaleInput:
+class ScaleInput(SubscribedInput):
     """Subscribes to what ``scale.source`` needs: ``scale/reference`` (and ``scale/camera_info``), or ``imu``.
 
     Args:
@@ -28,10 +28,10 @@ class ScaleInput:
     def __init__(
         self, node: Node, settings: MonoSettings, scaler: Scaler, complain: Callable[[str, str], None]
     ) -> None:
+        super().__init__()
         self._scaler = scaler
         self._complain = complain
         self._info: CameraInfo | None = None
-        self.subscriptions: dict[str, AdoptingSubscription] = {}
         kind = settings.scale_reference_type
         if settings.scale_source == 'reference':
             self._subscribe(node, 'scale reference', _TYPES[kind], 'scale/reference', self._reference_taker(kind))
@@ -39,16 +39,6 @@ class ScaleInput:
                 self._subscribe(node, 'scale camera_info', CameraInfo, 'scale/camera_info', self._on_info)
         if settings.scale_source == 'ground' and settings.scale_imu:
             self._subscribe(node, 'imu', Imu, 'imu', self._on_imu)
-
-    def refresh(self) -> None:
-        """Follow publishers that came or went."""
-        for subscription in self.subscriptions.values():
-            subscription.refresh()
-
-    def close(self) -> None:
-        """Unsubscribe."""
-        for subscription in self.subscriptions.values():
-            subscription.close()
 
     def _subscribe(self, node: Node, role: str, kind: type, topic: str, take: Callable[[Any], None]) -> None:
         def safely(message: Any) -> None:

@@ -11,7 +11,7 @@ from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.camera_infos import CameraInfos
 from depth_ros.ros.messages import stamp_ns
 from depth_ros.ros.pairing import Outcome, Pair, Side, StereoPairing
-from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -28,7 +28,7 @@ class StereoMessages:
     right_info: CameraInfo
 
 
-class StereoInput:
+class StereoInput(SubscribedInput):
     """Subscribes to a stereo camera and hands over what belongs together.
 
     Args:
@@ -45,6 +45,7 @@ class StereoInput:
         deliver: Callable[[StereoMessages], None],
         complain: Callable[[str, str], None],
     ) -> None:
+        super().__init__()
         self._accounting = accounting
         self._deliver = deliver
         self._complain = complain
@@ -54,20 +55,13 @@ class StereoInput:
         self._infos: dict[Side, CameraInfos] = {'left': CameraInfos(), 'right': CameraInfos()}
         self._awaiting_info: Pair[ImageMessage] | None = None
         self._misses = 0
-        self.subscriptions: dict[str, AdoptingSubscription] = {}
         image_type, suffix = (Image, '') if settings().image_transport == 'raw' else (CompressedImage, '/compressed')
         self._subscribe(node, 'left', image_type, suffix, self._left_image)
         self._subscribe(node, 'right', image_type, suffix, self._right_image)
 
-    def refresh(self) -> None:
-        """Follow publishers that came or went."""
-        for subscription in self.subscriptions.values():
-            subscription.refresh()
-
     def close(self) -> None:
         """Unsubscribe and account for what still waited."""
-        for subscription in self.subscriptions.values():
-            subscription.close()
+        super().close()
         self._count(self._pairing.clear())
         if self._awaiting_info is not None:
             self._accounting.drop('shutdown')

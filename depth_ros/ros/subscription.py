@@ -97,3 +97,20 @@ class AdoptingSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         self.incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
+
+
+class SubscribedInput:
+    """Subscriptions by what they are for, followed and closed together."""
+
+    def __init__(self) -> None:
+        self.subscriptions: dict[str, AdoptingSubscription] = {}
+
+    def refresh(self) -> None:
+        """Follow publishers that came or went."""
+        for subscription in self.subscriptions.values():
+            subscription.refresh()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self.subscriptions.values():
+            subscription.close()
