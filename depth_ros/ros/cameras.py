@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -22,12 +23,14 @@ def make_nodes() -> list[MonoDepthNode]:
     """Return one node for every name in the parameter ``cameras``, or a single node if there is none.
 
     Raises:
-        BadSettings: a name occurs twice or cannot be a namespace.
+        BadSettings: ``cameras`` is no list of names, or one occurs twice or cannot be a namespace.
     """
     root = Node('mono_depth')
     try:
         names = _checked(list(root.declare_parameter('cameras', Parameter.Type.STRING_ARRAY).value or ()))
         name, namespace = root.get_name(), root.get_namespace().rstrip('/')
+    except InvalidParameterTypeException as error:
+        raise BadSettings(f'cameras is no list of names; expected such as [front, left]: {error}') from error
     finally:
         root.destroy_node()
     if not names:
