@@ -107,16 +107,18 @@ def _from_web(address: str, part: Path) -> None:
 def _from_hub(address: str, part: Path) -> None:
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
     except ImportError as error:
         raise ModelLoadError(
             f'{address} is on the Hugging Face hub, which needs huggingface_hub: pip install depth_ros[hub]'
         ) from error
+    logging.set_verbosity_error()  # its retries; what they end in is ours to say
     owner, repository, *rest = address.removeprefix('hf://').split('/')
     scratch = part.parent / '.hub'
     try:
         fetched = hf_hub_download(f'{owner}/{repository}', '/'.join(rest), local_dir=scratch)
     except Exception as error:  # it passes on what its HTTP library raises, whose types change between versions
-        raise ModelLoadError(_offline(address, str(error).splitlines()[0])) from error
+        raise ModelLoadError(_offline(address, str(error).splitlines()[0].rstrip('.'))) from error
     Path(fetched).replace(part)
     shutil.rmtree(scratch)
 
