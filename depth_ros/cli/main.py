@@ -29,6 +29,7 @@ _COMMANDS = (
         'infer',
         'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
     ),
+    ('bag', 'bag', 'Recordings in, depth out; needs no ROS.'),
     ('models', 'models', 'List, show, check and export networks.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),

@@ -9,56 +9,23 @@ import sys
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from depth_ros.stages.decode import decode_compressed, decode_image
+from depth_ros.files.ros_fields import calibration as calibration
+from depth_ros.files.ros_fields import picture as picture
+from depth_ros.files.ros_fields import stamp_ns as stamp_ns
 from depth_ros.stages.navigation import Scan
-from depth_ros.types import AnyArray, Calibration, Camera, Cloud, Disparity, UInt8Array
+from depth_ros.types import AnyArray, Calibration, Camera, Cloud, Disparity
 
 _NS = 1_000_000_000
 _BIG_ENDIAN = sys.byteorder == 'big'
 
 
-def stamp_ns(stamp: Time) -> int:
-    """Return a stamp as nanoseconds."""
-    return int(stamp.sec) * _NS + int(stamp.nanosec)
-
-
 def header(stamp: int, frame_id: str) -> Header:
     """Return a header from nanoseconds and a frame."""
     return Header(stamp=Time(sec=stamp // _NS, nanosec=stamp % _NS), frame_id=frame_id)
-
-
-def picture(message: Image | CompressedImage) -> UInt8Array:
-    """Decode a camera's message as (H, W) grey or (H, W, 3) RGB; may share the message's memory.
-
-    Raises:
-        BadImage: the message cannot be decoded.
-    """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.format, message.data)
-    return decode_image(
-        message.encoding, message.width, message.height, message.step, message.data, bool(message.is_bigendian)
-    )
-
-
-def calibration(message: CameraInfo) -> Calibration:
-    """Return what a CameraInfo states, unchecked."""
-    roi = message.roi
-    return Calibration(
-        width=message.width,
-        height=message.height,
-        k=tuple(map(float, message.k)),
-        p=tuple(map(float, message.p)),
-        d=tuple(map(float, message.d)),
-        r=tuple(map(float, message.r)),
-        distortion_model=message.distortion_model,
-        binning=(max(message.binning_x, 1), max(message.binning_y, 1)),
-        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height) if roi.width and roi.height else None,
-        frame_id=message.header.frame_id,
-    )
 
 
 def camera_info(camera: Camera, head: Header) -> CameraInfo:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depth_ros.ros.pairing import StereoPairing
+from depth_ros.pairing import StereoPairing
 
 MS = 1_000_000
 FRAME = 33 * MS

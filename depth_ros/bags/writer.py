@@ -1,0 +1,126 @@
+"""Depth → a bag that RViz, Foxglove and ``ros2 bag play`` open."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from depth_ros.common_settings import Settings
+from depth_ros.errors import BadFile
+from depth_ros.stages.millimetres import to_millimetres
+from depth_ros.stages.project import project
+from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, RelativeMap
+
+_NS = 1_000_000_000
+_BIG_ENDIAN = sys.byteorder == 'big'
+_FLOAT32 = 7  # sensor_msgs/PointField
+_FORMAT: Literal[9] = 9
+"""Of the metadata: Humble's, which every later ROS 2 reads too."""
+
+
+class DepthBag:
+    """Writes maps; a context, so that the bag is readable however the work ends.
+
+    Args:
+        path: Folder of the new bag.
+        namespace: Put before the topics.
+        mcap: Store as mcap instead of sqlite3.
+
+    Raises:
+        BadFile: it exists or cannot be written.
+    """
+
+    def __init__(self, path: Path, namespace: str, mcap: bool) -> None:
+        self._store = get_typestore(Stores.ROS2_HUMBLE)
+        self._namespace = namespace
+        self._connections: dict[str, Any] = {}
+        plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
+        try:
+            self._writer = Writer(path, version=_FORMAT, storage_plugin=plugin)
+            self._writer.open()
+        except Exception as error:  # rosbags' own types, and OSError
+            raise BadFile(f'{path} cannot be written: {error}') from error
+
+    def __enter__(self) -> 'DepthBag':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
+        """Write everything that follows from one frame, under the time at which its image was recorded."""
+        head = self._header(depth.stamp_ns, depth.frame_id)
+        if isinstance(depth, RelativeMap):
+            self._put('depth/relative', recorded_ns, self._image(depth.values, '32FC1', head))
+            return
+        if depth.camera is not None:
+            self._put('depth/camera_info', recorded_ns, self._camera_info(depth.camera, head))
+        if settings.depth_encoding == '16UC1':
+            image = self._image(to_millimetres(depth.depth_m), '16UC1', head)
+        else:
+            image = self._image(depth.depth_m, '32FC1', head)
+        self._put('depth/image_rect', recorded_ns, image)
+        if depth.camera is not None:
+            colored = settings.cloud_fields == 'xyzrgb'
+            cloud = project(depth, colored, settings.cloud_organized, settings.cloud_stride)
+            self._put('points', recorded_ns, self._cloud(cloud, head))
+
+    def copy(self, topic: str, msgtype: str, recorded_ns: int, data: bytes) -> None:
+        """Write a serialized message as it is."""
+        self._write(topic, msgtype, recorded_ns, data)
+
+    def _put(self, topic: str, recorded_ns: int, message: Any) -> None:
+        kind = message.__msgtype__
+        self._write(f'{self._namespace}/{topic}', kind, recorded_ns, self._store.serialize_cdr(message, kind))
+
+    def _write(self, topic: str, msgtype: str, recorded_ns: int, data: bytes | memoryview) -> None:
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, msgtype, typestore=self._store)
+        self._writer.write(self._connections[topic], recorded_ns, data)
+
+    def _make(self, kind: str, /, **values: Any) -> Any:
+        return self._store.types[kind](**values)
+
+    def _header(self, stamp_ns: int, frame_id: str) -> Any:
+        stamp = self._make('builtin_interfaces/msg/Time', sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
+        return self._make('std_msgs/msg/Header', stamp=stamp, frame_id=frame_id)
+
+    def _image(self, pixels: AnyArray, encoding: str, head: Any) -> Any:
+        height, width = pixels.shape
+        return self._make(
+            'sensor_msgs/msg/Image', header=head, height=height, width=width, encoding=encoding,
+            is_bigendian=_BIG_ENDIAN, step=pixels.nbytes // height, data=_bytes(pixels),
+        )  # fmt: skip
+
+    def _camera_info(self, camera: Camera, head: Any) -> Any:
+        fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+        roi = self._make(
+            'sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
+        return self._make(
+            'sensor_msgs/msg/CameraInfo', header=head, height=camera.height, width=camera.width,
+            distortion_model='plumb_bob', d=np.zeros(5), k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1.0]),
+            r=np.eye(3).reshape(-1), p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1.0, 0]), binning_x=0, binning_y=0,
+            roi=roi,
+        )  # fmt: skip
+
+    def _cloud(self, cloud: Cloud, head: Any) -> Any:
+        shape = cloud.points.shape
+        height, width = shape[:2] if cloud.organized else (1, shape[0])
+        names = ('x', 'y', 'z', 'rgb')[: shape[-1]]
+        fields = [
+            self._make('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=_FLOAT32, count=1)
+            for i, name in enumerate(names)
+        ]
+        return self._make(
+            'sensor_msgs/msg/PointCloud2', header=head, height=height, width=width, fields=fields,
+            is_bigendian=_BIG_ENDIAN, point_step=4 * len(names), row_step=4 * len(names) * width,
+            data=_bytes(cloud.points), is_dense=not cloud.organized,
+        )  # fmt: skip
+
+
+def _bytes(pixels: AnyArray) -> AnyArray:
+    return np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
