@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     process.add_argument('--mcap', action='store_true', help='write mcap instead of sqlite3')
     process.add_argument('--json', action='store_true', help='print the figures as JSON')
     process.set_defaults(action=_process)
+    info = actions.add_parser('info', help='topics, rates, gaps, stamps, skew, calibrations: what can be processed')
+    info.add_argument('source', type=Path, metavar='BAG')
+    info.add_argument('--json', action='store_true', help='as JSON')
+    info.set_defaults(action=_info)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,6 +80,24 @@ def _process(options: argparse.Namespace) -> int:
         f'{options.target}: {report.written} frames in {report.seconds:.1f} s ({rate:.1f} a second), '
         f'not used: {dropped}'
     )
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from depth_ros.bags.info import look
+
+    found = look(options.source)
+    if options.json:
+        print(json.dumps(asdict(found), indent=2))
+        return 0
+    print(f'{options.source}: {found.seconds:.1f} s')
+    for topic in found.topics:
+        rate = f'{topic.rate_hz:6.1f} Hz' if topic.rate_hz else '        -'
+        gap = [f'a gap of {topic.longest_gap_s:.1f} s'] if topic.longest_gap_s else []
+        remarks = ', '.join([*gap, *topic.problems])
+        print(f'  {topic.name:<36} {topic.messages:>6} {rate}  {topic.type}{f"  ! {remarks}" if remarks else ""}')
+    for camera in found.cameras or ['no camera whose topics a node would take (left/image_rect …, or image)']:
+        print(camera)
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from scenes import calibrations, pair
 from tiny_model import RELATIVE, model
@@ -51,17 +51,24 @@ def info(calibration, stamp):
     )  # fmt: skip
 
 
-def write_bag(path, frames=5, damaged=(), infos=True, plugin=StoragePlugin.SQLITE3, namespace='', compress=False):
+def write_bag(
+    path,
+    frames=5,
+    damaged=(),
+    infos=True,
+    plugin=StoragePlugin.SQLITE3,
+    namespace='',
+    compress=False,
+    stamp=lambda frame: 10**9 + frame * 10**8,
+    recorded=lambda frame: 10**9 + frame * 10**8,
+    skew_ms=0.0,
+    baseline_m=0.1,
+):
     """Write a stereo camera that sees a wall at 8 px; some left images may be damaged."""
-    left, right = pair(np.full(SIZE, 8.0, np.float32))
-    pictures, found = (
-        {'left': left, 'right': right},
-        dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0]), strict=True)),
-    )
+    pictures = dict(zip(('left', 'right'), pair(np.full(SIZE, 8.0, np.float32)), strict=True))
+    found = dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0], baseline_m=baseline_m), strict=True))
     writer = Writer(path, version=9, storage_plugin=plugin)
     if compress:
-        from rosbags.rosbag2 import CompressionFormat, CompressionMode
-
         writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
     with writer:
         connections = {}
@@ -70,15 +77,15 @@ def write_bag(path, frames=5, damaged=(), infos=True, plugin=StoragePlugin.SQLIT
                 name = f'{namespace}/{topic}'
                 connections[topic] = writer.add_connection(name, f'sensor_msgs/msg/{kind}', typestore=STORE)
         for frame in range(frames):
-            stamp = 10**9 + frame * 10**8
             for side in ('left', 'right'):
+                taken = stamp(frame) + round(skew_ms * 1e6) * (side == 'right')
                 if infos:
-                    data = STORE.serialize_cdr(info(found[side], stamp), 'sensor_msgs/msg/CameraInfo')
-                    writer.write(connections[f'{side}/camera_info'], stamp + 7, data)
-                data = STORE.serialize_cdr(image(pictures[side], stamp), 'sensor_msgs/msg/Image')
+                    data = STORE.serialize_cdr(info(found[side], taken), 'sensor_msgs/msg/CameraInfo')
+                    writer.write(connections[f'{side}/camera_info'], recorded(frame) + 7, data)
+                data = STORE.serialize_cdr(image(pictures[side], taken), 'sensor_msgs/msg/Image')
                 if side == 'left' and frame in damaged:
                     data = bytes(data)[:40]
-                writer.write(connections[f'{side}/image_rect'], stamp + 8, data)
+                writer.write(connections[f'{side}/image_rect'], recorded(frame) + 8, data)
     return path
 
 

@@ -1,0 +1,134 @@
+"""What a person needs to know of a bag before it is processed: rates, gaps, stamps, skew, calibrations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.bags.reader import IMAGES, INFO, Bag
+from depth_ros.errors import BadCameraInfo
+from depth_ros.files.ros_fields import calibration, stamp_ns
+from depth_ros.stages.calibration import rectified_camera, stereo_rig
+from depth_ros.types import Calibration
+
+_GAP_PERIODS = 3.0
+"""A pause longer than this many periods is a gap."""
+_MS = 1e6
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """One topic."""
+
+    name: str
+    type: str
+    messages: int
+    rate_hz: float | None
+    """By the median distance of the recordings; None for fewer than two."""
+    longest_gap_s: float | None
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BagInfo:
+    """A bag."""
+
+    seconds: float
+    topics: list[TopicInfo]
+    cameras: list[str]
+    """What can be processed, in words: one line a camera."""
+
+
+def look(path: Path) -> BagInfo:
+    """Read a bag and say what it holds.
+
+    Raises:
+        BadFile: it cannot be read as a bag.
+    """
+    bag = Bag(path)
+    try:
+        stamps: dict[str, list[int]] = {}
+        infos: dict[str, Calibration] = {}
+        topics = []
+        for name, kind in sorted({(c.topic, c.msgtype) for c in bag.reader.connections}):
+            recorded, problems = [r for _, r, _ in bag.serialized(name)], []
+            if kind in IMAGES or kind == INFO:
+                before = bag.trouble.counts.get('damaged', 0)
+                stamps[name] = []
+                for _, _, message in bag.messages(name):
+                    stamps[name].append(stamp_ns(message.header.stamp))
+                    if kind == INFO and name not in infos:
+                        infos[name] = calibration(message)
+                problems = _stamp_problems(stamps[name], recorded)
+                if damaged := bag.trouble.counts.get('damaged', 0) - before:
+                    problems.append(f'{damaged} damaged')
+            topics.append(TopicInfo(name, kind, len(recorded), *_rhythm(recorded), problems))
+        return BagInfo(bag.reader.duration / 1e9, topics, _cameras(stamps, infos))
+    finally:
+        bag.close()
+
+
+def _rhythm(recorded_ns: Sequence[int]) -> tuple[float | None, float | None]:
+    if len(recorded_ns) < 2:
+        return None, None
+    periods = np.diff(recorded_ns) / 1e9
+    period, longest = float(np.median(periods)), float(periods.max())
+    return (1 / period if period > 0 else None), (longest if longest > _GAP_PERIODS * period else None)
+
+
+def _stamp_problems(stamps: Sequence[int], recorded_ns: Sequence[int]) -> list[str]:
+    problems = []
+    if zero := sum(stamp == 0 for stamp in stamps):
+        problems.append(f'{zero} without a stamp')
+    if len(stamps) > 1 and (backwards := int((np.diff(stamps) < 0).sum())):
+        problems.append(f'stamps go back {backwards} times')
+    if len(stamps) > 1 and (same := int((np.diff(stamps) == 0).sum())):
+        problems.append(f'{same} stamps twice')
+    if stamps and len(stamps) == len(recorded_ns):
+        late_s = float(np.median(np.subtract(recorded_ns, stamps))) / 1e9
+        if abs(late_s) > 1.0 and any(stamps):
+            problems.append(f'stamps are {late_s:.1f} s before the recording: two clocks?')
+    return problems
+
+
+def _cameras(stamps: dict[str, list[int]], infos: dict[str, Calibration]) -> list[str]:
+    found = []
+    for topic in stamps:
+        if topic.endswith('/left/image_rect') and topic.replace('/left/', '/right/') in stamps:
+            namespace = topic.removesuffix('/left/image_rect')
+            found.append(f'stereo under {namespace or "/"}: {_skew(stamps, topic)}; {_rig(namespace, infos)}')
+        elif topic.endswith('/image'):
+            namespace = topic.removesuffix('/image')
+            found.append(f'mono under {namespace or "/"}: {_lens(f"{namespace}/camera_info", infos)}')
+    return found
+
+
+def _skew(stamps: dict[str, list[int]], left_topic: str) -> str:
+    left, right = (np.sort(stamps[name]) for name in (left_topic, left_topic.replace('/left/', '/right/')))
+    if not left.size or not right.size:
+        return 'no images'
+    at = np.clip(np.searchsorted(right, left), 1, max(right.size - 1, 1))
+    nearest = np.minimum(np.abs(left - right[at - 1]), np.abs(left - right[np.minimum(at, right.size - 1)]))
+    return f'left and right are {np.median(nearest) / _MS:.1f} ms apart (median), {nearest.max() / _MS:.1f} ms at most'
+
+
+def _rig(namespace: str, infos: dict[str, Calibration]) -> str:
+    sides = [infos.get(f'{namespace}/{side}/camera_info') for side in ('left', 'right')]
+    if sides[0] is None or sides[1] is None:
+        return 'a camera_info is missing'
+    try:
+        rig = stereo_rig(sides[0], sides[1], sides[0].width, sides[0].height)
+    except BadCameraInfo as error:
+        return f'calibration of no use: {error}'
+    return f'baseline {rig.baseline_m:.3f} m, fx {rig.left.fx:.0f} px'
+
+
+def _lens(topic: str, infos: dict[str, Calibration]) -> str:
+    if topic not in infos:
+        return 'no camera_info, so no points, and no metres from networks that need the focal length'
+    try:
+        camera = rectified_camera(infos[topic], infos[topic].width, infos[topic].height)
+    except BadCameraInfo as error:
+        return f'calibration of no use: {error}'
+    return f'fx {camera.fx:.0f} px'
