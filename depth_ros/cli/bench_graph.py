@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         pictures = _rendered if options.model else _noise
         camera = _camera(Path(folder), pictures(options.width, options.height), options.rate)
-        node = ['depth_ros.cli.null_node', '--ros-args', '--log-level', 'warn']
+        node = ['depth_ros.cli.null_node', '--ros-args', '--log-level', 'error']
         if options.model:
             camera += ['-r', 'left/image_rect:=image', '-r', 'left/camera_info:=camera_info']
             node[0] = 'depth_ros.ros.mono_depth'
