@@ -73,8 +73,10 @@ def export(
     described = _described(manifest, out, traced, dynamic, precision)
     fixed = None if dynamic else traced
     sizes = (traced, _other_size(manifest, traced)) if dynamic else (traced,)
+    tensors, expected = _stored_picture(network, described, fixed)
     if half:
-        difference = _difference_on_stored_picture(network, described, out, fixed)
+        found = OnnxRuntimeBackend(out, Options('cpu')).infer(tensors)
+        difference = relative_difference(expected, found[described.main_output.name])
     else:
         difference = max(_difference(network, manifest, out, each) for each in sizes)
     limit = LARGEST_DIFFERENCE[precision] if half else LARGEST_DIFFERENCE_ON_NOISE
@@ -84,7 +86,7 @@ def export(
             f'{manifest.id}: ONNX Runtime in {precision} and torch differ by {difference:.2g} of the depth; expected '
             f'at most {limit:g}. The file was not kept'
         )
-    _save_reference(network, described, out, fixed)
+    np.savez_compressed(reference_path(out), expected=expected)
     return Exported(out, _write_manifest(described, out), sizes, difference)
 
 
@@ -134,16 +136,6 @@ def _stored_picture(network: Any, manifest: Manifest, fixed: Size | None) -> tup
     index = manifest.outputs.index(manifest.main_output)
     with torch.no_grad():
         return tensors, network(torch.from_numpy(tensors[manifest.inputs[0].name]))[index].numpy()
-
-
-def _difference_on_stored_picture(network: Any, manifest: Manifest, out: Path, fixed: Size | None) -> float:
-    tensors, expected = _stored_picture(network, manifest, fixed)
-    found = OnnxRuntimeBackend(out, Options('cpu')).infer(tensors)
-    return relative_difference(expected, found[manifest.main_output.name])
-
-
-def _save_reference(network: Any, manifest: Manifest, out: Path, fixed: Size | None) -> None:
-    np.savez_compressed(reference_path(out), expected=_stored_picture(network, manifest, fixed)[1])
 
 
 def _halve(path: Path) -> None:

@@ -92,7 +92,7 @@ def _marigold(manifest: Manifest, weights: str) -> Any:
     pipeline, text = _marigold_pipeline(weights)
 
     def forward(image: Any) -> Any:
-        latent_image = pipeline.vae.encode(image).latent_dist.mode() * pipeline.vae.config.scaling_factor
+        latent_image = _latent(pipeline, image)
         pipeline.scheduler.set_timesteps(pipeline.default_denoising_steps)
         with _constant_noise(pipeline.scheduler) as noise:
             latent = noise(latent_image.shape)
@@ -113,7 +113,7 @@ def _marigold_one_step(manifest: Manifest, weights: str) -> Any:
     sigma = (1 - pipeline.scheduler.alphas_cumprod[last]) ** 0.5
 
     def forward(image: Any) -> Any:
-        latent_image = pipeline.vae.encode(image).latent_dist.mode() * pipeline.vae.config.scaling_factor
+        latent_image = _latent(pipeline, image)
         velocity = _velocity(pipeline, latent_image, torch.zeros_like(latent_image), last, text)
         return (pipeline.decode_prediction(-sigma * velocity),)
 
@@ -130,6 +130,10 @@ def _marigold_pipeline(weights: str) -> tuple[Any, Any]:
         words = pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt')
         with torch.no_grad():
             return pipeline, pipeline.text_encoder(words.input_ids)[0]
+
+
+def _latent(pipeline: Any, image: Any) -> Any:
+    return pipeline.vae.encode(image).latent_dist.mode() * pipeline.vae.config.scaling_factor
 
 
 def _velocity(pipeline: Any, latent_image: Any, latent: Any, step: Any, text: Any) -> Any:
