@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from depth_ros.parameter_table import Table, parameter
+from depth_ros.stages.navigation import Band, Mount
 
 SettingsT = TypeVar('SettingsT', bound='Settings')
+_LOWEST_M, _HIGHEST_M = -100.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -150,14 +152,14 @@ class Settings(Table):
         maximum=100000.0,
     )
     cloud_min_height_m: float = parameter(
-        -100.0,
+        _LOWEST_M,
         'Lowest point of the cloud above the floor; needs camera_height_m.',
         unit='m',
         minimum=-100.0,
         maximum=100.0,
     )
     cloud_max_height_m: float = parameter(
-        100.0,
+        _HIGHEST_M,
         'Highest point of the cloud above the floor; needs camera_height_m.',
         unit='m',
         minimum=-100.0,
@@ -215,6 +217,18 @@ class Settings(Table):
         choices=('turbo', 'viridis', 'grayscale'),
     )
 
+    @property
+    def height_band(self) -> Band | None:
+        """Heights of the cloud's points; None = all."""
+        if self.cloud_min_height_m == _LOWEST_M and self.cloud_max_height_m == _HIGHEST_M:
+            return None
+        return Band(self.cloud_min_height_m, self.cloud_max_height_m)
+
+    @property
+    def mount(self) -> Mount:
+        """Of the camera; its height is 0 where it is not known."""
+        return Mount(self.camera_height_m, self.camera_pitch_rad)
+
     def _contradictions(self) -> list[str]:
         problems = super()._contradictions()
         if self.range_min_m >= self.range_max_m:
@@ -222,7 +236,7 @@ class Settings(Table):
                 f'range_min_m is {self.range_min_m:g} and range_max_m is {self.range_max_m:g}; '
                 'expected range_min_m < range_max_m'
             )
-        if not self.camera_height_m and (self.cloud_min_height_m > -100 or self.cloud_max_height_m < 100):
+        if not self.camera_height_m and self.height_band is not None:
             problems.append(
                 'cloud_min_height_m or cloud_max_height_m is set and camera_height_m is 0; expected the height'
             )

@@ -3,7 +3,7 @@
 ::
 
     decode ─► rectify ─► estimator ─► to metres ─► filters ─► project
-    └─ stereo_frame ──┘  └──────────── depth_map ────────┘  └ stages.project ┘
+    └─ stereo_frame ──┘  └──────────── depth_map ────────┘  └ cloud ┘
     └─ mono_frame ────┘  └───────── mono_depth_map ──────┘  (scale.scaler finds the metres of a relative model)
 
 Nothing here knows ROS, clocks or logs. The nodes and the command line call these functions.
@@ -24,9 +24,11 @@ from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
+from depth_ros.stages.navigation import cropped, one_per_voxel
+from depth_ros.stages.project import project
 from depth_ros.stages.rectify import rectify
 from depth_ros.stages.resize import resized
-from depth_ros.types import Calibration, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
+from depth_ros.types import Calibration, Cloud, DepthMap, Frame, RelativeMap, StereoFrame, UInt8Array
 from depth_ros.watch import UNWATCHED, Watch
 
 _SMALLEST_SIDE_PX = 16
@@ -100,13 +102,13 @@ def mono_depth_map(
         frame: The picture.
         estimator: Sees depth in it, metres or not.
         settings: Range, and where the scale comes from.
-        scaler: Follows the scale, unless its source is none.
+        scaler: Follows the scale; None where nothing gives one.
 
     Raises:
         EstimatorError: the estimator failed on this frame.
     """
     seen = estimator.estimate(frame)
-    if scaler is not None and settings.scale_source != 'none':
+    if scaler is not None:
         status = scaler.update(seen, frame, settings)
         if status.scale is None:
             why = f'the scale is not known: {status.why}'
@@ -137,6 +139,21 @@ def filtered(depth: DepthMap, settings: Settings) -> DepthMap:
     if settings.filter_fill_px:
         depth_m = filters.fill_holes(depth_m, settings.filter_fill_px)
     return depth if depth_m is depth.depth_m else replace(depth, depth_m=depth_m)
+
+
+def cropped_for_cloud(depth: DepthMap, settings: Settings) -> DepthMap:
+    """Return the map without what the settings keep out of the cloud by distance and height."""
+    band = settings.height_band
+    if not settings.cloud_range_max_m and band is None:
+        return depth
+    return cropped(depth, settings.cloud_range_max_m or settings.range_max_m, band, settings.mount)
+
+
+def cloud(depth: DepthMap, settings: Settings) -> Cloud:
+    """Return the points that the settings want of a map that has a camera."""
+    colored, near = settings.cloud_fields == 'xyzrgb', cropped_for_cloud(depth, settings)
+    points = project(near, colored, settings.cloud_organized, settings.cloud_stride)
+    return one_per_voxel(points, settings.cloud_voxel_m) if settings.cloud_voxel_m else points
 
 
 def stereo_estimator(settings: StereoSettings, watch: Watch = UNWATCHED) -> Estimator:

@@ -8,15 +8,9 @@ from pathlib import Path
 from depth_ros.bags.reader import IMAGES, INFO, Bag, MonoJob, StereoJob, mono_jobs, stereo_jobs
 from depth_ros.bags.writer import DepthBag
 from depth_ros.errors import BadCameraInfo, BadImage, EstimatorError
-from depth_ros.files.ros_fields import calibration, picture, stamp_ns
-from depth_ros.pipeline import (
-    depth_map,
-    mono_depth_map,
-    mono_estimator,
-    mono_frame,
-    stereo_estimator,
-    stereo_frame,
-)  # fmt: skip
+from depth_ros.files.ros_fields import calibration
+from depth_ros.message_frames import mono_frame_of, stereo_frame_of
+from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo_estimator
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.types import DepthMap, RelativeMap
 
@@ -98,8 +92,7 @@ def _plan(
         def see_one(job: MonoJob | StereoJob) -> DepthMap | RelativeMap:
             assert isinstance(job, MonoJob)
             info = calibration(job.info) if job.info is not None else None
-            head = job.image.header
-            frame = mono_frame(picture(job.image), info, settings, stamp_ns(head.stamp), head.frame_id)
+            frame = mono_frame_of(job.image, info, settings)
             return mono_depth_map(frame, mono, settings)
 
         return mono_jobs(bag, *mono_topics), see_one, mono_topics
@@ -111,11 +104,8 @@ def _plan(
         assert isinstance(job, StereoJob)
         if job.left_info is None or job.right_info is None:
             raise BadCameraInfo('there is no readable camera_info for a pair')
-        head = job.left.header
-        frame = stereo_frame(
-            picture(job.left), picture(job.right), calibration(job.left_info), calibration(job.right_info), settings,
-            stamp_ns(head.stamp), head.frame_id,
-        )  # fmt: skip
+        infos = calibration(job.left_info), calibration(job.right_info)
+        frame = stereo_frame_of(job.left, job.right, *infos, settings)
         return depth_map(frame, stereo, settings)
 
     skew_ns = round(settings.max_skew_ms * 1e6)

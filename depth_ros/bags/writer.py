@@ -10,8 +10,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
-from depth_ros.stages.millimetres import to_millimetres
-from depth_ros.stages.project import project
+from depth_ros.pipeline import cloud
+from depth_ros.stages.millimetres import encoded
 from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, RelativeMap
 
 _NS = 1_000_000_000
@@ -58,15 +58,10 @@ class DepthBag:
             return
         if depth.camera is not None:
             self._put('depth/camera_info', recorded_ns, self._camera_info(depth.camera, head))
-        if settings.depth_encoding == '16UC1':
-            image = self._image(to_millimetres(depth.depth_m), '16UC1', head)
-        else:
-            image = self._image(depth.depth_m, '32FC1', head)
-        self._put('depth/image_rect', recorded_ns, image)
+        encoding = settings.depth_encoding
+        self._put('depth/image_rect', recorded_ns, self._image(encoded(depth.depth_m, encoding), encoding, head))
         if depth.camera is not None:
-            colored = settings.cloud_fields == 'xyzrgb'
-            cloud = project(depth, colored, settings.cloud_organized, settings.cloud_stride)
-            self._put('points', recorded_ns, self._cloud(cloud, head))
+            self._put('points', recorded_ns, self._cloud(cloud(depth, settings), head))
 
     def copy(self, topic: str, msgtype: str, recorded_ns: int, data: bytes) -> None:
         """Write a serialized message as it is."""
@@ -107,9 +102,9 @@ class DepthBag:
             roi=roi,
         )  # fmt: skip
 
-    def _cloud(self, cloud: Cloud, head: Any) -> Any:
-        shape = cloud.points.shape
-        height, width = shape[:2] if cloud.organized else (1, shape[0])
+    def _cloud(self, points: Cloud, head: Any) -> Any:
+        shape = points.points.shape
+        height, width = shape[:2] if points.organized else (1, shape[0])
         names = ('x', 'y', 'z', 'rgb')[: shape[-1]]
         fields = [
             self._make('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=_FLOAT32, count=1)
@@ -118,7 +113,7 @@ class DepthBag:
         return self._make(
             'sensor_msgs/msg/PointCloud2', header=head, height=height, width=width, fields=fields,
             is_bigendian=_BIG_ENDIAN, point_step=4 * len(names), row_step=4 * len(names) * width,
-            data=_bytes(cloud.points), is_dense=not cloud.organized,
+            data=_bytes(points.points), is_dense=not points.organized,
         )  # fmt: skip
 
 

@@ -144,7 +144,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),
         ('depth_message', to_depth_message),
-        ('cloud_message', lambda depth: clouds.message(depth, True, True, 1, head)),
+        ('cloud_message', lambda depth: clouds.message(depth, True, 1, head)),
     ]
 
 

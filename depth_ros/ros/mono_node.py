@@ -6,7 +6,8 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from depth_ros.estimators.estimator import MonoEstimator
-from depth_ros.pipeline import mono_depth_map, mono_estimator, mono_frame
+from depth_ros.message_frames import mono_frame_of
+from depth_ros.pipeline import mono_depth_map, mono_estimator
 from depth_ros.ros import messages
 from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.joint_input import JointInput
@@ -64,13 +65,11 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
 
     def _see(self, job: MonoMessages, settings: MonoSettings, estimator: MonoEstimator) -> DepthMap | RelativeMap:
         info = messages.calibration(job.info) if job.info is not None else None
-        frame_id = job.image.header.frame_id
         if info is not None:
-            self._remark_on_calibration(frame_id, info, 'image', settings.rectify)
-            frame_id = frame_id or info.frame_id
-        frame = mono_frame(messages.picture(job.image), info, settings, self._stamp_ns(job), frame_id)
+            self._remark_on_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
+        frame = mono_frame_of(job.image, info, settings)
         scaler, outputs = self._scaler, self._outputs
         seen = mono_depth_map(frame, estimator, settings, scaler)
         if scaler is not None and outputs is not None:
-            outputs.publish_scale(scaler.status, frame.stamp_ns, frame_id)
+            outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
         return seen

@@ -17,12 +17,13 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from depth_ros.common_settings import Settings
+from depth_ros.pipeline import cloud, cropped_for_cloud
 from depth_ros.ros import messages
 from depth_ros.ros.health import scale_message
 from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.stages.colorize import Colormap, colorize
-from depth_ros.stages.millimetres import to_millimetres
-from depth_ros.stages.navigation import Band, Mount, clearing_points, cropped, one_per_voxel, scan
+from depth_ros.stages.millimetres import encoded
+from depth_ros.stages.navigation import Band, Mount, clearing_points, scan
 from depth_ros.stages.project import project
 from depth_ros.types import DepthMap, RelativeMap
 
@@ -76,11 +77,12 @@ class Outputs:
         camera = depth.camera
         if camera is not None:
             self._send('depth/camera_info', lambda: messages.camera_info(camera, head))
-        self._send('depth/image_rect', lambda: _depth_image(depth, settings, head))
+        encoding = settings.depth_encoding
+        self._send('depth/image_rect', lambda: messages.image(encoded(depth.depth_m, encoding), encoding, head))
         if camera is not None:
             self._send('points', lambda: self._cloud(depth, settings, head), settings.cloud_rate_hz)
             if settings.camera_height_m:
-                mount = Mount(settings.camera_height_m, settings.camera_pitch_rad)
+                mount = settings.mount
                 band = Band(settings.nav_obstacle_min_m, settings.nav_obstacle_max_m)
                 self._send('points_clear', lambda: _clearing(depth, mount, band, settings, head), settings.nav_rate_hz)
                 self._send('scan', lambda: _scan(depth, mount, band, settings), settings.nav_rate_hz)
@@ -132,16 +134,10 @@ class Outputs:
         return True
 
     def _cloud(self, depth: DepthMap, settings: Settings, head: Header) -> PointCloud2:
+        if not settings.cloud_organized:
+            return messages.point_cloud(cloud(depth, settings), head)
         colored = settings.cloud_fields == 'xyzrgb'
-        has_band = settings.cloud_min_height_m > -100 or settings.cloud_max_height_m < 100
-        if settings.cloud_range_max_m or has_band:
-            mount = Mount(settings.camera_height_m, settings.camera_pitch_rad)
-            band = Band(settings.cloud_min_height_m, settings.cloud_max_height_m) if has_band else None
-            depth = cropped(depth, settings.cloud_range_max_m or settings.range_max_m, band, mount)
-        if settings.cloud_voxel_m:
-            dense = project(depth, colored, organized=False, stride=settings.cloud_stride)
-            return messages.point_cloud(one_per_voxel(dense, settings.cloud_voxel_m), head)
-        return self._clouds.message(depth, colored, settings.cloud_organized, settings.cloud_stride, head)
+        return self._clouds.message(cropped_for_cloud(depth, settings), colored, settings.cloud_stride, head)
 
 
 def _clearing(depth: DepthMap, mount: Mount, band: Band, settings: Settings, head: Header) -> PointCloud2:
@@ -155,14 +151,8 @@ def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings) -> Lase
     return messages.laser_scan(scan(depth, mount, band), settings.range_min_m, settings.range_max_m, head)
 
 
-def _depth_image(depth: DepthMap, settings: Settings, head: Header) -> Image:
-    if settings.depth_encoding == '16UC1':
-        return messages.image(to_millimetres(depth.depth_m), '16UC1', head)
-    return messages.image(depth.depth_m, '32FC1', head)
-
-
 class CloudMessages:
-    """Makes cloud messages in memory that is used again: a message is valid until the next one is made.
+    """Makes messages of organized clouds in memory that is used again: a message is valid until the next one is made.
 
     Publishing copies a message, so nothing else need keep it. Fresh memory for 15 MB costs more than filling it.
     """
@@ -170,13 +160,11 @@ class CloudMessages:
     def __init__(self) -> None:
         self._memory = array.array('B')
 
-    def message(self, depth: DepthMap, colored: bool, organized: bool, stride: int, head: Header) -> PointCloud2:
+    def message(self, depth: DepthMap, colored: bool, stride: int, head: Header) -> PointCloud2:
         """Back-project a depth map into a message."""
-        if not organized:
-            return messages.point_cloud(project(depth, colored, organized, stride), head)
         rows, columns = (-(-side // stride) for side in depth.depth_m.shape)
         shape = (rows, columns, 4 if colored else 3)
         if len(self._memory) != 4 * math.prod(shape):
             self._memory = array.array('B', bytes(4 * math.prod(shape)))
-        project(depth, colored, organized, stride, np.frombuffer(self._memory, np.float32).reshape(shape))
+        project(depth, colored, True, stride, np.frombuffer(self._memory, np.float32).reshape(shape))
         return messages.point_cloud_around(self._memory, shape, head)

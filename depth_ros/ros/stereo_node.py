@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from depth_ros.estimators.estimator import Estimator
-from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
+from depth_ros.message_frames import stereo_frame_of
+from depth_ros.pipeline import depth_map, stereo_estimator
 from depth_ros.ros import messages
 from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
@@ -32,13 +33,5 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     def _see(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
         left_info, right_info = messages.calibration(job.left_info), messages.calibration(job.right_info)
         self._remark_on_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
-        frame = stereo_frame(
-            messages.picture(job.left),
-            messages.picture(job.right),
-            left_info,
-            right_info,
-            settings,
-            self._stamp_ns(job),
-            job.left.header.frame_id or left_info.frame_id,
-        )
+        frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings)
         return depth_map(frame, estimator, settings)

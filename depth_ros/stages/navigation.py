@@ -39,8 +39,7 @@ def cropped(depth: DepthMap, farthest_m: float, band: Band | None, mount: Mount)
     depth_m = depth.depth_m
     outside = depth_m > np.float32(farthest_m)
     if band is not None and depth.camera is not None:
-        heights = _heights_m(depth_m, depth.camera, mount)
-        outside |= (heights < np.float32(band.low_m)) | (heights > np.float32(band.high_m))
+        outside |= ~_within(_heights_m(depth_m, depth.camera, mount), band)
     return replace(depth, depth_m=np.where(outside, np.float32(np.nan), depth_m))
 
 
@@ -69,10 +68,9 @@ def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: flo
     assert depth.camera is not None
     stride = max(int(spacing_m * min(depth.camera.fx, depth.camera.fy) / range_m), 1)
     depth_m = depth.depth_m[::stride, ::stride]
-    rays, forward, falls = _rays(depth.camera, mount.pitch_rad, stride)
+    rays, forward = _rays(depth.camera, mount.pitch_rad, stride)
     length = np.linalg.norm(rays, axis=2)
-    heights = np.float32(mount.height_m) - depth_m * falls
-    solid = np.isfinite(depth_m) & (heights >= obstacles.low_m) & (heights <= obstacles.high_m)
+    solid = np.isfinite(depth_m) & _within(_heights_m(depth_m, depth.camera, mount, stride), obstacles)
     nearest_m = np.min(np.where(solid, depth_m * forward, np.float32(np.inf)), axis=0)
     reach = np.minimum(depth_m, np.float32(range_m) / length)
     reach = np.minimum(reach, (nearest_m - np.float32(_BEFORE_OBSTACLE_M))[None] / forward)
@@ -94,10 +92,9 @@ def scan(depth: DepthMap, mount: Mount, obstacles: Band) -> Scan:
     """Return the nearest obstacle in every direction, by horizontal distance."""
     assert depth.camera is not None
     depth_m = depth.depth_m[::_SCAN_STRIDE, ::_SCAN_STRIDE]
-    rays, forward, falls = _rays(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
+    rays, forward = _rays(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
     index, angle_min, increment, count = _bins(depth.camera, mount.pitch_rad)
-    heights = np.float32(mount.height_m) - depth_m * falls
-    solid = np.isfinite(depth_m) & (heights >= obstacles.low_m) & (heights <= obstacles.high_m)
+    solid = np.isfinite(depth_m) & _within(_heights_m(depth_m, depth.camera, mount, _SCAN_STRIDE), obstacles)
     ranges = np.full(count, np.nan, np.float32)
     known = depth_m > 0  # +Inf is known to be far
     ranges[index[known]] = np.inf
@@ -106,28 +103,33 @@ def scan(depth: DepthMap, mount: Mount, obstacles: Band) -> Scan:
     return Scan(ranges, angle_min, increment)
 
 
-def _heights_m(depth_m: Float32Array, camera: Camera, mount: Mount) -> Float32Array:
-    rows = (np.arange(camera.height, dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
-    falls = np.float32(np.cos(mount.pitch_rad)) * rows + np.float32(np.sin(mount.pitch_rad))
+def _heights_m(depth_m: Float32Array, camera: Camera, mount: Mount, stride: int = 1) -> Float32Array:
+    """Return the height above the floor of every n-th pixel, (h, w) as ``depth_m``."""
+    y = (np.arange(0, camera.height, stride, dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
+    falls = np.float32(np.cos(mount.pitch_rad)) * y + np.float32(np.sin(mount.pitch_rad))
     with np.errstate(invalid='ignore'):
         return np.asarray(np.float32(mount.height_m) - depth_m * falls[:, None])
 
 
+def _within(heights_m: Float32Array, band: Band) -> AnyArray:
+    return np.asarray((heights_m >= np.float32(band.low_m)) & (heights_m <= np.float32(band.high_m)))
+
+
 @lru_cache(maxsize=4)
-def _rays(camera: Camera, pitch_rad: float, stride: int) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Return, for every n-th pixel and a depth of 1: the ray (h, w, 3), how far it goes forward, how far down."""
+def _rays(camera: Camera, pitch_rad: float, stride: int) -> tuple[Float32Array, Float32Array]:
+    """Return, for every n-th pixel and a depth of 1: the ray (h, w, 3), and how far it goes forward."""
     u, v = np.meshgrid(
         np.arange(0, camera.width, stride, dtype=np.float32), np.arange(0, camera.height, stride, dtype=np.float32)
     )
     x, y = (u - np.float32(camera.cx)) / np.float32(camera.fx), (v - np.float32(camera.cy)) / np.float32(camera.fy)
     c, s = np.float32(np.cos(pitch_rad)), np.float32(np.sin(pitch_rad))
-    return np.stack([x, y, np.ones_like(x)], axis=-1), np.maximum(c - s * y, np.float32(1e-3)), c * y + s
+    return np.stack([x, y, np.ones_like(x)], axis=-1), np.maximum(c - s * y, np.float32(1e-3))
 
 
 @lru_cache(maxsize=4)
 def _bins(camera: Camera, pitch_rad: float) -> tuple[AnyArray, float, float, int]:
     """Return the direction's index of every pixel of a scan, the first angle, the increment, and how many there are."""
-    rays, forward, _ = _rays(camera, pitch_rad, _SCAN_STRIDE)
+    rays, forward = _rays(camera, pitch_rad, _SCAN_STRIDE)
     angles = np.arctan2(-rays[..., 0], forward)
     low, high = float(angles.min()), float(angles.max())
     widest = float(np.abs(np.diff(angles, axis=1)).max())  # so that every direction has a pixel

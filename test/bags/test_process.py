@@ -211,3 +211,12 @@ def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     _, error = running.communicate(timeout=10)
     assert running.returncode == 130 and 'Traceback' not in error
     assert 0 < len(read(tmp_path / 'out')['/depth/image_rect']) < 400
+
+
+def test_points_of_a_bag_are_cropped_and_thinned_as_a_node_does(tmp_path):
+    source = write_bag(tmp_path / 'in', frames=1)
+    counts = {}
+    for name, values in {'all': {}, 'near': {'cloud_range_max_m': 3.0}, 'thin': {'cloud_voxel_m': 0.5}}.items():
+        process(source, tmp_path / name, SETTINGS.changed(values))
+        counts[name] = read(tmp_path / name)['/points'][0][2].width
+    assert counts['all'] > 500 and counts['near'] < 0.1 * counts['all'] and counts['thin'] < 0.1 * counts['all']

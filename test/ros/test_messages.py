@@ -107,7 +107,7 @@ def test_memory_of_clouds_is_used_again_and_every_message_is_right_when_it_is_pu
     clouds, seen = CloudMessages(), []
     for z in (1.0, 2.0):
         depth = DepthMap(np.full((6, 8), z, np.float32), camera, None, None, np.zeros((6, 8), np.uint8))
-        message = clouds.message(depth, colored=True, organized=True, stride=1, head=HEAD)
+        message = clouds.message(depth, colored=True, stride=1, head=HEAD)
         seen.append(points_of(over_the_wire(message))[..., 2])
     assert (seen[0] == 1.0).all() and (seen[1] == 2.0).all()
 
