@@ -1,7 +1,7 @@
-"""A bag → the frames that a node would get, with every image and every pair."""
+"""A recording → its messages; what is damaged is counted."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from bisect import bisect_right, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,31 +10,11 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from depth_ros.errors import BadFile
-from depth_ros.files.ros_fields import stamp_ns
-from depth_ros.pairing import Side, StereoPairing
+from depth_ros.files.ros_fields import calibration, stamp_ns
+from depth_ros.types import Calibration
 
 IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO = 'sensor_msgs/msg/CameraInfo'
-
-
-@dataclass(frozen=True)
-class MonoJob:
-    """One image and the calibration of its time, if there is one."""
-
-    recorded_ns: int
-    image: Any
-    info: Any
-
-
-@dataclass(frozen=True)
-class StereoJob:
-    """A pair of images with their calibrations."""
-
-    recorded_ns: int
-    left: Any
-    right: Any
-    left_info: Any
-    right_info: Any
 
 
 @dataclass
@@ -49,7 +29,7 @@ class Trouble:
 
 
 class Bag:
-    """An open bag: rosbag2 in sqlite3 or mcap, compressed or not.
+    """An open bag: rosbag2 in sqlite3 or mcap, compressed or not. Without its metadata.yaml the files alone are read.
 
     Raises:
         BadFile: it is not there, not a bag, or cut off so that it cannot be opened.
@@ -58,11 +38,16 @@ class Bag:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trouble = Trouble()
+        self.cut_off = ''
+        """Why reading ended before the end of the recording; empty if it did not."""
         try:
-            self.reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+            self.reader = AnyReader(_storage(path), default_typestore=get_typestore(Stores.ROS2_HUMBLE))
             self.reader.open()
         except Exception as error:  # rosbags raises many types for damaged files
-            raise BadFile(f'{path} cannot be read as a bag: {error}. Is it complete (ros2 bag reindex)?') from error
+            raise BadFile(
+                f'{path} cannot be read as a bag: {str(error).rstrip(".")}. Was it recorded to its end? Try ros2 bag reindex, or '
+                'mcap recover'
+            ) from error
 
     def close(self) -> None:
         """Close the files."""
@@ -73,19 +58,32 @@ class Bag:
         return sum(c.msgcount for c in self.reader.connections if c.topic in topics)
 
     def serialized(self, *topics: str) -> Iterator[tuple[Any, int, bytes]]:
-        """Yield connection, time of recording and bytes as they are in the bag."""
+        """Yield connection, time of recording and bytes as they are in the bag; ``cut_off`` if the files break off."""
         chosen = [c for c in self.reader.connections if c.topic in topics]
-        return iter(self.reader.messages(chosen) if chosen else ())
+        try:
+            yield from self.reader.messages(chosen) if chosen else ()
+        except Exception as error:  # as above
+            self.cut_off = f'{type(error).__name__}: {error}'
+            self.trouble.add('rest_of_bag_unreadable')
 
     def messages(self, *topics: str) -> Iterator[tuple[str, int, Any]]:
         """Yield topic, time of recording and message; a damaged one is counted and left out."""
         for connection, recorded_ns, data in self.serialized(*topics):
-            try:
-                message = self.reader.deserialize(data, connection.msgtype)
-            except Exception:  # whatever garbage makes of a deserializer
-                self.trouble.add('damaged')
-                continue
-            yield connection.topic, recorded_ns, message
+            message = self.deserialize(data, connection.msgtype)
+            if message is not None:
+                yield connection.topic, recorded_ns, message
+
+    def deserialize(self, data: bytes, msgtype: str) -> Any:
+        """Return a message; None, and counted, if it is damaged."""
+        try:
+            return self.reader.deserialize(data, msgtype)
+        except Exception:  # whatever garbage makes of a deserializer
+            self.trouble.add('damaged')
+            return None
+
+    def types(self) -> dict[str, str]:
+        """Return the type of every topic."""
+        return {c.topic: c.msgtype for c in self.reader.connections}
 
     def require(self, types: dict[str, tuple[str, ...]]) -> None:
         """Check that topics exist with one of their types.
@@ -93,7 +91,7 @@ class Bag:
         Raises:
             BadFile: the first that does not, with what is there.
         """
-        found = {c.topic: c.msgtype for c in self.reader.connections}
+        found = self.types()
         for topic, wanted in types.items():
             if topic not in found:
                 raise BadFile(f'{self.path} has no topic {topic}; it has {", ".join(sorted(found)) or "none"}. Name it')
@@ -101,39 +99,29 @@ class Bag:
                 raise BadFile(f'{topic} in {self.path} is {found[topic]}; expected {" or ".join(wanted)}')
 
 
+def _storage(path: Path) -> list[Path]:
+    """Return what to open: the folder, or its files if a recorder that died has left no metadata."""
+    if not path.is_dir() or (path / 'metadata.yaml').exists():
+        return [path]
+    return sorted([*path.glob('*.db3'), *path.glob('*.mcap')]) or [path]
+
+
 class Calibrations:
     """The camera_infos of a topic: of a stamp, else the newest before it, else the first."""
 
-    def __init__(self, bag: Bag, topic: str) -> None:
-        by_stamp = {stamp_ns(m.header.stamp): m for _, _, m in bag.messages(topic)}
-        self._stamps = sorted(by_stamp)
-        self._messages = [by_stamp[stamp] for stamp in self._stamps]
+    def __init__(self) -> None:
+        self._stamps: list[int] = []
+        self._by_stamp: dict[int, Calibration] = {}
 
-    def at(self, stamp: int) -> Any:
-        """Return the one for an image; None if the topic is empty."""
-        if not self._messages:
-            return None
-        return self._messages[max(bisect_right(self._stamps, stamp) - 1, 0)]
-
-
-def mono_jobs(bag: Bag, image: str, info: str) -> Iterator[MonoJob]:
-    """Yield every image of a topic."""
-    infos = Calibrations(bag, info)
-    for _, recorded_ns, message in bag.messages(image):
-        yield MonoJob(recorded_ns, message, infos.at(stamp_ns(message.header.stamp)))
-
-
-def stereo_jobs(bag: Bag, topic: Callable[[str], str], max_skew_ns: int, zero_stamps: bool) -> Iterator[StereoJob]:
-    """Yield every pair; messages without a partner are counted."""
-    images: dict[str, Side] = {topic('left/image_rect'): 'left', topic('right/image_rect'): 'right'}
-    infos = {side: Calibrations(bag, topic(f'{side}/camera_info')) for side in ('left', 'right')}
-    pairing: StereoPairing[tuple[int, Any]] = StereoPairing(max_skew_ns, zero_stamps)
-    for name, recorded_ns, message in bag.messages(*images):
+    def add(self, message: Any) -> None:
+        """Take one."""
         stamp = stamp_ns(message.header.stamp)
-        outcome = pairing.add(images[name], stamp, (recorded_ns, message))
-        for _, reason in outcome.dropped:
-            bag.trouble.add(reason)
-        if outcome.pair is not None:
-            (recorded_ns, left), (_, right) = outcome.pair.left, outcome.pair.right
-            at = stamp_ns(left.header.stamp)
-            yield StereoJob(recorded_ns, left, right, infos['left'].at(at), infos['right'].at(at))
+        if stamp not in self._by_stamp:
+            insort(self._stamps, stamp)
+        self._by_stamp[stamp] = calibration(message)
+
+    def at(self, stamp: int) -> Calibration | None:
+        """Return the one for an image; None if there is none."""
+        if not self._stamps:
+            return None
+        return self._by_stamp[self._stamps[max(bisect_right(self._stamps, stamp) - 1, 0)]]

@@ -1,6 +1,9 @@
 """Depth → a bag that RViz, Foxglove and ``ros2 bag play`` open."""
 
 import sys
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,57 +22,84 @@ _BIG_ENDIAN = sys.byteorder == 'big'
 _FLOAT32 = 7  # sensor_msgs/PointField
 _FORMAT: Literal[9] = 9
 """Of the metadata: Humble's, which every later ROS 2 reads too."""
+_BEHIND = 4
+"""Frames not yet written: bounds memory."""
 
 
 class DepthBag:
-    """Writes maps; a context, so that the bag is readable however the work ends.
+    """Writes maps, on a thread of its own; a context, so that the bag is readable however the work ends.
 
     Args:
         path: Folder of the new bag.
-        namespace: Put before the topics.
         mcap: Store as mcap instead of sqlite3.
 
     Raises:
-        BadFile: it exists or cannot be written.
+        BadFile: it exists or cannot be written; also later, by any method.
     """
 
-    def __init__(self, path: Path, namespace: str, mcap: bool) -> None:
+    def __init__(self, path: Path, mcap: bool) -> None:
+        self._path = path
         self._store = get_typestore(Stores.ROS2_HUMBLE)
-        self._namespace = namespace
         self._connections: dict[str, Any] = {}
         plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
-        try:
-            self._writer = Writer(path, version=_FORMAT, storage_plugin=plugin)
-            self._writer.open()
-        except Exception as error:  # rosbags' own types, and OSError
-            raise BadFile(f'{path} cannot be written: {error}') from error
+        self._thread = ThreadPoolExecutor(1, 'writer')  # sqlite3 wants one thread from beginning to end
+        self._pending: deque[Future[None]] = deque()
+        self._submit(self._open, plugin)
+        self._wait(0)
 
     def __enter__(self) -> 'DepthBag':
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._submit(lambda: self._writer.close())
+        try:
+            self._wait(0)
+        except BadFile:
+            if kind is None:
+                raise
+        finally:
+            self._thread.shutdown()
 
-    def write(self, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
+    def write(self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
         """Write everything that follows from one frame, under the time at which its image was recorded."""
-        head = self._header(depth.stamp_ns, depth.frame_id)
-        if isinstance(depth, RelativeMap):
-            self._put('depth/relative', recorded_ns, self._image(depth.values, '32FC1', head))
-            return
-        if depth.camera is not None:
-            self._put('depth/camera_info', recorded_ns, self._camera_info(depth.camera, head))
-        encoding = settings.depth_encoding
-        self._put('depth/image_rect', recorded_ns, self._image(encoded(depth.depth_m, encoding), encoding, head))
-        if depth.camera is not None:
-            self._put('points', recorded_ns, self._cloud(cloud(depth, settings), head))
+        self._submit(self._write_depth, namespace, depth, recorded_ns, settings)
+        self._wait(_BEHIND)
 
     def copy(self, topic: str, msgtype: str, recorded_ns: int, data: bytes) -> None:
         """Write a serialized message as it is."""
-        self._write(topic, msgtype, recorded_ns, data)
+        self._submit(self._write, topic, msgtype, recorded_ns, data)
+        self._wait(_BEHIND)
 
-    def _put(self, topic: str, recorded_ns: int, message: Any) -> None:
-        kind = message.__msgtype__
-        self._write(f'{self._namespace}/{topic}', kind, recorded_ns, self._store.serialize_cdr(message, kind))
+    def _submit(self, work: Callable[..., None], *arguments: Any) -> None:
+        self._pending.append(self._thread.submit(work, *arguments))
+
+    def _wait(self, most_pending: int) -> None:
+        while len(self._pending) > most_pending:
+            try:
+                self._pending.popleft().result()
+            except Exception as error:  # rosbags' own types, sqlite's, and OSError
+                raise BadFile(f'{self._path} cannot be written: {error}') from error
+
+    def _open(self, plugin: StoragePlugin) -> None:
+        self._writer = Writer(self._path, version=_FORMAT, storage_plugin=plugin)
+        self._writer.open()
+
+    def _write_depth(self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
+        head = self._header(depth.stamp_ns, depth.frame_id)
+
+        def put(topic: str, message: Any) -> None:
+            kind = message.__msgtype__
+            self._write(f'{namespace}/{topic}', kind, recorded_ns, self._store.serialize_cdr(message, kind))
+
+        if isinstance(depth, RelativeMap):
+            put('depth/relative', self._image(depth.values, '32FC1', head))
+            return
+        if depth.camera is not None:
+            put('depth/camera_info', self._camera_info(depth.camera, head))
+        encoding = settings.depth_encoding
+        put('depth/image_rect', self._image(encoded(depth.depth_m, encoding), encoding, head))
+        if depth.camera is not None:
+            put('points', self._cloud(cloud(depth, settings), head))
 
     def _write(self, topic: str, msgtype: str, recorded_ns: int, data: bytes | memoryview) -> None:
         if topic not in self._connections:

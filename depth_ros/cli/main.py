@@ -29,11 +29,16 @@ _COMMANDS = (
         'infer',
         'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
     ),
-    ('bag', 'bag', 'Recordings in, depth out; needs no ROS.'),
+    ('bag process', 'bag_process', 'Write a bag with the depth of every frame of another one.'),
+    ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
     ('models', 'models', 'List, show, check and export networks.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
+_GROUPS = {
+    'bag': 'Work from recordings; needs no ROS, except for playing them.',
+    'bench': 'Measure speed on this machine.',
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--version', action='version', version=f'depth_ros {__version__}')
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    bench = commands.add_parser('bench', help='Measure speed on this machine.', description='Measure speed.')
-    benches = bench.add_subparsers(metavar='WHAT', required=True)
+    groups = {}
+    for name, text in _GROUPS.items():
+        group_parser = commands.add_parser(name, help=text, description=text)
+        groups[name] = group_parser.add_subparsers(metavar='WHAT', required=True)
     for name, module_name, text in _COMMANDS:
         group, _, last = name.rpartition(' ')
-        command = (benches if group else commands).add_parser(last, help=text, description=text)
+        command = groups.get(group, commands).add_parser(last, help=text, description=text)
         if arguments[: len(name.split())] == name.split():
             module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only what is asked for: some need ROS
             module.add_arguments(command)

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
+from depth_ros.errors import BadImage
 from depth_ros.stages.decode import decode_compressed, decode_image
-from depth_ros.types import Calibration, UInt8Array
+from depth_ros.types import Calibration, Float32Array, UInt8Array
 
 _NS = 1_000_000_000
+_DEPTHS = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3)}
+"""Type and unit in metres of what REP 118 calls a depth image; drivers also call 16UC1 mono16."""
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -24,6 +29,31 @@ def picture(message: Any) -> UInt8Array:
     return decode_image(
         message.encoding, message.width, message.height, message.step, message.data, bool(message.is_bigendian)
     )
+
+
+def depth_m(message: Any) -> Float32Array:
+    """Return the depth of an Image, (H, W) metres; NaN = unknown. 32FC1 shares the message's memory.
+
+    Raises:
+        BadImage: another encoding than 32FC1 or 16UC1 (REP 118), or less data than the message says.
+    """
+    if message.encoding not in _DEPTHS:
+        raise BadImage(f"the depth image is '{message.encoding}'; expected 32FC1 or 16UC1 (REP 118)")
+    code, unit_m = _DEPTHS[message.encoding]
+    kind = np.dtype(('>' if message.is_bigendian else '<') + code)
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if step < width * kind.itemsize or len(message.data) < height * step:
+        raise BadImage(
+            f'the depth image of {width}x{height} has {len(message.data)} bytes and step {step}; expected '
+            f'{height * step} and at least {width * kind.itemsize}'
+        )
+    rows = np.frombuffer(message.data, np.uint8, height * step).reshape(height, step)
+    raw = np.ascontiguousarray(rows[:, : width * kind.itemsize]).view(kind)
+    metres: Float32Array = raw.astype(np.float32, copy=False)
+    if kind.kind == 'u':
+        metres = metres * np.float32(unit_m)
+        metres[raw == 0] = np.nan
+    return metres
 
 
 def calibration(message: Any) -> Calibration:

@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
+from depth_ros.files.ros_fields import depth_m
 from depth_ros.ros import messages
 from depth_ros.types import Float32Array
 
@@ -53,12 +54,12 @@ class Listener(Node):
 
     def depth_m(self) -> Float32Array | None:
         """Return the last depth image as (H, W) metres."""
-        return None if self.depth is None else _metres(self.depth)
+        return None if self.depth is None else depth_m(self.depth)
 
     def depth_with_truth(self) -> list[tuple[Float32Array, Float32Array]]:
         """Return the last depth images of which a simulator's exact depth is known, with it."""
         both = [stamp for stamp in self._recent if stamp in self._truth]
-        return [(_metres(self._recent[stamp]), _metres(self._truth[stamp])) for stamp in both]
+        return [(depth_m(self._recent[stamp]), depth_m(self._truth[stamp])) for stamp in both]
 
     def _on_depth(self, message: Image) -> None:
         if self.first_depth_s is None:
@@ -81,10 +82,6 @@ class Listener(Node):
             if status.hardware_id.endswith('_depth'):
                 self.diagnostics = {pair.key: pair.value for pair in status.values}
                 self.verdict = status.message
-
-
-def _metres(message: Image) -> Float32Array:
-    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
 
 
 def _remember(kept: 'OrderedDict[int, Image]', message: Image) -> None:

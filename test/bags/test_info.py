@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bags.test_process import write_bag
+from bag_files import write_bag
 
 from depth_ros.bags.info import look
 from depth_ros.cli.main import main

@@ -10,10 +10,9 @@ import time
 import numpy as np
 import pytest
 import yaml
-from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
-from scenes import calibrations, pair
+from bag_files import SIZE, BagWriter, cloud_message, image, info, make, read, transform, write_bag
+from rosbags.rosbag2 import StoragePlugin
+from scenes import calibrations
 from tiny_model import RELATIVE, model
 
 from depth_ros.bags.process import process
@@ -21,83 +20,6 @@ from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
 from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.settings import MonoSettings, StereoSettings
-
-STORE = get_typestore(Stores.ROS2_HUMBLE)
-SIZE = (64, 96)
-
-
-def make(name, **values):
-    return STORE.types[name](**values)
-
-
-def header(stamp):
-    when = make('builtin_interfaces/msg/Time', sec=stamp // 10**9, nanosec=stamp % 10**9)
-    return make('std_msgs/msg/Header', stamp=when, frame_id='left_camera_optical_frame')
-
-
-def image(pixels, stamp):
-    return make(
-        'sensor_msgs/msg/Image', header=header(stamp), height=pixels.shape[0], width=pixels.shape[1], encoding='mono8',
-        is_bigendian=0, step=pixels.shape[1], data=pixels.reshape(-1),
-    )  # fmt: skip
-
-
-def info(calibration, stamp):
-    roi = make('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    return make(
-        'sensor_msgs/msg/CameraInfo', header=header(stamp), height=calibration.height, width=calibration.width,
-        distortion_model='plumb_bob', d=np.zeros(5), k=np.array(calibration.k), r=np.array(calibration.r),
-        p=np.array(calibration.p), binning_x=0, binning_y=0, roi=roi,
-    )  # fmt: skip
-
-
-def write_bag(
-    path,
-    frames=5,
-    damaged=(),
-    infos=True,
-    plugin=StoragePlugin.SQLITE3,
-    namespace='',
-    compress=False,
-    stamp=lambda frame: 10**9 + frame * 10**8,
-    recorded=lambda frame: 10**9 + frame * 10**8,
-    skew_ms=0.0,
-    baseline_m=0.1,
-):
-    """Write a stereo camera that sees a wall at 8 px; some left images may be damaged."""
-    pictures = dict(zip(('left', 'right'), pair(np.full(SIZE, 8.0, np.float32)), strict=True))
-    found = dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0], baseline_m=baseline_m), strict=True))
-    writer = Writer(path, version=9, storage_plugin=plugin)
-    if compress:
-        writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
-    with writer:
-        connections = {}
-        for side in ('left', 'right'):
-            for topic, kind in ((f'{side}/image_rect', 'Image'), (f'{side}/camera_info', 'CameraInfo')):
-                name = f'{namespace}/{topic}'
-                connections[topic] = writer.add_connection(name, f'sensor_msgs/msg/{kind}', typestore=STORE)
-        for frame in range(frames):
-            for side in ('left', 'right'):
-                taken = stamp(frame) + round(skew_ms * 1e6) * (side == 'right')
-                if infos:
-                    data = STORE.serialize_cdr(info(found[side], taken), 'sensor_msgs/msg/CameraInfo')
-                    writer.write(connections[f'{side}/camera_info'], recorded(frame) + 7, data)
-                data = STORE.serialize_cdr(image(pictures[side], taken), 'sensor_msgs/msg/Image')
-                if side == 'left' and frame in damaged:
-                    data = bytes(data)[:40]
-                writer.write(connections[f'{side}/image_rect'], recorded(frame) + 8, data)
-    return path
-
-
-def read(path):
-    """Return the messages by topic: (recorded, serialized, message)."""
-    found = {}
-    with AnyReader([path], default_typestore=STORE) as reader:
-        for connection, recorded, data in reader.messages():
-            message = reader.deserialize(data, connection.msgtype)
-            found.setdefault(connection.topic, []).append((recorded, bytes(data), message))
-    return found
-
 
 SETTINGS = StereoSettings(range_min_m=2.0)
 
@@ -108,7 +30,7 @@ SETTINGS = StereoSettings(range_min_m=2.0)
 def test_every_frame_of_a_bag_becomes_depth_with_its_own_stamp(tmp_path, how):
     source = write_bag(tmp_path / 'in', **how)
     namespace = how.get('namespace', '')
-    report = process(source, tmp_path / 'out', SETTINGS, namespace, mcap='plugin' in how)
+    report = process(source, tmp_path / 'out', SETTINGS, (namespace,), mcap='plugin' in how)
     assert report.written == 5 and report.dropped == {}
     found = read(tmp_path / 'out')
     assert set(found) == {f'{namespace}/{t}' for t in ('depth/image_rect', 'depth/camera_info', 'points')}
@@ -144,19 +66,13 @@ def test_a_network_works_too_and_what_is_not_metres_is_not_called_depth(tmp_path
         renamed.write_text('')
         settings = MonoSettings(model=str(path))
         with pytest.raises(BadFile, match=r'has no topic /left/image; it has /left/camera_info'):
-            process(source, tmp_path / f'{name}_no', settings, '/left')
-        mono = mono_bag(tmp_path / f'{name}_in')
-        assert process(mono, tmp_path / f'{name}_out', settings, '/left').written == 3
+            process(source, tmp_path / f'{name}_no', settings, ('/left',))
+        mono = tmp_path / f'{name}_in'
+        with BagWriter(mono) as bag:
+            for frame in range(3):
+                bag.add('/left/image', image(np.full(SIZE, 9, np.uint8), 10**9 + frame), 10**9 + frame)
+        assert process(mono, tmp_path / f'{name}_out', settings, ('/left',)).written == 3
         assert topic in read(tmp_path / f'{name}_out')
-
-
-def mono_bag(path):
-    with Writer(path, version=9) as writer:
-        connection = writer.add_connection('/left/image', 'sensor_msgs/msg/Image', typestore=STORE)
-        for frame in range(3):
-            data = STORE.serialize_cdr(image(np.full(SIZE, 9, np.uint8), 10**9 + frame), 'sensor_msgs/msg/Image')
-            writer.write(connection, 10**9 + frame, data)
-    return path
 
 
 def test_damaged_messages_are_counted_and_the_rest_is_done(tmp_path):
@@ -168,7 +84,6 @@ def test_damaged_messages_are_counted_and_the_rest_is_done(tmp_path):
 @pytest.mark.parametrize(
     ('spoil', 'words'),
     [
-        (lambda p: (p / 'metadata.yaml').unlink(), 'cannot be read as a bag'),
         (lambda p: (p / 'metadata.yaml').write_text('a: ['), 'cannot be read as a bag'),
         (lambda p: next(p.glob('*.db3')).write_bytes(b''), 'cannot be read as a bag|no topic'),
         (lambda p: next(p.glob('*.db3')).unlink(), 'cannot be read as a bag'),
@@ -220,3 +135,137 @@ def test_points_of_a_bag_are_cropped_and_thinned_as_a_node_does(tmp_path):
         process(source, tmp_path / name, SETTINGS.changed(values))
         counts[name] = read(tmp_path / name)['/points'][0][2].width
     assert counts['all'] > 500 and counts['near'] < 0.1 * counts['all'] and counts['thin'] < 0.1 * counts['all']
+
+
+def test_without_metadata_the_files_are_read_alone(tmp_path):
+    source = write_bag(tmp_path / 'in')
+    (source / 'metadata.yaml').unlink()
+    report = process(source, tmp_path / 'out', SETTINGS)
+    assert (report.frames, report.written) == (5, 5)
+
+
+def test_a_recording_with_a_hole_is_used_up_to_there(tmp_path, capsys):
+    source = write_bag(tmp_path / 'in', frames=400, plugin=StoragePlugin.MCAP, compress=True)
+    (file,) = source.glob('*.mcap')
+    whole = bytearray(file.read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 50_000] = b'\xff' * 50_000
+    file.write_bytes(whole)
+    assert main(['bag', 'process', str(source), str(tmp_path / 'out'), '-p', 'range_min_m:=2.0', '--json']) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert 10 < report['written'] < 400 and report['dropped']['rest_of_bag_unreadable'] and report['cut_off']
+    assert len(read(tmp_path / 'out')['/depth/image_rect']) == report['written']
+
+
+@pytest.mark.parametrize('plugin', list(StoragePlugin))
+def test_a_cut_off_file_is_one_clear_error(tmp_path, capsys, plugin):
+    source = write_bag(tmp_path / 'in', plugin=plugin, frames=50)
+    (file,) = (path for path in source.iterdir() if path.suffix != '.yaml')
+    file.write_bytes(file.read_bytes()[:-100_000])
+    assert main(['bag', 'process', str(source), str(tmp_path / 'out')]) == 1
+    error = capsys.readouterr().err
+    assert 'mcap recover' in error and error.count('\n') == 1 and not (tmp_path / 'out').exists()
+
+
+def test_zero_length_images_and_stamps_that_go_back_cost_only_themselves(tmp_path):
+    source = write_bag(
+        tmp_path / 'in', stamp=lambda f: 10**9 + (f if f < 6 else f - 100 if f < 12 else f) * 10**8 + 10**11
+    )
+    assert process(source, tmp_path / 'out', SETTINGS).written == 5
+    with BagWriter(tmp_path / 'empty') as bag:
+        for frame in range(4):
+            stamp = 10**9 + frame * 10**8
+            picture = image(np.full(SIZE, 9, np.uint8), stamp)
+            if frame == 1:
+                picture.data = np.empty(0, np.uint8)
+            bag.add('/image', picture, stamp)
+    settings = MonoSettings(model=str(model(tmp_path / 'tiny')))
+    report = process(tmp_path / 'empty', tmp_path / 'empty_out', settings)
+    assert (report.frames, report.written, report.dropped) == (4, 3, {'bad_image': 1})
+
+
+def test_a_topic_of_another_type_is_refused_by_name(tmp_path):
+    with BagWriter(tmp_path / 'in') as bag:
+        bag.add('/image', make('std_msgs/msg/String', data='hello'), 1)
+    settings = MonoSettings(model=str(model(tmp_path / 'tiny')))
+    with pytest.raises(BadFile, match='/image in .* is std_msgs/msg/String; expected sensor_msgs/msg/Image or'):
+        process(tmp_path / 'in', tmp_path / 'out', settings)
+
+
+def test_several_cameras_share_one_network_and_keep_their_namespaces(tmp_path):
+    network = model(tmp_path / 'tiny')
+    grey = {'front': 3, 'rear': 7}
+    with BagWriter(tmp_path / 'in') as bag:
+        for frame in range(4):
+            for offset, (name, value) in enumerate(grey.items()):
+                stamp = 10**9 + frame * 10**8 + offset
+                bag.add(f'/car/{name}/image', image(np.full(SIZE, value, np.uint8), stamp), stamp)
+    arguments = ['bag', 'process', str(tmp_path / 'in'), str(tmp_path / 'out'), '--node', 'mono_depth', '--json']
+    more = ['-p', f'model:={network}', '--namespace', '/car', '--cameras', 'front,rear', '--keep-inputs']
+    assert main([*arguments, *more]) == 0
+    found = read(tmp_path / 'out')
+    for name, value in grey.items():
+        depth = found[f'/car/{name}/depth/image_rect']
+        assert len(depth) == 4 == len(found[f'/car/{name}/image'])
+        assert np.allclose(depth[0][2].data.view(np.float32), value + 1)
+
+
+def test_several_bags_are_done_at_once_and_one_that_fails_stops_no_other(tmp_path, capfd):
+    sources = [write_bag(tmp_path / name, frames=3 + i) for i, name in enumerate('ab')]
+    (tmp_path / 'c').mkdir()
+    arguments = ['bag', 'process', *map(str, [*sources, tmp_path / 'c']), str(tmp_path / 'out'), '--jobs', '2']
+    assert main([*arguments, '-p', 'range_min_m:=2.0']) == 1
+    said = capfd.readouterr().out
+    assert 'a: 3 of 3 frames' in said and 'b: 4 of 4 frames' in said and 'c cannot be read as a bag' in said
+    assert len(read(tmp_path / 'out' / 'b')['/depth/image_rect']) == 4
+
+
+def lidar_bag(path, static):
+    """A ramp of grey whose inverse depth a lidar confirms; the lidar's place follows from tf."""
+    rows, columns = SIZE
+    grey = np.broadcast_to(np.arange(columns, dtype=np.uint8) * 2, SIZE).copy()
+    depth = 1 / (0.002 * (grey.astype(np.float32) + 1) + 0.1)
+    calibration, _ = calibrations(columns, rows)
+    fx, fy, cx, cy = (calibration.p[i] for i in (0, 5, 2, 6))
+    v, u = np.mgrid[2:rows:4, 2:columns:4]
+    z = depth[v, u]
+    in_camera = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=-1).reshape(-1, 3)
+    with BagWriter(path) as bag:
+        for frame in range(8):
+            stamp = 10**9 + frame * 10**8
+            moved = 0.0 if static else 0.05 * frame
+            if static and frame == 7:  # recorded last, and still known from the first frame on
+                bag.add('/tf_static', transform('base', 'lidar', 0, (1.0, 0.0, 0.0)), stamp)
+            if not static:
+                bag.add('/tf', transform('base', 'lidar', stamp, (1.0 + moved, 0.0, 0.0)), stamp - 2)
+            bag.add('/tf', transform('base', 'left_camera_optical_frame', stamp, (0.5, 0.0, 0.0)), stamp - 1)
+            bag.add('/camera_info', info(calibration, stamp), stamp)
+            bag.add('/scale/reference', cloud_message(in_camera - [0.5 + moved, 0, 0], 'lidar', stamp), stamp + 1)
+            bag.add('/image', image(grey, stamp), stamp + 2)
+    return depth
+
+
+@pytest.mark.parametrize('static', [True, False])
+def test_a_lidar_in_the_bag_gives_metres_as_it_does_in_a_node(tmp_path, static):
+    depth = lidar_bag(tmp_path / 'in', static)
+    values = {'model': str(model(tmp_path / 'rel', RELATIVE)), 'scale.source': 'reference', 'filter.edges': False}
+    report = process(tmp_path / 'in', tmp_path / 'out', MonoSettings().changed(values))
+    found = read(tmp_path / 'out')
+    assert report.written == 8 and len(found['/depth/relative']) == 1 and len(found['/depth/image_rect']) == 7
+    measured = found['/depth/image_rect'][-1][2].data.view(np.float32).reshape(SIZE)
+    np.testing.assert_allclose(measured, depth, rtol=0.025)  # two grey levels, which the network's resize may cost
+
+
+def test_temporal_stabilisation_is_done_as_in_a_node(tmp_path):
+    network = model(tmp_path / 'tiny')
+    with BagWriter(tmp_path / 'in') as bag:
+        for frame in range(6):
+            stamp = 10**9 + frame * 10**8
+            bag.add('/image', image(np.full(SIZE, 100 + frame % 2, np.uint8), stamp), stamp)
+    spread = {}
+    for temporal in (False, True):
+        settings = MonoSettings(model=str(network)).changed({'filter.temporal': temporal, 'range_max_m': 1000.0})
+        process(tmp_path / 'in', tmp_path / str(temporal), settings)
+        depths = [m.data.view(np.float32)[0] for _, _, m in read(tmp_path / str(temporal))['/depth/image_rect']]
+        spread[temporal] = np.ptp(depths[3:])
+    assert spread[False] == pytest.approx(1, rel=1e-3) and 0 < spread[True] < 0.6

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, Rang
 from std_srvs.srv import Trigger
 
 from depth_ros.ros import messages
-from depth_ros.ros import reference_messages as convert
+from depth_ros.scale import reference_messages as convert
 from depth_ros.types import Camera, Cloud, DepthEstimate
 
 pytestmark = pytest.mark.ros

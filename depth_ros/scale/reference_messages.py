@@ -1,24 +1,24 @@
-"""Messages of metric sensors → points in their own frames."""
+"""Messages of metric sensors → points in their own frames; of rclpy or of the library rosbags."""
 
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
 
-from depth_ros.errors import BadImage, BadInput
-from depth_ros.ros import messages
+from depth_ros.errors import BadInput
+from depth_ros.files.ros_fields import calibration, depth_m, stamp_ns
 from depth_ros.scale.reference import ReferencePoints
 from depth_ros.stages.calibration import rectified_camera
 from depth_ros.types import AnyArray, Float32Array
 
 _MOST_POINTS = 20_000
 """More say nothing new about a scale."""
-_FLOATS = {PointField.FLOAT32: 'f4', PointField.FLOAT64: 'f8'}
+_FLOATS = {7: 'f4', 8: 'f8'}
+"""Of sensor_msgs/PointField."""
 _RANGE_RAYS = 5
 _STANDARD_GRAVITY, _LARGEST_EXTRA = 9.81, 1.5
 
 
-def points_of_cloud(message: PointCloud2) -> ReferencePoints:
+def points_of_cloud(message: Any) -> ReferencePoints:
     """Return the points of a cloud.
 
     Raises:
@@ -49,7 +49,7 @@ def points_of_cloud(message: PointCloud2) -> ReferencePoints:
     return _reference(np.stack([some[name].astype(np.float32) for name in 'xyz'], axis=1), message)
 
 
-def points_of_scan(message: LaserScan) -> ReferencePoints:
+def points_of_scan(message: Any) -> ReferencePoints:
     """Return the hits of a laser scan, in its x-y plane."""
     ranges = np.asarray(message.ranges, np.float32)
     angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
@@ -58,7 +58,7 @@ def points_of_scan(message: LaserScan) -> ReferencePoints:
     return _reference(np.stack([ranges * np.cos(angles), ranges * np.sin(angles), 0 * ranges], axis=1), message)
 
 
-def points_of_range(message: Range) -> ReferencePoints:
+def points_of_range(message: Any) -> ReferencePoints:
     """Return rays of a range sensor's cone, about its middle, all of the one range."""
     if not message.min_range <= message.range <= message.max_range:
         return _reference(np.empty((0, 3)), message)
@@ -67,34 +67,23 @@ def points_of_range(message: Range) -> ReferencePoints:
     return _reference(message.range * np.stack([np.ones_like(left), left, up], axis=-1).reshape(-1, 3), message)
 
 
-def points_of_depth(message: Image, info: CameraInfo) -> ReferencePoints:
+def points_of_depth(message: Any, info: Any) -> ReferencePoints:
     """Return the points of a depth image (32FC1 metres or 16UC1 millimetres).
 
     Raises:
         BadImage: another encoding, or less data than it says.
         BadCameraInfo: its calibration is of no use.
     """
-    kinds = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 1e-3)}
-    if message.encoding not in kinds:
-        raise BadImage(f"the reference depth image is '{message.encoding}'; expected 32FC1 or 16UC1")
-    code, unit_m = kinds[message.encoding]
-    size = np.dtype(code).itemsize
-    if len(message.data) < message.height * message.step or message.step < message.width * size:
-        raise BadImage(
-            f'the reference depth image has {len(message.data)} bytes; expected {message.height * message.step}'
-        )
-    rows = np.frombuffer(message.data, np.uint8, message.height * message.step).reshape(message.height, message.step)
-    order = '>' if message.is_bigendian else '<'
-    raw = np.ascontiguousarray(rows[:, : message.width * size]).view(order + code)
-    camera = rectified_camera(messages.calibration(info), message.width, message.height)
-    stride = max(int(np.sqrt(raw.size / _MOST_POINTS)), 1)
-    z = raw[::stride, ::stride].astype(np.float32) * np.float32(unit_m)
-    v, u = np.meshgrid(*(np.arange(0, side, stride) for side in raw.shape), indexing='ij')
+    depth = depth_m(message)
+    camera = rectified_camera(calibration(info), message.width, message.height)
+    stride = max(int(np.sqrt(depth.size / _MOST_POINTS)), 1)
+    z = depth[::stride, ::stride]
+    v, u = np.meshgrid(*(np.arange(0, side, stride) for side in depth.shape), indexing='ij')
     points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
     return _reference(points[z > 0].reshape(-1, 3), message)
 
 
-def down_of_imu(message: Imu) -> Float32Array:
+def down_of_imu(message: Any) -> Float32Array:
     """Return the unit vector that points down, in the Imu's frame; a resting Imu measures the opposite of gravity.
 
     Raises:
@@ -111,5 +100,5 @@ def down_of_imu(message: Imu) -> Float32Array:
 
 
 def _reference(points_m: AnyArray, message: Any) -> ReferencePoints:
-    stamp_ns, frame_id = messages.stamp_ns(message.header.stamp), str(message.header.frame_id)
-    return ReferencePoints(points_m.astype(np.float32), stamp_ns, frame_id)
+    head = message.header
+    return ReferencePoints(points_m.astype(np.float32), stamp_ns(head.stamp), str(head.frame_id))

@@ -1,0 +1,140 @@
+"""The cameras of a recording: messages in the order of the bag → depth, as the node of each would see it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from depth_ros.bags.reader import IMAGES, INFO, Bag, Calibrations
+from depth_ros.bags.transforms import Transforms
+from depth_ros.common_settings import Settings
+from depth_ros.errors import BadCameraInfo
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.files.ros_fields import stamp_ns
+from depth_ros.message_frames import mono_frame_of, stereo_frame_of
+from depth_ros.pairing import Side, StereoPairing
+from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo_estimator
+from depth_ros.scale.scaler import Scaler
+from depth_ros.scale.sensors import sensor_topics
+from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.stages.stabilizer import Stabilizer
+from depth_ros.types import DepthMap, RelativeMap
+
+
+class BagCamera(Protocol):
+    """One camera; stateful, so its messages must come in order."""
+
+    namespace: str
+    topics: tuple[str, ...]
+    """Of its own; the first one's messages count the frames."""
+    known_first: dict[str, Callable[[Any], None]]
+    """Takers of topics that say how things are, and are read before the rest: calibrations, static transforms."""
+    streamed: tuple[str, ...]
+    """What ``take`` wants to see."""
+
+    def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
+        """Take a message; return the time of recording and the depth of the frame that it completes.
+
+        Raises:
+            BadInput, EstimatorError: this message or frame is of no use.
+        """
+        ...
+
+
+class StereoBagCamera:
+    """As ``stereo_depth``."""
+
+    def __init__(self, bag: Bag, namespace: str, settings: StereoSettings, estimator: Estimator) -> None:
+        self.namespace = namespace
+        sides: tuple[Side, Side] = ('left', 'right')
+        self._sides = {f'{namespace}/{side}/image_rect': side for side in sides}
+        infos = {side: f'{namespace}/{side}/camera_info' for side in sides}
+        bag.require(dict.fromkeys(self._sides, IMAGES) | dict.fromkeys(infos.values(), (INFO,)))
+        self.streamed = tuple(self._sides)
+        self.topics = (*self._sides, *infos.values())
+        self._infos = {side: Calibrations() for side in sides}
+        self.known_first: dict[str, Callable[[Any], None]] = {t: self._infos[side].add for side, t in infos.items()}
+        self._settings, self._estimator, self._drop = settings, estimator, bag.trouble.add
+        self._pairing: StereoPairing[tuple[int, Any]] = StereoPairing(
+            round(settings.max_skew_ms * 1e6), settings.accept_zero_stamps
+        )
+        self._steady = _Steady(settings)
+
+    def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
+        """Pair an image; measure the pair."""
+        outcome = self._pairing.add(self._sides[topic], stamp_ns(message.header.stamp), (recorded_ns, message))
+        for _, reason in outcome.dropped:
+            self._drop(reason)
+        if outcome.pair is None:
+            return None
+        (recorded_ns, left), (_, right) = outcome.pair.left, outcome.pair.right
+        stamp = stamp_ns(left.header.stamp)
+        left_info, right_info = self._infos['left'].at(stamp), self._infos['right'].at(stamp)
+        if left_info is None or right_info is None:
+            raise BadCameraInfo('there is no readable camera_info for a pair')
+        frame = stereo_frame_of(left, right, left_info, right_info, self._settings)
+        return recorded_ns, self._steady(depth_map(frame, self._estimator, self._settings))
+
+
+class MonoBagCamera:
+    """As ``mono_depth``, with the sensors of its scale."""
+
+    def __init__(self, bag: Bag, namespace: str, settings: MonoSettings, estimator: MonoEstimator) -> None:
+        self.namespace = namespace
+        self._image, info = f'{namespace}/image', f'{namespace}/camera_info'
+        bag.require({self._image: IMAGES})
+        self._infos = Calibrations()
+        self.known_first: dict[str, Callable[[Any], None]] = {info: self._infos.add}
+        self._settings, self._estimator = settings, estimator
+        transforms = Transforms()
+        self._scaler = Scaler(transforms) if settings.scale_source != 'none' else None
+        self._takers: dict[str, Callable[[Any], None]] = {}
+        sensors = sensor_topics(settings, self._scaler) if self._scaler else []
+        for sensor in sensors:
+            topic = f'{namespace}/{sensor.topic}'
+            bag.require({topic: (f'sensor_msgs/msg/{sensor.kind}',)})
+            self._takers[topic] = sensor.take
+        self.topics = (self._image, info, *self._takers)
+        if sensors and not settings.scale_extrinsics:
+            self.known_first['/tf_static'] = lambda message: transforms.add(message, static=True)
+            self._takers['/tf'] = lambda message: transforms.add(message, static=False)
+        self.streamed = (self._image, *self._takers)
+        self._steady = _Steady(settings)
+
+    def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
+        """Estimate an image; hand over what a sensor says."""
+        if topic != self._image:
+            self._takers[topic](message)
+            return None
+        frame = mono_frame_of(message, self._infos.at(stamp_ns(message.header.stamp)), self._settings)
+        seen = mono_depth_map(frame, self._estimator, self._settings, self._scaler)
+        return recorded_ns, self._steady(seen)
+
+
+class _Steady:
+    """Temporal stabilisation, where it is wanted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._stabilizer = Stabilizer() if settings.filter_temporal else None
+
+    def __call__(self, seen: DepthMap | RelativeMap) -> DepthMap | RelativeMap:
+        return self._stabilizer.apply(seen) if self._stabilizer and isinstance(seen, DepthMap) else seen
+
+
+def cameras_of(bag: Bag, settings: MonoSettings | StereoSettings, namespaces: Iterable[str]) -> list[BagCamera]:
+    """Return the cameras of some namespaces; they share one estimator.
+
+    Raises:
+        BadFile: a topic is missing or of another type.
+        ModelError, BackendError: the network cannot be used.
+    """
+    cameras: list[BagCamera]
+    if isinstance(settings, MonoSettings):
+        mono = mono_estimator(settings)
+        cameras = [MonoBagCamera(bag, namespace, settings, mono) for namespace in namespaces]
+    else:
+        stereo = stereo_estimator(settings)
+        cameras = [StereoBagCamera(bag, namespace, settings, stereo) for namespace in namespaces]
+    for topic, _, message in bag.messages(*(topic for camera in cameras for topic in camera.known_first)):
+        for camera in cameras:
+            if topic in camera.known_first:
+                camera.known_first[topic](message)
+    return cameras

@@ -1,0 +1,101 @@
+"""``depth-ros bag process``: recordings in, depth out. No ROS."""
+
+import argparse
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from depth_ros.cli.node_options import add_node_options, node_settings
+from depth_ros.errors import BadFile, DepthRosError
+
+if TYPE_CHECKING:
+    from depth_ros.bags.process import Report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        'sources', type=Path, nargs='+', metavar='IN', help='rosbag2: a folder (sqlite3, mcap, compressed)'
+    )
+    parser.add_argument(
+        'target',
+        type=Path,
+        metavar='OUT',
+        help='the new bag, not there yet; with several IN, a folder for them',
+    )
+    add_node_options(parser)
+    parser.add_argument('--namespace', default='', metavar='/NS', help="of the camera's topics, and of the results")
+    parser.add_argument(
+        '--cameras', default='', metavar='A,B', help='several cameras on one network: names below the namespace'
+    )
+    parser.add_argument('--keep-inputs', action='store_true', help="copy the cameras' messages too")
+    parser.add_argument('--mcap', action='store_true', help='write mcap instead of sqlite3')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='how many bags at once (1)')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line a bag')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Process the bags; 1 if one of them failed."""
+    node_settings(options)  # a wrong parameter is said once, before any work
+    if options.jobs < 1:
+        raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
+    if len(options.sources) == 1:
+        print(_words(options.target, _process(options, options.sources[0], options.target, bar=True), options.json))
+        return 0
+    names = [source.name for source in options.sources]
+    if len(set(names)) < len(names):
+        raise BadFile(f'the bags {", ".join(sorted(names))} do not all have names of their own; process them apart')
+    options.target.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    # Spawned: forking a process whose OpenCV has threads may hang.
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context('spawn')) as pool:
+        targets = {
+            pool.submit(_process, options, source, options.target / source.name): options.target / source.name
+            for source in options.sources
+        }
+        for done in as_completed(targets):
+            try:
+                print(_words(targets[done], done.result(), options.json), flush=True)
+            except DepthRosError as error:
+                failed = 1
+                print(f'{targets[done]}: {error}', flush=True)
+    return failed
+
+
+def _process(options: argparse.Namespace, source: Path, target: Path, bar: bool = False) -> 'Report':
+    import cv2
+
+    from depth_ros.bags.process import process
+
+    if options.jobs > 1:
+        cv2.setNumThreads(max((os.cpu_count() or 1) // options.jobs, 1))
+    namespace = options.namespace.rstrip('/')
+    names = [name.strip(' /') for name in options.cameras.split(',') if name.strip(' /')]
+    namespaces = [f'{namespace}/{name}' for name in names] or [namespace]
+    settings = node_settings(options)
+    if not bar or options.json:
+        return process(source, target, settings, namespaces, options.keep_inputs, options.mcap)
+    from tqdm import tqdm
+
+    with tqdm(unit='frame', delay=0.2) as shown:
+
+        def show(done: int, count: int) -> None:
+            shown.total = count
+            shown.update(done - shown.n)
+
+        return process(source, target, settings, namespaces, options.keep_inputs, options.mcap, show)
+
+
+def _words(target: Path, report: 'Report', as_json: bool) -> str:
+    if as_json:
+        return json.dumps({'target': str(target), **asdict(report)})
+    dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(report.dropped.items())) or 'none'
+    text = (
+        f'{target}: {report.written} of {report.frames} frames in {report.seconds:.1f} s '
+        f'({report.written / report.seconds:.1f} a second), not used: {dropped}'
+    )
+    return f'{text}. The recording breaks off: {report.cut_off}' if report.cut_off else text

@@ -1,0 +1,63 @@
+"""Options of commands that work as a node would: which node, and its parameters."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from depth_ros.errors import BadFile, BadSettings
+from depth_ros.parameter_table import defaults
+from depth_ros.settings import MonoSettings, StereoSettings
+
+_NOT_OURS = {'use_sim_time', 'cameras', 'autostart'}
+"""Parameters of nodes that say nothing about depth."""
+
+
+def add_node_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--node``, ``--params`` and ``-p``."""
+    parser.add_argument(
+        '--node', choices=('stereo_depth', 'mono_depth'), default='stereo_depth', help='whose work it is (stereo_depth)'
+    )
+    parser.add_argument('--params', type=Path, metavar='FILE', help='parameters of the node, as ros2 run takes them')
+    parser.add_argument(
+        '-p', action='append', default=[], metavar='NAME:=VALUE', dest='parameters', help='a parameter; wins over FILE'
+    )
+
+
+def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
+    """Return the settings that follow from the options.
+
+    Raises:
+        BadFile: the file cannot be read.
+        BadSettings: a parameter is unknown or wrong.
+    """
+    kind = MonoSettings if options.node == 'mono_depth' else StereoSettings
+    given = _parameters(options)
+    return kind().changed({name: v for name, v in given.items() if name in defaults(kind) or name not in _NOT_OURS})
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the file and the options say, flat."""
+    found: dict[str, Any] = {}
+    if options.params:
+        try:
+            content = yaml.safe_load(options.params.read_text(encoding='utf-8')) or {}
+            for key in ('/**', options.node, f'/{options.node}'):
+                if key in content:
+                    found |= _flat(content[key]['ros__parameters'])
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise BadFile(f'{options.params} cannot be read as parameters: {type(error).__name__}: {error}') from error
+    for each in options.parameters:
+        name, separator, value = each.partition(':=')
+        if not separator:
+            raise BadSettings(f"-p '{each}'; expected name:=value")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def _flat(section: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in section.items():
+        found |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
+    return found
