@@ -17,8 +17,10 @@ ROS = {
     'rcl_interfaces',
     'lifecycle_msgs',
     'nav_msgs',
+    'rosgraph_msgs',
 }
 NEEDS_ROS = {
+    'cli/bag_play.py',
     'cli/graph.py',
     'cli/demo.py',
     'cli/demo_mono.py',

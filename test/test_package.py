@@ -16,7 +16,7 @@ from depth_ros.files.share import fastdds_profile, shared_file
 ROOT = Path(__file__).parents[1]
 # Names that rosdep resolves on Ubuntu (rosdistro: rosdep/python.yaml) or that are ROS packages.
 KNOWN_KEYS = {
-    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'nav_msgs', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs', 'tf2_ros_py',
+    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'nav_msgs', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs', 'tf2_ros_py',
     'stereo_msgs', 'launch', 'launch_ros', 'cv_bridge', 'sensor_msgs_py', 'python3-numpy',
     'python3-opencv', 'python3-psutil', 'python3-tqdm', 'python3-yaml', 'python3-pytest', 'python3-hypothesis', 'python3-skimage',
 }  # fmt: skip

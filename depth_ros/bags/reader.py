@@ -44,9 +44,10 @@ class Bag:
             self.reader = AnyReader(_storage(path), default_typestore=get_typestore(Stores.ROS2_HUMBLE))
             self.reader.open()
         except Exception as error:  # rosbags raises many types for damaged files
+            reason = str(error).rstrip('.')
             raise BadFile(
-                f'{path} cannot be read as a bag: {str(error).rstrip(".")}. Was it recorded to its end? Try ros2 bag reindex, or '
-                'mcap recover'
+                f'{path} cannot be read as a bag: {reason}. Was it recorded to its end? Try ros2 bag reindex, or mcap '
+                'recover'
             ) from error
 
     def close(self) -> None:

@@ -70,7 +70,9 @@ def _process(options: argparse.Namespace, source: Path, target: Path, bar: bool 
     import cv2
 
     from depth_ros.bags.process import process
+    from depth_ros.large_blocks import keep_large_blocks
 
+    keep_large_blocks()
     if options.jobs > 1:
         cv2.setNumThreads(max((os.cpu_count() or 1) // options.jobs, 1))
     namespace = options.namespace.rstrip('/')

@@ -15,13 +15,13 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import BadFile
+from depth_ros.large_blocks import keep_large_blocks
 from depth_ros.models.canvas import plan
 from depth_ros.models.manifest import Input, Normalize, Preprocess, Resize
 from depth_ros.models.prepare import tensor_of
 from depth_ros.pipeline import filtered
 from depth_ros.ros import messages
 from depth_ros.ros.outputs import CloudMessages
-from depth_ros.ros.process import keep_large_blocks
 from depth_ros.settings import StereoSettings
 from depth_ros.stages.filters import without_region
 from depth_ros.stages.metric import depth_from_disparity

@@ -30,6 +30,7 @@ _COMMANDS = (
         'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
     ),
     ('bag process', 'bag_process', 'Write a bag with the depth of every frame of another one.'),
+    ('bag play', 'bag_play', 'Publish a recording on a live graph, for those without ros2 bag.'),
     ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
     ('models', 'models', 'List, show, check and export networks.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),

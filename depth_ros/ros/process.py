@@ -4,7 +4,6 @@ Signals are handled in the main thread, which only waits; the executor spins on 
 every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -17,10 +16,10 @@ from types import FrameType
 from typing import Any
 
 from depth_ros.errors import DepthRosError
+from depth_ros.large_blocks import keep_large_blocks
 
 _stop_requested = threading.Event()
 _exit_code = 0
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def request_exit(code: int) -> None:
@@ -48,19 +47,6 @@ def catch_signals() -> None:
 
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
-
-
-def keep_large_blocks() -> None:
-    """Let the C library keep the memory of images that were freed, for the next image.
-
-    By default glibc returns blocks of that size to the kernel and gets them back zeroed, page by page: at 1280x720 this
-    costs more than filling them (docs/performance.md).
-    """
-    if sys.platform == 'linux':
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, 'mallopt'):
-            libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-            libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int:
