@@ -32,6 +32,8 @@ _COMMANDS = (
     ('bag process', 'bag_process', 'Write a bag with the depth of every frame of another one.'),
     ('bag play', 'bag_play', 'Publish a recording on a live graph, for those without ros2 bag.'),
     ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
+    ('eval', 'eval', 'Measure how good depth is, on pictures whose depth is known; needs no ROS.'),
+    ('eval compare', 'eval_compare', 'Put two reports side by side.'),
     ('models', 'models', 'List, show, check and export networks.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
@@ -57,10 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in _GROUPS.items():
         group_parser = commands.add_parser(name, help=text, description=text)
         groups[name] = group_parser.add_subparsers(metavar='WHAT', required=True)
+    known = [name for name, _, _ in _COMMANDS]
+    asked = next((name for n in (2, 1) if (name := ' '.join(arguments[:n])) in known), '')
     for name, module_name, text in _COMMANDS:
         group, _, last = name.rpartition(' ')
+        if group in known:  # a command that has commands below it, of which one is asked for at a time
+            if name != asked:
+                continue
+            groups[group] = commands.add_parser(group).add_subparsers(metavar='WHAT')
+        elif asked.startswith(f'{name} '):
+            continue
         command = groups.get(group, commands).add_parser(last, help=text, description=text)
-        if arguments[: len(name.split())] == name.split():
+        if name == asked:
             module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only what is asked for: some need ROS
             module.add_arguments(command)
             command.set_defaults(run=module.run)

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from depth_ros.errors import BadFile, BadSettings
+from depth_ros.models.catalog import find_manifest
 from depth_ros.parameter_table import defaults
 from depth_ros.settings import MonoSettings, StereoSettings
 
@@ -17,7 +18,9 @@ _NOT_OURS = {'use_sim_time', 'cameras', 'autostart'}
 def add_node_options(parser: argparse.ArgumentParser) -> None:
     """Declare ``--node``, ``--params`` and ``-p``."""
     parser.add_argument(
-        '--node', choices=('stereo_depth', 'mono_depth'), default='stereo_depth', help='whose work it is (stereo_depth)'
+        '--node',
+        choices=('stereo_depth', 'mono_depth'),
+        help="whose work it is (by the model's task; stereo_depth without a model)",
     )
     parser.add_argument('--params', type=Path, metavar='FILE', help='parameters of the node, as ros2 run takes them')
     parser.add_argument(
@@ -26,24 +29,28 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 
 
 def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
-    """Return the settings that follow from the options.
+    """Return the settings that follow from the options; ``options.node`` is known from then on.
 
     Raises:
         BadFile: the file cannot be read.
+        ModelError: the model is not known.
         BadSettings: a parameter is unknown or wrong.
     """
+    if options.node is None:
+        model = _parameters(options, 'stereo_depth').get('model')
+        options.node = 'mono_depth' if model and find_manifest(str(model))[0].task == 'mono' else 'stereo_depth'
     kind = MonoSettings if options.node == 'mono_depth' else StereoSettings
-    given = _parameters(options)
+    given = _parameters(options, options.node)
     return kind().changed({name: v for name, v in given.items() if name in defaults(kind) or name not in _NOT_OURS})
 
 
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
     """Return what the file and the options say, flat."""
     found: dict[str, Any] = {}
     if options.params:
         try:
             content = yaml.safe_load(options.params.read_text(encoding='utf-8')) or {}
-            for key in ('/**', options.node, f'/{options.node}'):
+            for key in ('/**', node, f'/{node}'):
                 if key in content:
                     found |= _flat(content[key]['ros__parameters'])
         except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:

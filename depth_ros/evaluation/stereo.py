@@ -35,3 +35,33 @@ def stereo_accuracy(
         bad2_fraction=float(np.mean(np.abs(disparity - truth) > 2.0)),
         median_abs_rel=float(np.median(np.abs(depth - true_depth) / true_depth)),
     )
+
+
+@dataclass(frozen=True)
+class DisparityAccuracy:
+    """As the stereo benchmarks have them; shares are of all pixels with truth."""
+
+    epe_px: float
+    """End-point error: mean of |d - d*| over the pixels that both know; NaN if there are none."""
+    bad1: float
+    """Share off by more than 1 px; an unknown pixel is not bad but invalid (Scharstein et al., GCPR 2014: evaldisp)."""
+    bad2: float
+    bad4: float
+    d1_all: float
+    """Share off by more than 3 px and 5 % (Menze and Geiger, CVPR 2015); unknown is off, as nothing is filled in."""
+
+
+def disparity_accuracy(disparity_px: Float32Array, truth_px: Float32Array) -> DisparityAccuracy:
+    """Compare (H, W) disparity with (H, W) true disparity; NaN and Inf = unknown."""
+    has_truth = np.isfinite(truth_px)
+    count = max(int(has_truth.sum()), 1)
+    both = has_truth & np.isfinite(disparity_px)
+    truth = truth_px[both].astype(np.float64)
+    error = np.abs(disparity_px[both] - truth)
+
+    def bad(limit_px: float) -> float:
+        return float((error > limit_px).sum() / count)
+
+    wrong = int(((error > 3.0) & (error > 0.05 * truth)).sum()) + int(has_truth.sum() - both.sum())
+    epe_px = float(error.mean()) if error.size else float('nan')
+    return DisparityAccuracy(epe_px, bad(1.0), bad(2.0), bad(4.0), wrong / count)

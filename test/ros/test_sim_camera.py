@@ -6,7 +6,7 @@ from graph import Graph, MonoGraph, NodeProcess, next_domain, wait_for
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image, LaserScan
 
-from depth_ros.evaluation.mono import mono_accuracy
+from depth_ros.evaluation.depth import depth_accuracy
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros import messages
 
@@ -26,7 +26,7 @@ def compared(graph):
     """Return the figures of every depth image against the truth of its stamp."""
     truth = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received['truth/depth']}
     got = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received[DEPTH]}
-    return [mono_accuracy(got[stamp], truth[stamp]) for stamp in got if stamp in truth]
+    return [depth_accuracy(got[stamp], truth[stamp]) for stamp in got if stamp in truth]
 
 
 def test_stereo_depth_measures_the_simulated_world():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth_ros.evaluation.mono import mono_accuracy
+from depth_ros.evaluation.depth import depth_accuracy
 from depth_ros.models.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator
 from depth_ros.settings import MonoSettings
@@ -25,7 +25,7 @@ def test_it_gives_metres_in_worlds_and_through_lenses_that_it_has_not_seen(width
             picture, truth = render(world, world.pose_at(time_s), Mount(0.5), camera)
             found = network.estimate(Frame(picture, camera))
             assert found.space == 'metric_depth'
-            each.append(mono_accuracy(found.values, truth))
+            each.append(depth_accuracy(found.values, truth))
     abs_rel, delta1 = (float(np.mean([getattr(a, name) for a in each])) for name in ('abs_rel', 'delta1'))
     record_property('abs_rel', abs_rel)
     record_property('delta1', delta1)
