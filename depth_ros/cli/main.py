@@ -30,6 +30,11 @@ _COMMANDS = (
         'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
     ),
     ('bag process', 'bag_process', 'Write a bag with the depth of every frame of another one.'),
+    (
+        'bag check',
+        'bag_check',
+        'Hold a recording of depth against limits; exit code 1 if one is broken.',
+    ),
     ('bag play', 'bag_play', 'Publish a recording on a live graph, for those without ros2 bag.'),
     ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
     ('eval', 'eval', 'Measure how good depth is, on pictures whose depth is known; needs no ROS.'),

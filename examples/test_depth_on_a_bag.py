@@ -1,0 +1,25 @@
+"""A robot's own regression test: depth from a recorded drive keeps its limits. Run it with pytest.
+
+Set ROBOT_BAG to a recording with left/right images, camera_info, and a topic of reference depth.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from depth_ros.bags.check import Reference, judge, measure, read_limits
+from depth_ros.bags.process import process
+from depth_ros.settings import StereoSettings
+
+BAG = Path(os.environ.get('ROBOT_BAG', 'robot_bag'))
+SETTINGS = StereoSettings(quality='strict', range_min_m=0.5)
+
+
+@pytest.mark.skipif(not BAG.exists(), reason=f'{BAG} is not here: set ROBOT_BAG')
+def test_depth_of_a_recorded_drive_keeps_its_limits(tmp_path: Path) -> None:
+    process(BAG, tmp_path / 'depth', SETTINGS, keep_inputs=True)
+    figures = measure(tmp_path / 'depth', reference=Reference('/truth/depth', bag=BAG))
+    verdicts = judge(figures, read_limits(Path(__file__).with_name('depth_limits.yaml')))
+    broken = [verdict.words() for verdict in verdicts if not verdict.kept]
+    assert not broken, '; '.join(broken)
