@@ -21,6 +21,7 @@ ROS = {
 }
 NEEDS_ROS = {
     'cli/bag_play.py',
+    'cli/doctor.py',
     'cli/graph.py',
     'cli/demo.py',
     'cli/demo_mono.py',

@@ -24,6 +24,7 @@ each command has its own --help. On a robot: ros2 launch depth_ros stereo.launch
 
 _COMMANDS = (
     ('demo', 'demo', 'Run a real stereo pair through a real ROS 2 graph, and measure the result.'),
+    ('doctor', 'doctor', 'Find what keeps a node from working here, and what repairs it.'),
     (
         'infer',
         'infer',

@@ -11,8 +11,8 @@ from depth_ros.models.catalog import find_manifest
 from depth_ros.parameter_table import defaults
 from depth_ros.settings import MonoSettings, StereoSettings
 
-_NOT_OURS = {'use_sim_time', 'cameras', 'autostart'}
-"""Parameters of nodes that say nothing about depth."""
+_NOT_OURS = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
+"""Beginnings of parameters of nodes that say nothing about depth."""
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,13 @@ def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
         model = _parameters(options, 'stereo_depth').get('model')
         options.node = 'mono_depth' if model and find_manifest(str(model))[0].task == 'mono' else 'stereo_depth'
     kind = MonoSettings if options.node == 'mono_depth' else StereoSettings
-    given = _parameters(options, options.node)
-    return kind().changed({name: v for name, v in given.items() if name in defaults(kind) or name not in _NOT_OURS})
+    given, known = _parameters(options, options.node), defaults(kind)
+    return kind().changed({name: v for name, v in given.items() if name in known or not name.startswith(_NOT_OURS)})
+
+
+def ros_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return all parameters that the options give to the node, flat, unchecked; ``options.node`` must be known."""
+    return _parameters(options, options.node)
 
 
 def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""``depth-ros doctor``: what keeps a node from working here, and what repairs it."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
+from depth_ros.errors import BadSettings, ModelError
+
+if TYPE_CHECKING:
+    from depth_ros.doctor.finding import Finding
+    from depth_ros.doctor.observed import Observed
+    from depth_ros.settings import MonoSettings, StereoSettings
+
+_MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_node_options(parser)
+    parser.add_argument('--namespace', default='', metavar='/NS', help='of the node')
+    parser.add_argument(
+        '-r', action='append', default=[], metavar='FROM:=TO', dest='remaps', help='a remapping, as ros2 run takes it'
+    )
+    parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen (3)')
+    parser.add_argument('--offline', action='store_true', help='leave the ROS graph alone: parameters and machine only')
+    parser.add_argument('--json', action='store_true', help='as JSON')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look at everything; 1 if the node could not work."""
+    findings = []
+    for finding in _findings(options):
+        findings.append(finding)
+        if not options.json:
+            _print(finding)
+    faults, warnings = (sum(f.level == level for f in findings) for level in ('fault', 'warning'))
+    if options.json:
+        print(json.dumps({'works': not faults, 'findings': [asdict(f) for f in findings]}, indent=1))
+    else:
+        verdict = f'{options.node} could not work here' if faults else f'{options.node} can work here'
+        print(f'\n{verdict}: {faults} fault(s), {warnings} warning(s)')
+    return 1 if faults else 0
+
+
+def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
+    from depth_ros.doctor.finding import Finding
+    from depth_ros.doctor.machine import network_findings
+    from depth_ros.doctor.topics import graph_findings
+    from depth_ros.doctor.transport import transport_findings
+
+    try:
+        settings = node_settings(options)
+    except (BadSettings, ModelError) as error:
+        options.node = options.node or 'the node'
+        yield Finding(
+            'fault',
+            'parameters',
+            str(options.params or '-p'),
+            str(error),
+            'the node cannot be configured',
+            'docs/parameters.md lists them',
+        )
+        return
+    yield Finding('ok', 'parameters', str(options.params or 'defaults'), f'are right for {options.node}')
+    yield from network_findings(settings)
+    if options.offline:
+        return
+    try:
+        from depth_ros.ros.observer import observe
+    except ImportError as error:
+        yield Finding(
+            'fault',
+            'ros',
+            'rclpy',
+            f'it cannot be imported: {error}',
+            'nodes need ROS 2',
+            "source /opt/ros/<distro>/setup.bash, or pip install 'depth_ros[ros]'",
+        )
+        return
+    parameters = {k: v for k, v in ros_parameters(options).items() if k.startswith(('qos_overrides.', 'use_sim_time'))}
+    try:
+        seen = observe(settings, options.seconds, options.namespace, options.remaps, parameters)
+    except BadSettings as error:
+        yield Finding('fault', 'qos', 'qos_overrides', str(error), 'the node cannot subscribe', 'correct it')
+        return
+    yield from graph_findings(seen, settings)
+    yield from transport_findings(*_largest(seen, settings))
+
+
+def _largest(seen: 'Observed', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
+    """Return the largest message of the node, in or out, in words and bytes."""
+    images = [topic for topic in seen.topics if 'image' in topic.role and topic.last is not None]
+    sizes: dict[str, Any] = {f'an image of {topic.topic}': topic.largest_bytes for topic in images}
+    if images and hasattr(images[0].last, 'width'):
+        pixels = images[0].last.width * images[0].last.height
+        sizes['a depth image'] = pixels * 4
+        sizes['a cloud'] = pixels // settings.cloud_stride**2 * (16 if settings.cloud_fields == 'xyzrgb' else 12)
+    largest = max(sizes, key=lambda name: sizes[name], default='no message')
+    return largest, sizes.get(largest, 0)
+
+
+def _print(finding: 'Finding') -> None:
+    print(f'{_MARKS[finding.level]} {finding.about}: {finding.what}', flush=True)
+    if finding.why:
+        print(f'          why: {finding.why}')
+    if finding.fix:
+        print(f'          fix: {finding.fix}')

@@ -1,0 +1,270 @@
+"""`depth-ros doctor` on graphs that are broken in one way each: it names the fault, and the exit code says so."""
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import rclpy
+from graph import Graph
+from rosgraph_msgs.msg import Clock
+from scenes import pair
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tiny_model import model
+
+from depth_ros.cli.main import main
+from depth_ros.doctor.transport import transport_findings
+from depth_ros.files.share import fastdds_profile
+from depth_ros.ros import messages
+
+pytestmark = pytest.mark.ros
+WIDTH, HEIGHT = 160, 120
+LEFT, RIGHT = pair(np.full((HEIGHT, WIDTH), 8.0, np.float32))
+
+
+@contextmanager
+def camera(prefix='', rate_hz=20.0, reliability='reliable', **how):
+    """A stereo camera that publishes until the end; ``how`` spoils it."""
+    with Graph(node=False, listen=(), width=WIDTH, height=HEIGHT, reliability=reliability) as graph:
+        stop = threading.Event()
+
+        def shoot():
+            while not stop.is_set():
+                send(graph, prefix, **how)
+                stop.wait(1 / rate_hz)
+
+        thread = threading.Thread(target=shoot, daemon=True)
+        thread.start()
+        try:
+            yield graph
+        finally:
+            stop.set()
+            thread.join(5)
+
+
+def send(
+    graph,
+    prefix,
+    pictures=(LEFT, RIGHT),
+    infos=True,
+    skew_ns=0,
+    age_s=0.0,
+    stamp=None,
+    encoding='mono8',
+    kind=Image,
+    info=lambda side, message: message,
+    silent=False,
+):
+    now = graph.probe.get_clock().now().nanoseconds - round(age_s * 1e9) if stamp is None else stamp
+    for side, pixels in zip(('left', 'right'), pictures, strict=True):
+        head = messages.header(now + (skew_ns if side == 'right' else 0), 'left_camera_optical_frame')
+        image = graph.image(head, pixels, encoding) if kind is Image else CompressedImage(header=head, format='png')
+        calibration = messages.calibration_message(graph.infos[side], head)
+        image_publisher = graph.publisher(kind, f'{prefix}{side}/image_rect')
+        info_publisher = graph.publisher(CameraInfo, f'{prefix}{side}/camera_info')
+        if silent:
+            continue
+        if infos:
+            info_publisher.publish(info(side, calibration))
+        image_publisher.publish(image)
+
+
+def ask(capsys, *arguments, seconds=0.8):
+    """Return exit code, findings that are not ok by check, and all findings."""
+    code = main(['doctor', '--json', '--seconds', str(seconds), *map(str, arguments)])
+    report = json.loads(capsys.readouterr().out)
+    assert report['works'] == (code == 0)
+    return code, {f['check']: f for f in report['findings'] if f['level'] != 'ok'}, report['findings']
+
+
+def zeroed(side, message):
+    message.k = [0.0] * 9
+    message.p = [0.0] * 12
+    return message
+
+
+def without_baseline(side, message):
+    message.p[3] = 0.0
+    return message
+
+
+def of_the_other_side(side, message):
+    message.p[3] = -30.0 if side == 'left' else 0.0
+    return message
+
+
+def of_another_size(side, message):
+    message.width, message.height = 2 * WIDTH, 2 * HEIGHT
+    return message
+
+
+def distorted(side, message):
+    message.d = [-0.2, 0.1, 0.0, 0.0, 0.0]
+    return message
+
+
+def test_a_good_camera_has_no_fault(capsys):
+    with camera():
+        code, bad, everything = ask(capsys, '-p', 'range_min_m:=2.0')
+    assert code == 0 and not bad
+    assert {'rate', 'skew', 'camera_info', 'baseline', 'pair', 'model', 'transport'} <= {f['check'] for f in everything}
+    assert next(f for f in everything if f['check'] == 'baseline')['what'] == '0.1000 m'
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'check', 'words'),
+    [
+        ({'infos': False}, 'silent', '/right/camera_info'),
+        ({'info': zeroed}, 'camera_info', 'uncalibrated'),
+        ({'info': without_baseline}, 'baseline', 'Without a baseline there are no metres'),
+        ({'info': of_the_other_side}, 'baseline', 'left and right are swapped'),
+        ({'pictures': (RIGHT, LEFT)}, 'swapped', 'with left and right exchanged'),
+        ({'info': of_another_size}, 'camera_info', 'camera_info describes 320x240'),
+        ({'skew_ns': 17_000_000}, 'skew', 'stamps are 17.0 ms apart (median); max_skew_ms is 5'),
+        ({'stamp': 0}, 'skew', 'images have stamp 0'),
+        ({'encoding': '9UC7'}, 'encoding', '9UC7'),
+        ({'kind': CompressedImage}, 'type', 'it is sensor_msgs/msg/CompressedImage'),
+        ({'prefix': '/stereo_cam/'}, 'topic', 'nobody publishes it'),
+        ({'silent': True}, 'silent', 'nothing came'),
+    ],
+)
+def test_each_fault_of_a_camera_is_named(capsys, spoil, check, words):
+    with camera(**spoil):
+        code, bad, _ = ask(capsys)
+    assert code == 1 and bad[check]['level'] == 'fault'
+    assert words in f'{bad[check]["about"]} {bad[check]["what"]}' and bad[check]['why'] and bad[check]['fix']
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'check', 'words'),
+    [
+        ({'info': distorted}, 'rectified', 'distortion but no rectification'),
+        ({'age_s': 3600.0}, 'clock', '3600.'),
+        ({'age_s': -30.0}, 'clock', 'ahead of our clock'),
+        ({'pictures': (LEFT, np.zeros_like(RIGHT))}, 'pair', 'of the pixels match'),
+        ({'rate_hz': 0.7}, 'rate', 'Hz'),
+    ],
+)
+def test_what_only_makes_it_worse_is_a_warning(capsys, spoil, check, words):
+    with camera(**spoil):
+        code, bad, _ = ask(capsys, seconds=4.0 if 'rate_hz' in spoil else 0.8)
+    assert code == 0 and bad[check]['level'] == 'warning' and words in bad[check]['what']
+
+
+def test_the_topic_that_was_probably_meant_is_in_the_remedy_and_works(capsys):
+    with camera(prefix='/stereo_cam/'):
+        _, bad, findings = ask(capsys)
+        right = next(f for f in findings if f['about'] == '/right/image_rect')
+        assert 'right_image_rect:=/stereo_cam/right/image_rect' in right['fix']
+        topics = [f'{side}/{name}' for side in ('left', 'right') for name in ('image_rect', 'camera_info')]
+        code, bad, _ = ask(capsys, *(word for t in topics for word in ('-r', f'{t}:=/stereo_cam/{t}')))
+        assert code == 0 and not bad
+        assert ask(capsys, '--namespace', '/stereo_cam')[0] == 0
+
+
+def test_a_quality_of_service_that_was_overridden_wrongly(capsys, tmp_path):
+    overrides = {f'/{s}/image_rect': {'subscription': {'reliability': 'reliable'}} for s in ('left', 'right')}
+    parameters = tmp_path / 'stereo.yaml'
+    parameters.write_text(json.dumps({'/**': {'ros__parameters': {'qos_overrides': overrides}}}))
+    with camera(reliability='best_effort'):
+        code, bad, _ = ask(capsys, '--params', parameters)
+        assert code == 1 and bad['qos']['what'].startswith('a publisher offers a reliability that does not fit')
+        assert ask(capsys)[0] == 0
+
+
+def test_two_cameras_on_one_topic_and_a_clock_that_nobody_listens_to(capsys):
+    with camera() as graph:
+        other = rclpy.create_node('other_camera', context=graph.context)
+        other.create_publisher(Image, 'left/image_rect', 10)
+        other.create_publisher(Clock, '/clock', 10)
+        code, bad, _ = ask(capsys)
+        assert code == 0 and 'somebody publishes it, and use_sim_time is false' in bad['clock']['what']
+        assert set(bad['publishers']['what'].split(': ')[1].split(', ')) == {'/probe', '/other_camera'}
+        other.destroy_node()
+
+
+def test_large_clouds_without_the_transport_profile(capsys, monkeypatch):
+    variable, profile = fastdds_profile()
+    monkeypatch.delenv(variable, raising=False)
+    big = tuple(np.zeros((480, 640), np.uint8) for _ in range(2))
+
+    def grown(side, message):
+        message.width, message.height = 640, 480
+        return message
+
+    with camera(pictures=big, info=grown):
+        code, _, findings = ask(capsys, '-p', 'cloud_stride:=1')
+    transport = [f for f in findings if f['check'] == 'transport']
+    assert code == 0 and transport[0]['what'] == 'a cloud has 4.7 MB, and no Fast DDS profile is set'
+    assert transport[0]['level'] == 'warning' and f'export {variable}=' in transport[0]['fix']
+    assert [f.level for f in transport_findings('a cloud', 5_000_000, {variable: profile})] == ['ok']
+
+
+def test_other_faults_of_the_transport(tmp_path):
+    variable, profile = fastdds_profile()
+
+    def levels(largest, path, **how):
+        return [(f.level, f.what) for f in transport_findings('a cloud', largest, {variable: str(path)}, **how)]
+
+    ((level, what),) = levels(200_000_000, profile)
+    assert level == 'warning' and 'segment_size is 72.0 MB; a cloud has 190.7 MB' in what
+    broken = tmp_path / 'broken.xml'
+    broken.write_text('<profiles')
+    assert levels(5_000_000, broken)[0][0] == 'fault'
+    assert 'MB are free' in levels(5_000_000, profile, shared_memory=tmp_path / 'nowhere')[0][1]
+    small = tmp_path / 'rmem_max'
+    small.write_text('212992')
+    (socket,) = transport_findings('a cloud', 5_000_000, {'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, rmem_max=small)
+    assert socket.fix == 'sudo sysctl -w net.core.rmem_max=4194304'
+
+
+def damaged(tmp_path):
+    path = model(tmp_path / 'tiny')
+    path.with_suffix('.onnx').write_bytes(b'no network')
+    return path
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'check', 'words'),
+    [
+        (lambda p: ['-p', 'model:=sim-indoor', '-p', 'device:=cuda'], 'device', 'has no provider for cuda'),
+        (lambda p: ['-p', 'model:=moge-2-small'], 'model', 'does not exist'),
+        (lambda p: ['-p', 'model:=mogee'], 'parameters', "model 'mogee' is not known"),
+        (lambda p: ['-p', f'model:={damaged(p)}'], 'model', 'tiny.onnx'),
+        (lambda p: ['-p', 'range_min_m:=50', '-p', 'range_max_m:=5'], 'parameters', 'expected range_min_m <'),
+        (lambda p: ['-p', 'modl:=x'], 'parameters', "did you mean 'model'"),
+    ],
+)
+def test_faults_of_settings_and_machine_need_no_graph(capsys, tmp_path, monkeypatch, arguments, check, words):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
+    code, bad, _ = ask(capsys, '--offline', *arguments(tmp_path))
+    assert code == 1 and words in bad[check]['what'] and bad[check]['fix']
+
+
+def test_a_device_with_fallback_is_a_warning_and_the_words_are_for_people(capsys):
+    arguments = ['-p', 'model:=sim-indoor', '-p', 'device:=cuda', '-p', 'allow_fallback:=true']
+    code, bad, _ = ask(capsys, '--offline', *arguments)
+    assert code == 0 and bad['device']['level'] == 'warning'
+    assert main(['doctor', '--offline', *arguments]) == 0
+    said = capsys.readouterr().out
+    assert 'WARNING cuda: this ONNX Runtime has no provider' in said and '          fix: pip install' in said
+    assert said.endswith('mono_depth can work here: 0 fault(s), 1 warning(s)\n')
+
+
+def test_a_node_that_runs_is_asked_too(capsys):
+    with Graph(listen=('depth/image_rect',), width=WIDTH, height=HEIGHT) as graph:
+        time.sleep(0.5)
+        code, bad, _ = ask(capsys, seconds=2.5)
+        assert code == 1 and bad['node']['level'] == 'warning' and 'nobody publishes' in bad['node']['what']
+        assert graph.node is not None
+
+
+def test_a_mono_node_needs_its_image_and_its_sensor(capsys):
+    with camera():
+        code, bad, _ = ask(capsys, '--node', 'mono_depth', '-r', 'image:=/left/image_rect')
+        assert code == 0 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'warning'
+        more = ['-r', 'camera_info:=/left/camera_info', '-p', 'scale.source:=reference']
+        code, bad, _ = ask(capsys, '--node', 'mono_depth', '-r', 'image:=/left/image_rect', *more)
+        assert code == 1 and bad['topic']['about'] == '/scale/reference'
