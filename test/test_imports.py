@@ -29,6 +29,7 @@ NEEDS_ROS = {
     'cli/bench_graph.py',
     'cli/bench_stages.py',
     'cli/null_node.py',
+    'cli/view.py',
 }
 
 

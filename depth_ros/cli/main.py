@@ -40,6 +40,7 @@ _COMMANDS = (
     ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
     ('eval', 'eval', 'Measure how good depth is, on pictures whose depth is known; needs no ROS.'),
     ('eval compare', 'eval_compare', 'Put two reports side by side.'),
+    ('view', 'view', 'Show a running depth node in the browser: cloud, pictures, age, parameters.'),
     ('models', 'models', 'List, show, check and export networks.'),
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),

@@ -1,16 +1,19 @@
 """Fields of ROS messages → our values; the messages may be rclpy's or those of the library rosbags."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from depth_ros.errors import BadImage
+from depth_ros.errors import BadImage, BadInput
 from depth_ros.stages.decode import decode_compressed, decode_image
-from depth_ros.types import Calibration, Float32Array, UInt8Array
+from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
 _NS = 1_000_000_000
 _DEPTHS = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3)}
 """Type and unit in metres of what REP 118 calls a depth image; drivers also call 16UC1 mono16."""
+_FLOATS = {7: 'f4', 8: 'f8'}
+"""Of sensor_msgs/PointField."""
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -54,6 +57,34 @@ def depth_m(message: Any) -> Float32Array:
         metres = metres * np.float32(unit_m)
         metres[raw == 0] = np.nan
     return metres
+
+
+def point_fields(message: Any, names: Sequence[str]) -> AnyArray:
+    """Return fields of the points of a PointCloud2, (N,) structured, without a copy where rows are not padded.
+
+    Raises:
+        BadInput: a field is missing or no floating point, or there is less data than the message says.
+    """
+    fields = {field.name: field for field in message.fields}
+    if not set(names) <= fields.keys() or any(fields[name].datatype not in _FLOATS for name in names):
+        raise BadInput(
+            f'the cloud has the fields {", ".join(fields)}; expected {", ".join(names)} as FLOAT32 or FLOAT64'
+        )
+    order = '>' if message.is_bigendian else '<'
+    kind = np.dtype({
+        'names': list(names),
+        'formats': [order + _FLOATS[fields[name].datatype] for name in names],
+        'offsets': [fields[name].offset for name in names],
+        'itemsize': message.point_step,
+    })  # fmt: skip
+    needed, width_bytes = message.height * message.row_step, message.width * message.point_step
+    if len(message.data) < needed or message.row_step < width_bytes:
+        raise BadInput(
+            f'the cloud of {message.width}x{message.height} points has {len(message.data)} bytes and row_step '
+            f'{message.row_step}; expected {needed} and at least {width_bytes}'
+        )
+    rows = np.frombuffer(message.data, np.uint8, needed).reshape(message.height, message.row_step)
+    return np.ascontiguousarray(rows[:, :width_bytes]).view(kind).reshape(-1)
 
 
 def calibration(message: Any) -> Calibration:

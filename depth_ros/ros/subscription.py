@@ -24,9 +24,19 @@ class AdoptingSubscription:
     """Subscribes reliably when every publisher is reliable, else best effort, and follows when publishers change.
 
     ``qos_overrides`` parameters have the last word.
+
+    Args:
+        node: Subscribes.
+        message_type: Of the topic.
+        topic: Before namespace and remapping.
+        callback: Told of every message.
+        raw: Hand over serialized bytes.
     """
 
-    def __init__(self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None], raw: bool = False
+    ) -> None:
+        self._raw = raw
         self._node = node
         self._type = message_type
         self._topic = topic
@@ -67,6 +77,7 @@ class AdoptingSubscription:
             QoSProfile(depth=_DEPTH, reliability=self._reliability),
             qos_overriding_options=QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH)),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            raw=self._raw,
         )
         self.incompatible = None
 

@@ -5,15 +5,13 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import BadInput
-from depth_ros.files.ros_fields import calibration, depth_m, stamp_ns
+from depth_ros.files.ros_fields import calibration, depth_m, point_fields, stamp_ns
 from depth_ros.scale.reference import ReferencePoints
 from depth_ros.stages.calibration import rectified_camera
 from depth_ros.types import AnyArray, Float32Array
 
 _MOST_POINTS = 20_000
 """More say nothing new about a scale."""
-_FLOATS = {7: 'f4', 8: 'f8'}
-"""Of sensor_msgs/PointField."""
 _RANGE_RAYS = 5
 _STANDARD_GRAVITY, _LARGEST_EXTRA = 9.81, 1.5
 
@@ -24,29 +22,9 @@ def points_of_cloud(message: Any) -> ReferencePoints:
     Raises:
         BadInput: it has no x, y, z of floating point, or less data than it says.
     """
-    fields = {field.name: field for field in message.fields}
-    if not {'x', 'y', 'z'} <= fields.keys() or any(fields[name].datatype not in _FLOATS for name in 'xyz'):
-        raise BadInput(
-            f'the reference cloud has the fields {", ".join(fields)}; expected x, y, z as FLOAT32 or FLOAT64'
-        )
-    order = '>' if message.is_bigendian else '<'
-    kind = np.dtype({
-        'names': ['x', 'y', 'z'],
-        'formats': [order + _FLOATS[fields[name].datatype] for name in 'xyz'],
-        'offsets': [fields[name].offset for name in 'xyz'],
-        'itemsize': message.point_step,
-    })  # fmt: skip
-    needed = message.height * message.row_step
-    if len(message.data) < needed or message.row_step < message.width * message.point_step:
-        raise BadInput(
-            f'the reference cloud of {message.width}x{message.height} points has {len(message.data)} bytes and '
-            f'row_step {message.row_step}; expected {needed} and at least '
-            f'{message.width * message.point_step}'
-        )
-    rows = np.frombuffer(message.data, np.uint8, needed).reshape(message.height, message.row_step)
-    points = np.ascontiguousarray(rows[:, : message.width * message.point_step]).view(kind).reshape(-1)
+    points = point_fields(message, 'xyz')
     some = points[:: max(points.size // _MOST_POINTS, 1)]
-    return _reference(np.stack([some[name].astype(np.float32) for name in 'xyz'], axis=1), message)
+    return _reference(np.stack([some[name] for name in 'xyz'], axis=1), message)
 
 
 def points_of_scan(message: Any) -> ReferencePoints:

@@ -1,0 +1,27 @@
+"""``depth-ros view``: a page in the browser about the depth node that runs here."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument('--host', default='127.0.0.1', help='address to bind to (127.0.0.1: this machine only)')
+    parser.add_argument('--port', type=int, default=8080, help='port; another one is taken if it is not free (8080)')
+    parser.add_argument('--namespace', default='', metavar='/NS', help='of the depth node')
+    parser.add_argument(
+        '--max-points', type=int, default=100_000, metavar='N', help='most points of a cloud that are shown (100000)'
+    )
+    parser.add_argument(
+        '--max-mb-s', type=float, default=25.0, metavar='MB', help='most megabytes a second for all browsers (25)'
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from rclpy.parameter import Parameter
+
+    from depth_ros.ros import process
+    from depth_ros.ros.depth_viewer import DepthViewer
+
+    values = [Parameter(name, value=getattr(options, name)) for name in ('host', 'port', 'max_points', 'max_mb_s')]
+    return process.run(lambda: DepthViewer(namespace=options.namespace, parameter_overrides=values), [])

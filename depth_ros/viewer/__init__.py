@@ -1,0 +1,8 @@
+"""A page in the browser: what a depth node sees and how it is doing. ``ros/depth_viewer.py`` feeds it."""
+
+from depth_ros.errors import BadFile
+
+try:
+    import viser  # noqa: F401
+except ImportError as error:
+    raise BadFile(f'the page needs the library viser ({error}): pip install depth_ros[view]') from error
