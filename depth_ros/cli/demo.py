@@ -1,6 +1,7 @@
 """``depth-ros demo``: a real pair through a real graph, measured against ground truth."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from depth_ros.cli import demo_mono
 from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, make_folder, print_rows, put_results
+from depth_ros.cli.results import LiveLine, graph_figures, make_folder, page_of, print_rows, put_results
 from depth_ros.evaluation.stereo import StereoAccuracy
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
 
@@ -17,8 +18,11 @@ BOUNDS = {'balanced': StereoAccuracy(0.90, 0.05, 0.004), 'strict': StereoAccurac
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('--seconds', type=float, default=10.0, help='how long to run after the first depth image (10)')
+    parser.add_argument(
+        '--seconds', type=float, help='how long to run after the first depth image (10; with --view until Ctrl-C)'
+    )
     parser.add_argument('--mono', action='store_true', help='one simulated camera and the network that ships, instead')
+    parser.add_argument('--view', action='store_true', help='show it in the browser while it runs')
     parser.add_argument('--report', type=Path, help='where to write the report (OUT/report.json)')
     parser.add_argument('--out', type=Path, default=Path('demo_output'), help='folder for the results (demo_output)')
     parser.add_argument('--quality', choices=tuple(BOUNDS), default='balanced', help='matcher quality (balanced)')
@@ -27,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the demo; 0 if depth and points arrived and the error is within bounds."""
+    options.seconds = options.seconds or (math.inf if options.view else 10.0)
     if options.mono:
         return demo_mono.run(options)
     make_folder(options.out)
@@ -39,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         options.seconds,
         line.show,
         shared_memory=not options.no_shared_memory,
+        beside=page_of(options),
     )
     line.end()
     depth_m = graph.listener.depth_m()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, make_folder, print_rows, put_results
+from depth_ros.cli.results import LiveLine, graph_figures, make_folder, page_of, print_rows, put_results
 from depth_ros.evaluation.depth import DepthAccuracy, depth_accuracy, mean_accuracy
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
         options.seconds,
         line.show,
         shared_memory=not options.no_shared_memory,
+        beside=page_of(options),
     )
     line.end()
     accuracy = _accuracy(graph)

@@ -1,18 +1,20 @@
 """A camera process and a node process on a ROS 2 graph of this machine, watched by a listener in this process."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import psutil
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from depth_ros.errors import DepthRosError
 from depth_ros.files.share import fastdds_profile
@@ -58,31 +60,44 @@ def run_graph(
     watch: Callable[[Graph], None],
     best_effort: bool = False,
     shared_memory: bool = True,
+    beside: list[str] | None = None,
 ) -> Graph:
     """Run a camera and a node for a while and return what a listener saw.
 
     Args:
         camera: Module and arguments of the camera process; it must print ``{"frames_sent": n}`` at its end.
         node: Module and arguments of the node process.
-        seconds: How long images are sent, counted from the first depth image (or 10 s of waiting for it).
+        seconds: How long images are sent, counted from the first depth image (or 10 s of waiting for it). If it is
+            infinite, Ctrl-C ends it.
         watch: Called about five times a second.
         best_effort: How the listener subscribes.
         shared_memory: Use the shipped Fast DDS profile.
+        beside: Module and arguments of one more process.
 
     Raises:
         DepthRosError: a process ended by itself.
     """
     environment = private_environment(shared_memory)
     os.environ.update(environment)
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C ends us, and only then the context
     listener = Listener(best_effort)
     executor = SingleThreadedExecutor()
     executor.add_node(listener)
     graph = Graph(listener)
     started_s = time.monotonic()
     try:
-        with _process(node, environment) as node_process, _process(camera, environment) as camera_process:
-            _watch(graph, executor, {'camera': camera_process, 'node': node_process}, seconds, watch, started_s)
+        with ExitStack() as stack:
+            processes = {
+                name: stack.enter_context(_process(module, environment))
+                for name, module in (('viewer', beside), ('node', node), ('camera', camera))
+                if module is not None
+            }
+            try:
+                _watch(graph, executor, processes, seconds, watch, started_s)
+            except KeyboardInterrupt:
+                if math.isfinite(seconds):
+                    raise
+            camera_process = processes['camera']
             camera_process.send_signal(signal.SIGINT)
             _spin(executor, _SETTLE_S)
             graph.frames_sent = _frames_sent(camera_process)

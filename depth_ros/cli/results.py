@@ -1,8 +1,13 @@
 """What both demos show and leave behind: the live line, the table, the files."""
 
+import argparse
 import json
+import os
+import socket
 import sys
+import threading
 import time
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +55,20 @@ class LiveLine:
         """Leave the line."""
         if self._in_place:
             print()
+
+
+def page_of(options: argparse.Namespace) -> list[str] | None:
+    """Return the module and arguments of the viewer, if ``--view`` asks for it, and say where its page is."""
+    if not options.view:
+        return None
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        port = taken.getsockname()[1]
+    url = f'http://127.0.0.1:{port}'
+    print(f'the page: {url}   (Ctrl-C ends the demo)')
+    if sys.platform == 'darwin' or any(os.environ.get(name) for name in ('DISPLAY', 'WAYLAND_DISPLAY')):
+        threading.Timer(3.0, webbrowser.open, (url,)).start()
+    return ['depth_ros.ros.depth_viewer', '--ros-args', '-p', f'port:={port}']
 
 
 def graph_figures(graph: Graph) -> dict[str, Any]:

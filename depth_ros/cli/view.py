@@ -20,8 +20,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from rclpy.parameter import Parameter
 
-    from depth_ros.ros import process
-    from depth_ros.ros.depth_viewer import DepthViewer
+    from depth_ros.ros import depth_viewer
 
     values = [Parameter(name, value=getattr(options, name)) for name in ('host', 'port', 'max_points', 'max_mb_s')]
-    return process.run(lambda: DepthViewer(namespace=options.namespace, parameter_overrides=values), [])
+    return depth_viewer.run(namespace=options.namespace, parameter_overrides=values)

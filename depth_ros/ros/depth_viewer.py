@@ -1,11 +1,13 @@
 """The ``depth_viewer`` node: a page in the browser about one depth node."""
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
@@ -29,7 +31,7 @@ _TOPICS: dict[str, type] = {
     'left/image_rect': Image,
     'image': Image,
 }
-_SILENT_S = 3.0
+_SILENT_S, _NICENESS = 3.0, 10
 _LEVELS = {0: 'ok', 1: 'warning'}
 
 
@@ -168,10 +170,17 @@ class DepthViewer(Node):
         self.page.show_parameters(shown, values, change)
 
 
+def run(**node_options: Any) -> int:
+    """Serve until SIGINT, behind everything else that wants the processor: looking on must not slow the node."""
+    os.nice(_NICENESS)
+    cv2.setNumThreads(1)
+    return process.run(lambda: DepthViewer(**node_options), None if not node_options else [])
+
+
 def main() -> int:
     """Entry point of the executable ``depth_viewer``."""
     process.catch_signals()
-    return process.run(DepthViewer)
+    return run()
 
 
 if __name__ == '__main__':

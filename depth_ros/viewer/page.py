@@ -43,8 +43,9 @@ class Page:
         self._rate_hz, self._max_points, self._max_mb_s = rate_hz, max_points, max_mb_s
         scene, gui = self._server.scene, self._server.gui
         scene.set_up_direction('-y')  # an optical frame: x right, y down, z forward
-        self._server.initial_camera.position = (0.0, -0.7, -1.2)
-        self._server.initial_camera.look_at = (0.0, 0.1, 3.0)
+        self._server.initial_camera.position = (-0.7, -0.6, -1.0)
+        self._server.initial_camera.look_at = (0.3, 0.05, 3.0)
+        self._server.initial_camera.fov = 0.75
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width='large')
         self._words = gui.add_html('')
         self._pictures, self._row = {'camera': '', 'depth': ''}, gui.add_html('')
@@ -53,7 +54,7 @@ class Page:
         by: tuple[Coloring, ...] = ('image', 'height', 'distance')
         with gui.add_folder('view'):
             self._coloring = gui.add_dropdown('colour by', by)
-            self._point_size = gui.add_slider('point size, m', 0.002, 0.1, 0.002, 0.015)
+            self._point_size = gui.add_slider('point size, m', 0.002, 0.1, 0.002, 0.01)
         self._cloud: Any = None
         self._frustum: Any = None
         self._camera: Camera | None = None
@@ -100,7 +101,7 @@ class Page:
         self._camera = camera
         fov = 2 * float(np.arctan2(camera.height / 2, camera.fy))
         self._frustum = self._server.scene.add_camera_frustum(
-            '/camera', fov, camera.width / camera.height, scale=0.15, color=(120, 170, 255)
+            '/camera', fov, camera.width / camera.height, scale=0.1, thickness=0.004, color=(120, 170, 255)
         )
 
     def show_image(self, image: UInt8Array) -> None:

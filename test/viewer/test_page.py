@@ -1,7 +1,6 @@
 """The page in headless Chromium, fed by a node on a live graph: what a person would see, and what clients may do."""
 
 import io
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import websockets.sync.client
+from browser import chromium_is_here, open_chromium
 from graph import Graph, Spinner, wait_for
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -31,20 +31,9 @@ PICTURE[:, : WIDTH // 2], PICTURE[:, WIDTH // 2 :] = (255, 0, 0), (0, 255, 0)
 
 @pytest.fixture(scope='module')
 def browser():
-    if shutil.which('chromium') is None or shutil.which('chromedriver') is None:
+    if not chromium_is_here():
         pytest.skip('chromium and chromium-driver are not installed')
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for argument in (
-        '--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--window-size=1200,900',
-        '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.binary_location = shutil.which('chromium')
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which('chromedriver')))
+    driver = open_chromium(1200, 900)
     yield driver
     driver.quit()
 
