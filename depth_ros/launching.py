@@ -39,6 +39,7 @@ def describe(
         ('use_sim_time', 'false', 'take the time from /clock'),
         ('autostart', 'true', 'configure and activate at once; false under a lifecycle manager'),
         ('rviz', 'false', 'start RViz beside it'),
+        ('view', 'false', 'serve the page about the node on http://127.0.0.1:8080 (needs viser)'),
         ('shared_memory', 'true', "use the package's Fast DDS profile, unless another one is set"),
         *((name, '', f'{text}{FROM_FILE}') for name, text in meanings.items()),
         *((topic.replace('/', '_'), topic, f'topic to use for {topic}') for topic in inputs),
@@ -61,6 +62,12 @@ def describe(
             executable='rviz2',
             arguments=['-d', str(shared_file('config/depth.rviz'))],
             condition=IfCondition(LaunchConfiguration('rviz')),
+        ),
+        Node(
+            package='depth_ros',
+            executable='depth_viewer',
+            namespace=LaunchConfiguration('namespace'),
+            condition=IfCondition(LaunchConfiguration('view')),
         ),
     ])  # fmt: skip
 

@@ -4,6 +4,7 @@ import ast
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,44 @@ def test_the_launch_file_declares_what_people_expect(file):
         assert f"('{argument}'," in text
 
 
-def test_the_rviz_file_shows_the_topics_that_exist():
-    displays = yaml.safe_load((ROOT / 'config/depth.rviz').read_text())['Visualization Manager']['Displays']
-    topics = {display['Topic']['Value'] for display in displays}
-    assert {'/points', '/depth/color', '/depth/image_rect'} <= topics
-    depth = next(d for d in displays if d['Topic']['Value'] == '/depth/image_rect')
-    assert depth['Normalize Range'] is False
+# Of rviz_default_plugins since Humble, as far as our file uses them.
+RVIZ_CLASSES = {
+    *(f'rviz_default_plugins/{name}' for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'TF')),
+    *(f'rviz_default_plugins/{name}' for name in ('Measure', 'MoveCamera', 'Orbit', 'Select')),
+    *(f'rviz_common/{name}' for name in ('Displays', 'Views')),
+}
+TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image'}
+
+
+def test_the_rviz_file_shows_topics_that_exist_with_a_quality_that_reaches_them():
+    outputs = import_module('depth_ros.ros.outputs').TOPICS
+    file = yaml.safe_load((ROOT / 'config/depth.rviz').read_text())
+    displays = {display['Name']: display for display in file['Visualization Manager']['Displays']}
+    for display in displays.values():
+        kind, topic = display['Class'].rpartition('/')[2], display.get('Topic')
+        if topic is None:
+            continue
+        name = topic['Value'].lstrip('/')
+        if name in outputs:  # our publishers are reliable: either policy hears them
+            assert outputs[name].__name__ == TYPES[kind] and topic['Reliability Policy'] in ('Reliable', 'Best Effort')
+        else:  # drivers' may not be
+            assert name in ('left/image_rect', 'image') and topic['Reliability Policy'] == 'Best Effort'
+    assert {'/points', '/depth/color', '/depth/image_rect', '/scan'} <= {
+        display['Topic']['Value'] for display in displays.values() if 'Topic' in display
+    }
+    metres = displays['depth (metres)']
+    assert metres['Normalize Range'] is False and metres['Min Value'] < metres['Max Value']  # inf and NaN blacken it
+    cloud = next(display for display in displays.values() if display['Class'].endswith('DepthCloud'))
+    assert cloud['Depth Map Topic'] == '/depth/image_rect' and 'depth/camera_info' in outputs
+
+
+def test_the_rviz_file_names_classes_that_rviz_has():
+    def classes(node):
+        if isinstance(node, dict):
+            yield from ([node['Class']] if node.get('Class') else [])
+            node = list(node.values())
+        for each in node if isinstance(node, list) else []:
+            yield from classes(each)
+
+    found = set(classes(yaml.safe_load((ROOT / 'config/depth.rviz').read_text())))
+    assert found <= RVIZ_CLASSES and 'rviz_default_plugins/TF' in found
