@@ -16,6 +16,10 @@ _EPILOG = """examples:
                                                         files in, metric depth and a point cloud out; no ROS
   depth-ros infer --model my_model.yaml --image street.mp4 --out result
                                                         the same with a network of yours
+  depth-ros doctor                                      what keeps a node from working here, and what repairs it
+  depth-ros view                                        a running node in the browser
+  depth-ros bag process drive drive_depth               depth of every frame of a recording; no ROS
+  depth-ros eval --model my_model.yaml sim:1            how good it is, with a report
   depth-ros bench stages --width 1280 --height 720      what our code costs around the estimator
   depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
 
