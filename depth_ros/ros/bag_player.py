@@ -17,7 +17,7 @@ from depth_ros.errors import BadFile, BadSettings
 from depth_ros.ros import process
 
 _CLOCK_PERIOD_S = 0.01
-_DISCOVERY_S = 2.0
+_DISCOVERY_S, _SETTLED_S = 3.0, 0.5
 _NS = 1_000_000_000
 
 
@@ -106,11 +106,14 @@ class BagPlayer(Node):
             self._clock_outlet.publish(Clock(clock=Time(sec=now_ns // _NS, nanosec=now_ns % _NS)))
 
     def _wait_for_listeners(self) -> None:
-        """Let discovery find those who listen, so that they get the first message."""
-        end_s = time.monotonic() + _DISCOVERY_S
-        while time.monotonic() < end_s and not self._stopping.wait(0.05):
-            if any(outlet.get_subscription_count() for outlet in self._outlets.values()):
-                self._stopping.wait(0.2)
+        """Let discovery find those who listen, and them find out what we offer, so that they get the first message."""
+        began_s = changed_s = time.monotonic()
+        before = 0
+        while (now_s := time.monotonic()) < began_s + _DISCOVERY_S and not self._stopping.wait(0.05):
+            found = sum(outlet.get_subscription_count() for outlet in self._outlets.values())
+            if found != before:
+                before, changed_s = found, now_s
+            elif found and now_s > changed_s + _SETTLED_S:
                 return
 
 

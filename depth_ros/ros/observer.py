@@ -1,7 +1,7 @@
 """Listens to the inputs of a node for a few seconds, as the node would, and says what it saw."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
@@ -19,7 +19,8 @@ from depth_ros.scale.scaler import Scaler
 from depth_ros.scale.sensors import sensor_topics
 from depth_ros.settings import MonoSettings, StereoSettings
 
-_DISCOVERY_S = 1.0
+_DISCOVERY_S = 3.0
+"""Longest wait for the first message of every topic, before listening begins."""
 
 
 def observe(
@@ -33,7 +34,7 @@ def observe(
 
     Args:
         settings: Of the node that is to work there.
-        seconds: How long to listen, after a second for discovery.
+        seconds: How long to listen once every topic has been heard, or three seconds have passed.
         namespace: Of the node.
         remaps: ``from:=to``, as after ``--ros-args -r``.
         parameters: ``use_sim_time`` and ``qos_overrides…`` of the node.
@@ -75,11 +76,8 @@ class _Observer:
 
     def listen(self, executor: SingleThreadedExecutor, seconds: float) -> Observed:
         """Spin, then ask the graph."""
-        end_s = time.monotonic() + _DISCOVERY_S + seconds
-        while time.monotonic() < end_s:
-            executor.spin_once(timeout_sec=0.05)
-            for subscription, _ in self._subscriptions:
-                subscription.refresh()
+        self._spin(executor, _DISCOVERY_S, lambda: all(topic.arrived_s for _, topic in self._subscriptions))
+        self._spin(executor, seconds, lambda: False)
         names = {name: kinds[0] for name, kinds in self._node.get_topic_names_and_types() if kinds}
         for subscription, topic in self._subscriptions:
             offers = self._node.get_publishers_info_by_topic(topic.topic)
@@ -96,6 +94,13 @@ class _Observer:
             sim_time=bool(self._node.get_parameter('use_sim_time').value),
             diagnostics=self._diagnostics,
         )
+
+    def _spin(self, executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s and not enough():
+            executor.spin_once(timeout_sec=0.05)
+            for subscription, _ in self._subscriptions:
+                subscription.refresh()
 
     def _subscribe(self, role: str, argument: str, kind: str, needed: bool) -> None:
         def take(message: Any) -> None:
