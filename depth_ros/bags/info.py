@@ -10,6 +10,7 @@ from depth_ros.bags.reader import IMAGES, INFO, Bag
 from depth_ros.errors import BadCameraInfo
 from depth_ros.files.ros_fields import calibration, stamp_ns
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
+from depth_ros.stamps import apart_ns
 from depth_ros.types import Calibration
 
 _GAP_PERIODS = 3.0
@@ -64,7 +65,7 @@ def look(path: Path) -> BagInfo:
                 if damaged := bag.trouble.counts.get('damaged', 0) - before:
                     problems.append(f'{damaged} damaged')
             topics.append(TopicInfo(name, kind, len(recorded), *_rhythm(recorded), problems))
-        return BagInfo(bag.reader.duration / 1e9, topics, _cameras(stamps, infos))
+        return BagInfo(max(bag.reader.duration, 0) / 1e9, topics, _cameras(stamps, infos))
     finally:
         bag.close()
 
@@ -105,11 +106,10 @@ def _cameras(stamps: dict[str, list[int]], infos: dict[str, Calibration]) -> lis
 
 
 def _skew(stamps: dict[str, list[int]], left_topic: str) -> str:
-    left, right = (np.sort(stamps[name]) for name in (left_topic, left_topic.replace('/left/', '/right/')))
-    if not left.size or not right.size:
+    left, right = stamps[left_topic], stamps[left_topic.replace('/left/', '/right/')]
+    if not left or not right:
         return 'no images'
-    at = np.clip(np.searchsorted(right, left), 1, max(right.size - 1, 1))
-    nearest = np.minimum(np.abs(left - right[at - 1]), np.abs(left - right[np.minimum(at, right.size - 1)]))
+    nearest = apart_ns(left, right)
     return f'left and right are {np.median(nearest) / _MS:.1f} ms apart (median), {nearest.max() / _MS:.1f} ms at most'
 
 

@@ -95,7 +95,8 @@ class Bag:
         found = self.types()
         for topic, wanted in types.items():
             if topic not in found:
-                raise BadFile(f'{self.path} has no topic {topic}; it has {", ".join(sorted(found)) or "none"}. Name it')
+                there = ', '.join(sorted(found)) or 'none'
+                raise BadFile(f'{self.path} has no topic {topic}; it has {there}. Is the namespace right?')
             if found[topic] not in wanted:
                 raise BadFile(f'{topic} in {self.path} is {found[topic]}; expected {" or ".join(wanted)}')
 

@@ -9,6 +9,7 @@ from depth_ros.doctor.finding import Finding, Level
 from depth_ros.doctor.observed import Observed, ObservedTopic
 from depth_ros.doctor.pictures import calibration_findings, content_findings
 from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.stamps import apart_ns
 
 _SLOW_HZ = 1.0
 _RATES_APART = 0.2
@@ -195,10 +196,7 @@ def _pair_findings(seen: Observed, settings: StereoSettings) -> Iterator[Finding
                 'let the driver set header.stamp, or accept_zero_stamps: true',
             )
         return
-    of_left, of_right = np.sort(left.stamps_ns), np.sort(right.stamps_ns)
-    at = np.clip(np.searchsorted(of_right, of_left), 1, max(len(of_right) - 1, 1))
-    before, after = of_right[at - 1], of_right[np.minimum(at, len(of_right) - 1)]
-    apart_ms = float(np.median(np.minimum(np.abs(of_left - before), np.abs(after - of_left)))) / 1e6
+    apart_ms = float(np.median(apart_ns(left.stamps_ns, right.stamps_ns))) / 1e6
     if apart_ms > settings.max_skew_ms:
         yield Finding(
             'fault',

@@ -100,7 +100,9 @@ class DepthViewer(Node):
     # On the page's thread: the newest of each topic, as often as the page is to be renewed.
 
     def _show(self) -> None:
-        while not self._stopping.wait(self._period_s):
+        due_s = time.monotonic()
+        while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + self._period_s, time.monotonic())
             with self._lock:
                 newest, self._newest = self._newest, {}
             for topic, data in newest.items():

@@ -57,3 +57,10 @@ def test_a_bag_without_a_camera_and_no_bag_at_all(tmp_path, capsys):
     assert 'no camera whose topics' in capsys.readouterr().out
     with pytest.raises(BadFile, match='cannot be read as a bag'):
         look(tmp_path / 'nothing')
+
+
+def test_a_bag_without_messages_is_no_error(tmp_path, capsys):
+    bag = write_bag(tmp_path / 'in', frames=0)
+    assert look(bag).seconds == 0 and look(bag).cameras == ['stereo under /: no images; a camera_info is missing']
+    assert main(['bag', 'process', str(bag), str(tmp_path / 'out')]) == 0
+    assert '0 of 0 frames' in capsys.readouterr().out
