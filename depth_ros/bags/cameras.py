@@ -38,6 +38,10 @@ class BagCamera(Protocol):
         """
         ...
 
+    def finish(self) -> None:
+        """Count what still waited for something when the bag ended."""
+        ...
+
 
 class StereoBagCamera:
     """As ``stereo_depth``."""
@@ -73,6 +77,11 @@ class StereoBagCamera:
         frame = stereo_frame_of(left, right, left_info, right_info, self._settings)
         return recorded_ns, self._steady(depth_map(frame, self._estimator, self._settings))
 
+    def finish(self) -> None:
+        """Count the images without a partner."""
+        for _ in self._pairing.clear():
+            self._drop('unpaired')
+
 
 class MonoBagCamera:
     """As ``mono_depth``, with the sensors of its scale."""
@@ -107,6 +116,9 @@ class MonoBagCamera:
         frame = mono_frame_of(message, self._infos.at(stamp_ns(message.header.stamp)), self._settings)
         seen = mono_depth_map(frame, self._estimator, self._settings, self._scaler)
         return recorded_ns, self._steady(seen)
+
+    def finish(self) -> None:
+        """Do nothing: no image waits."""
 
 
 class _Steady:

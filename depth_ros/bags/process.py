@@ -62,7 +62,7 @@ def process(
             ``/front/left/image_rect``. All cameras share one network.
         keep_inputs: Copy the cameras' messages too.
         mcap: Write mcap instead of sqlite3.
-        progress: Called after every message.
+        progress: Called for every message.
 
     Raises:
         BadFile: a bag is of no use, or a topic is missing.
@@ -94,6 +94,8 @@ def process(
                     if seen is not None:
                         depth_bag.write(camera.namespace, seen[1], seen[0], settings)
                         written += 1
+            for camera in cameras:
+                camera.finish()
         return Report(frames, written, dict(bag.trouble.counts), time.monotonic() - started_s, bag.cut_off)
     finally:
         bag.close()

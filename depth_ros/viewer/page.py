@@ -3,6 +3,7 @@
 import base64
 import html
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
 from depth_ros.viewer.paint import Coloring, colors, positions, thinned
 
 _PICTURE_PX, _JPEG_QUALITY = 360, 75
+_SOON_S = 1.0
 _POINTS = 120
 """Of a plot: a minute, as diagnostics come twice a second."""
 _BYTES_A_POINT = 9
@@ -49,6 +51,7 @@ class Page:
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width='large')
         self._words = gui.add_html('')
         self._pictures, self._row = {'camera': '', 'depth': ''}, gui.add_html('')
+        self._depth_shown_s = -math.inf
         self._plots = gui.add_html('')
         self._history = {name: deque([math.nan] * _POINTS, _POINTS) for name in ('age', 'rate')}
         by: tuple[Coloring, ...] = ('image', 'height', 'distance')
@@ -119,6 +122,11 @@ class Page:
             f'<img id="{name}" alt="{name}" style="width:50%" '
             f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
         )
+        now_s = time.monotonic()
+        if name == 'depth':
+            self._depth_shown_s = now_s
+        elif now_s - self._depth_shown_s < _SOON_S:
+            return  # it goes with the next depth, so that both are sent once
         self._row.content = f'<div style="display:flex">{"".join(self._pictures.values())}</div>'
 
     def show_figures(self, age_ms: float, rate_hz: float) -> None:
@@ -128,7 +136,7 @@ class Page:
         self._plots.content = _plot('age, ms', self._history['age']) + _plot('rate, Hz', self._history['rate'])
 
     def show_parameters(self, rules: Mapping[str, Rule], values: Mapping[str, Value], change: Change) -> None:
-        """Show controls for parameters, by group; earlier ones go.
+        """Show controls for numbers, switches and choices, by group; earlier ones go.
 
         Args:
             rules: Of those to show.
@@ -140,9 +148,10 @@ class Page:
         self._folders, self._parameters = [], {}
         groups: dict[str, list[str]] = {}
         for name, rule in rules.items():
-            groups.setdefault(rule.group or name.partition('_')[0] * name.startswith('cloud_') or 'node', []).append(
-                name
-            )
+            if isinstance(values[name], str) and not rule.choices:
+                continue  # every letter that is typed would be tried on the node
+            group = rule.group or ('cloud' if name.startswith('cloud_') else 'node')
+            groups.setdefault(group, []).append(name)
         for group, names in groups.items():
             folder = self._server.gui.add_folder(f'parameters: {group}', expand_by_default=False)
             self._folders.append(folder)
@@ -170,9 +179,7 @@ class Page:
         if isinstance(value, bool):
             return gui.add_checkbox(name, value, hint=hint)
         if isinstance(value, str):
-            if rule.choices:
-                return gui.add_dropdown(name, rule.choices, initial_value=value, hint=hint)
-            return gui.add_text(name, value, hint=hint)
+            return gui.add_dropdown(name, rule.choices, initial_value=value, hint=hint)
         low, high = rule.minimum, rule.maximum
         if low is None or high is None or high - low > (_LONGEST_SLIDER if isinstance(value, int) else _WIDEST_SLIDER):
             return gui.add_number(name, value, min=low, max=high, hint=hint)
