@@ -9,6 +9,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--port', type=int, default=8080, help='port; another one is taken if it is not free (8080)')
     parser.add_argument('--namespace', default='', metavar='/NS', help='of the depth node')
     parser.add_argument(
+        '-r',
+        action='append',
+        default=[],
+        metavar='FROM:=TO',
+        dest='remaps',
+        help='a remapping, as ros2 run takes it',
+    )
+    parser.add_argument(
         '--max-points', type=int, default=100_000, metavar='N', help='most points of a cloud that are shown (100000)'
     )
     parser.add_argument(
@@ -23,4 +31,5 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.ros import depth_viewer
 
     values = [Parameter(name, value=getattr(options, name)) for name in ('host', 'port', 'max_points', 'max_mb_s')]
-    return depth_viewer.run(namespace=options.namespace, parameter_overrides=values)
+    words = ['--ros-args', *(word for remap in options.remaps for word in ('-r', remap))]
+    return depth_viewer.run(namespace=options.namespace, parameter_overrides=values, cli_args=words)
