@@ -58,7 +58,7 @@ def test_colcon_builds_what_ros_expects(tmp_path):
         'share/ament_index/resource_index/packages/depth_ros',
     ):
         assert (install / name).is_file(), name
-    for executable in ('stereo_depth', 'mono_depth', 'file_camera', 'sim_camera', 'depth-ros'):
+    for executable in ('stereo_depth', 'mono_depth', 'file_camera', 'sim_camera', 'depth_viewer', 'depth-ros'):
         assert os.access(install / 'lib/depth_ros' / executable, os.X_OK), executable
 
 

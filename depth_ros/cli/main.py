@@ -49,6 +49,15 @@ _COMMANDS = (
     ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
+_OF_ROS = (
+    'rclpy',
+    'sensor_msgs',
+    'std_msgs',
+    'diagnostic_msgs',
+    'builtin_interfaces',
+    'rcl_interfaces',
+    'rosgraph_msgs',
+)
 _GROUPS = {
     'bag': 'Work from recordings; needs no ROS, except for playing them.',
     'bench': 'Measure speed on this machine.',
@@ -57,7 +66,29 @@ _GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parsed(list(sys.argv[1:] if arguments is None else arguments))
+        return int(options.run(options))
+    except DepthRosError as error:
+        print(f'depth-ros: {error}', file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (error.name or '').partition('.')[0] not in _OF_ROS:
+            raise
+        print(
+            f'depth-ros: this command starts ROS 2 nodes, and {error.name} is not installed: source '
+            "/opt/ros/<distro>/setup.bash, or pip install 'depth_ros[ros]'",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='depth-ros',
         description='Camera images in, metric depth and point clouds out.',
@@ -85,17 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only what is asked for: some need ROS
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    options = parser.parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except DepthRosError as error:
-        print(f'depth-ros: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return parser.parse_args(arguments)
 
 
 if __name__ == '__main__':

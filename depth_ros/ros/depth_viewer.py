@@ -22,7 +22,6 @@ from depth_ros.ros import process
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera
-from depth_ros.viewer.page import Page
 
 _TOPICS: dict[str, type] = {
     'points': PointCloud2,
@@ -39,9 +38,15 @@ class DepthViewer(Node):
     """Listens only while a browser shows the page, so that it costs the node nothing else.
 
     Parameters: ``host`` (127.0.0.1: this machine only), ``port``, ``rate_hz``, ``max_points``, ``max_mb_s``.
+
+    Raises:
+        BadFile: viser is not installed.
+        BadSettings: a parameter is not above 0.
     """
 
     def __init__(self, **node_options: Any) -> None:
+        from depth_ros.viewer.page import Page  # here, so that a missing viser is one line and no traceback
+
         super().__init__('depth_viewer', **node_options)
         values = {
             name: self.declare_parameter(name, default).value

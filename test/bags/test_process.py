@@ -1,7 +1,7 @@
 """`depth-ros bag process` on real bags, written and read by rosbags."""
 
+import functools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -117,7 +117,9 @@ def test_the_command_takes_a_parameters_file_and_says_what_it_did(tmp_path, caps
 def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     source = write_bag(tmp_path / 'in', frames=2500)
     command = [sys.executable, '-m', 'depth_ros.cli.main', 'bag', 'process', str(source), str(tmp_path / 'out')]
-    running = subprocess.Popen(command, env={**os.environ}, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has Ctrl-C ignored, and children inherit that.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, preexec_fn=listen, stderr=subprocess.PIPE, text=True)
     end_s = time.monotonic() + 20
     while not (tmp_path / 'out').exists() and time.monotonic() < end_s:
         time.sleep(0.01)
