@@ -1,6 +1,7 @@
 """The simulator and recordings as datasets."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,7 @@ def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Data
             parts = waiting.setdefault(stamp, {})
             parts[topic] = message
             if len(parts) == len(image_topics) + 1:
-                yield str(stamp), lambda stamp=stamp: sample(stamp, waiting.pop(stamp))  # type: ignore[misc]
-                waiting.pop(stamp, None)
+                yield str(stamp), partial(sample, stamp, waiting.pop(stamp))
             elif len(waiting) > _WAITING:
                 waiting.pop(next(iter(waiting)))
         bag.close()
