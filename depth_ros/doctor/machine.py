@@ -64,6 +64,14 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
     yield Finding('ok', 'model', str(path), f'loads, and is what its manifest says: {estimator.name}')
 
 
+def needs_lens(settings: MonoSettings) -> bool:
+    """Tell whether the network gives no metres without the focal length, and so without camera_info."""
+    try:
+        return 'fx' in find_manifest(settings.model)[0].needs
+    except ModelError:
+        return False
+
+
 def _engine_finding(model: str, stem: str) -> Finding:
     """Look for engines without building one, which takes minutes."""
     build = f'depth-ros models build-engine {model}'

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSReliabilityPolicy
 
+from depth_ros.doctor.machine import needs_lens
 from depth_ros.doctor.observed import Observed, ObservedTopic
 from depth_ros.ros.messages import stamp_ns
 from depth_ros.ros.subscription import AdoptingSubscription
@@ -134,4 +135,5 @@ def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str
             )
         ]
     sensors = [(each.role, each.topic, each.kind, True) for each in sensor_topics(settings, Scaler())]
-    return [('image', f'image{suffix}', kind, True), ('camera_info', 'camera_info', 'CameraInfo', False), *sensors]
+    lens = ('camera_info', 'camera_info', 'CameraInfo', needs_lens(settings))
+    return [('image', f'image{suffix}', kind, True), lens, *sensors]

@@ -262,10 +262,13 @@ def test_a_node_that_runs_is_asked_too(capsys):
         assert graph.node is not None
 
 
-def test_a_mono_node_needs_its_image_and_its_sensor(capsys):
+def test_a_mono_node_needs_its_image_its_sensor_and_what_its_network_needs(capsys, tmp_path):
+    image, info = ['-r', 'image:=/left/image_rect'], ['-r', 'camera_info:=/left/camera_info']
     with camera():
-        code, bad, _ = ask(capsys, '--node', 'mono_depth', '-r', 'image:=/left/image_rect')
+        any_lens = ['-p', f'model:={model(tmp_path / "tiny")}']
+        code, bad, _ = ask(capsys, *any_lens, *image)
         assert code == 0 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'warning'
-        more = ['-r', 'camera_info:=/left/camera_info', '-p', 'scale.source:=reference']
-        code, bad, _ = ask(capsys, '--node', 'mono_depth', '-r', 'image:=/left/image_rect', *more)
+        code, bad, _ = ask(capsys, '-p', 'model:=sim-indoor', *image)
+        assert code == 1 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'fault'
+        code, bad, _ = ask(capsys, *any_lens, *image, *info, '-p', 'scale.source:=reference')
         assert code == 1 and bad['topic']['about'] == '/scale/reference'
