@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
+from depth_ros.files.folders import make_folder
 
 if TYPE_CHECKING:
     from depth_ros.bags.process import Report
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     names = [source.name for source in options.sources]
     if len(set(names)) < len(names):
         raise BadFile(f'the bags {", ".join(sorted(names))} do not all have names of their own; process them apart')
-    options.target.mkdir(parents=True, exist_ok=True)
+    make_folder(options.target)
     failed = 0
     # Spawned: forking a process whose OpenCV has threads may hang.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context('spawn')) as pool:
@@ -57,12 +58,16 @@ def run(options: argparse.Namespace) -> int:
             pool.submit(_process, options, source, options.target / source.name): options.target / source.name
             for source in options.sources
         }
-        for done in as_completed(targets):
-            try:
-                print(_words(targets[done], done.result(), options.json), flush=True)
-            except DepthRosError as error:
-                failed = 1
-                print(f'{targets[done]}: {error}', flush=True)
+        try:
+            for done in as_completed(targets):
+                try:
+                    print(_words(targets[done], done.result(), options.json), flush=True)
+                except DepthRosError as error:
+                    failed = 1
+                    print(f'{targets[done]}: {error}', flush=True)
+        except KeyboardInterrupt:  # the bags at hand are closed by their own processes; no other is begun
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     return failed
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from depth_ros.cli import demo_mono
 from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, make_folder, page_of, print_rows, put_results
+from depth_ros.cli.results import LiveLine, graph_figures, page_of, print_rows, put_results
 from depth_ros.evaluation.stereo import StereoAccuracy
+from depth_ros.files.folders import make_folder
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
 
 BOUNDS = {'balanced': StereoAccuracy(0.90, 0.05, 0.004), 'strict': StereoAccuracy(0.72, 0.033, 0.004)}

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, make_folder, page_of, print_rows, put_results
+from depth_ros.cli.results import LiveLine, graph_figures, page_of, print_rows, put_results
 from depth_ros.evaluation.depth import DepthAccuracy, depth_accuracy, mean_accuracy
+from depth_ros.files.folders import make_folder
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
 _SEED = 1

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.evaluation.evaluate import Evaluation, Protocol, evaluate
     from depth_ros.evaluation.page import Extremes, html_page
     from depth_ros.evaluation.report import report_of, write_report
+    from depth_ros.files.folders import make_folder
     from depth_ros.large_blocks import keep_large_blocks
     from depth_ros.settings import StereoSettings
 
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         print(f'note: {remark}')
     crop = dataset.crop if options.crop is None else options.crop.replace('none', '')
     protocol = Protocol(options.align, crop, options.cap)
-    _make(options.out)
+    make_folder(options.out)
     extremes, found = Extremes(), Evaluation()
     count = min(options.limit or dataset.count, dataset.count)
     with tqdm(total=count, unit='frame', delay=0.2) as bar:
@@ -79,14 +80,6 @@ def run(options: argparse.Namespace) -> int:
     write_report(options.out, report, html_page(report, extremes))
     _print(report, options.out)
     return 0 if found.frames else 1
-
-
-def _make(out: Path) -> None:
-    """Make the folder before the work, which may take hours."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadFile(f'{out} cannot be made a folder: {error.strerror}') from error
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

@@ -103,18 +103,6 @@ def print_rows(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
     print()
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder for the results before anything else.
-
-    Raises:
-        BadFile: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadFile(f'{path} cannot be made a folder: {error.strerror}') from error
-
-
 def put_results(graph: Graph, out: Path, report_path: Path, report: dict[str, Any], failures: list[str]) -> int:
     """Write picture, cloud and report; say where, and what failed; return the exit code.
 
