@@ -1,4 +1,4 @@
-"""An evaluation → one HTML page that needs nothing beside it."""
+"""An evaluation → one HTML page that needs nothing beside it. Importing it raises BadFile without matplotlib."""
 
 import base64
 import html
@@ -12,6 +12,11 @@ from depth_ros.errors import BadFile
 from depth_ros.evaluation.evaluate import Shown
 from depth_ros.stages.colorize import colorize
 from depth_ros.types import AnyArray, UInt8Array
+
+try:  # here, so that a missing library is said before the work
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise BadFile(f'the report needs matplotlib ({error}): pip install depth_ros[eval]') from error
 
 _SHOWN = 4
 """Best and worst frames of each."""
@@ -68,11 +73,7 @@ class Extremes:
 
 
 def html_page(report: dict[str, Any], extremes: Extremes) -> str:
-    """Return the page.
-
-    Raises:
-        BadFile: matplotlib is not installed.
-    """
+    """Return the page."""
     about = ', '.join(
         f'{key}: {value}' for key in ('dataset', 'layout', 'node', 'protocol') if (value := report.get(key))
     )
@@ -122,10 +123,6 @@ def _span(each: dict[str, Any]) -> str:
 
 def _plots(report: dict[str, Any]) -> str:
     """Return the histogram of errors and the error by distance as inline SVG."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BadFile(f'the report needs matplotlib ({error}): pip install depth_ros[eval]') from error
     histogram = Figure((6, 3.5), layout='constrained')
     axes = histogram.subplots()
     edges, pixels = np.array(report['histogram']['edges']), np.array(report['histogram']['pixels'], np.float64)
