@@ -1,0 +1,17 @@
+"""Folders for results."""
+
+from pathlib import Path
+
+from depth_ros.errors import BadFile
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results before the work, which may take hours; it may be there already.
+
+    Raises:
+        BadFile: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFile(f'{path} cannot be made a folder: {error.strerror}') from error
