@@ -24,7 +24,7 @@ _REASONS = {
     BadImage: 'bad_image',
     BadCameraInfo: 'bad_camera_info',
     BadInput: 'bad_reference',
-    EstimatorError: 'failed',
+    EstimatorError: 'estimator_failed',
 }
 _AHEAD = 8
 """Messages read in advance: bounds memory."""

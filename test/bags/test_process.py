@@ -18,6 +18,7 @@ from tiny_model import RELATIVE, model
 from depth_ros.bags.process import process
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
+from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.settings import MonoSettings, StereoSettings
 
@@ -157,6 +158,13 @@ def test_a_recording_with_a_hole_is_used_up_to_there(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert 10 < report['written'] < 400 and report['dropped']['rest_of_bag_unreadable'] and report['cut_off']
     assert len(read(tmp_path / 'out')['/depth/image_rect']) == report['written']
+
+
+def test_a_frame_that_the_estimator_fails_on_is_counted_by_the_word_of_the_node(tmp_path, monkeypatch):
+    fake = FakeEstimator(8.0, fail_at=lambda frame: frame == 2)
+    monkeypatch.setattr('depth_ros.bags.cameras.stereo_estimator', lambda settings: fake)
+    report = process(write_bag(tmp_path / 'in'), tmp_path / 'out', SETTINGS)
+    assert (report.written, report.dropped) == (4, {'estimator_failed': 1})
 
 
 @pytest.mark.parametrize('plugin', list(StoragePlugin))
