@@ -1,7 +1,7 @@
 """What a table of parameters is: every declaration, range, check and page follows from its fields."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -81,9 +81,13 @@ def _field(name: str) -> str:
 
 def unknown_parameter(kind: type[Table], name: str) -> str:
     """Say that a parameter does not exist and which one was probably meant."""
-    near = difflib.get_close_matches(name, rules(kind), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f'known: {", ".join(rules(kind))}'
-    return f"unknown parameter '{name}'; {hint}"
+    return f"unknown parameter '{name}'; {probably_meant(name, rules(kind))}"
+
+
+def probably_meant(name: str, known: Collection[str]) -> str:
+    """Say which name a wrong one was probably meant to be, or which there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f'known: {", ".join(known)}'
 
 
 def _as_declared(default: Value, value: Any) -> Any:

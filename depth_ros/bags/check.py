@@ -1,6 +1,5 @@
 """What a recording of depth is worth, in numbers, and whether they keep limits."""
 
-import difflib
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from depth_ros.bags.reader import IMAGES, Bag
 from depth_ros.errors import BadFile, BadImage
 from depth_ros.evaluation.depth import depth_accuracy, mean_accuracy, mean_known
 from depth_ros.files.ros_fields import depth_m, stamp_ns
+from depth_ros.parameter_table import probably_meant
 from depth_ros.types import Float32Array
 
 FIGURES = {
@@ -219,9 +219,7 @@ def read_limits(path: Path) -> dict[str, dict[str, float]]:
         raise BadFile(f'{path} holds no limits; expected lines such as valid_share: {{min: 0.8}}')
     for figure, bounds in content.items():
         if figure not in FIGURES:
-            near = difflib.get_close_matches(str(figure), FIGURES, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f'known: {", ".join(FIGURES)}'
-            raise BadFile(f"{path}: unknown figure '{figure}'; {hint}")
+            raise BadFile(f"{path}: unknown figure '{figure}'; {probably_meant(str(figure), FIGURES)}")
         wrong = not isinstance(bounds, dict) or not bounds or not bounds.keys() <= {'min', 'max'}
         if wrong or not all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in bounds.values()):
             raise BadFile(f'{path}: {figure} is {bounds!r}; expected {{min: NUMBER}}, {{max: NUMBER}}, or both')

@@ -53,16 +53,22 @@ def look(path: Path) -> BagInfo:
         infos: dict[str, Calibration] = {}
         topics = []
         for name, kind in sorted({(c.topic, c.msgtype) for c in bag.reader.connections}):
-            recorded, problems = [r for _, r, _ in bag.serialized(name)], []
-            if kind in IMAGES or kind == INFO:
-                before = bag.trouble.counts.get('damaged', 0)
+            recorded: list[int] = []
+            problems: list[str] = []
+            stamped = kind in IMAGES or kind == INFO
+            if stamped:
                 stamps[name] = []
-                for _, _, message in bag.messages(name):
-                    stamps[name].append(stamp_ns(message.header.stamp))
-                    if kind == INFO and name not in infos:
-                        infos[name] = calibration(message)
+            for connection, recorded_ns, data in bag.serialized(name):
+                recorded.append(recorded_ns)
+                message = bag.deserialize(data, connection.msgtype) if stamped else None
+                if message is None:
+                    continue
+                stamps[name].append(stamp_ns(message.header.stamp))
+                if kind == INFO and name not in infos:
+                    infos[name] = calibration(message)
+            if stamped:
                 problems = _stamp_problems(stamps[name], recorded)
-                if damaged := bag.trouble.counts.get('damaged', 0) - before:
+                if damaged := len(recorded) - len(stamps[name]):
                     problems.append(f'{damaged} damaged')
             topics.append(TopicInfo(name, kind, len(recorded), *_rhythm(recorded), problems))
         return BagInfo(max(bag.reader.duration, 0) / 1e9, topics, _cameras(stamps, infos))

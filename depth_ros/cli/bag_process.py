@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
 from depth_ros.files.folders import make_folder
+from depth_ros.settings import MonoSettings, StereoSettings
 
 if TYPE_CHECKING:
     from depth_ros.bags.process import Report
@@ -41,11 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Process the bags; 1 if one of them failed."""
-    node_settings(options)  # a wrong parameter is said once, before any work
+    settings = node_settings(options)
     if options.jobs < 1:
         raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
     if len(options.sources) == 1:
-        print(_words(options.target, _process(options, options.sources[0], options.target, bar=True), options.json))
+        print(
+            _words(
+                options.target, _process(options, settings, options.sources[0], options.target, bar=True), options.json
+            )
+        )
         return 0
     names = [source.name for source in options.sources]
     if len(set(names)) < len(names):
@@ -55,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     # Spawned: forking a process whose OpenCV has threads may hang.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context('spawn')) as pool:
         targets = {
-            pool.submit(_process, options, source, options.target / source.name): options.target / source.name
+            pool.submit(_process, options, settings, source, options.target / source.name): options.target / source.name
             for source in options.sources
         }
         try:
@@ -71,7 +76,9 @@ def run(options: argparse.Namespace) -> int:
     return failed
 
 
-def _process(options: argparse.Namespace, source: Path, target: Path, bar: bool = False) -> 'Report':
+def _process(
+    options: argparse.Namespace, settings: MonoSettings | StereoSettings, source: Path, target: Path, bar: bool = False
+) -> 'Report':
     import cv2
 
     from depth_ros.bags.process import process
@@ -83,7 +90,6 @@ def _process(options: argparse.Namespace, source: Path, target: Path, bar: bool 
     namespace = options.namespace.rstrip('/')
     names = [name.strip(' /') for name in options.cameras.split(',') if name.strip(' /')]
     namespaces = [f'{namespace}/{name}' for name in names] or [namespace]
-    settings = node_settings(options)
     if not bar or options.json:
         return process(source, target, settings, namespaces, options.keep_inputs, options.mcap)
     from tqdm import tqdm

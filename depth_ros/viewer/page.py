@@ -59,7 +59,6 @@ class Page:
             self._coloring = gui.add_dropdown('colour by', by)
             self._point_size = gui.add_slider('point size, m', 0.002, 0.1, 0.002, 0.01)
         self._cloud: Any = None
-        self._frustum: Any = None
         self._camera: Camera | None = None
         self._parameters: dict[str, Any] = {}
         self._folders: list[Any] = []
@@ -103,7 +102,7 @@ class Page:
             return
         self._camera = camera
         fov = 2 * float(np.arctan2(camera.height / 2, camera.fy))
-        self._frustum = self._server.scene.add_camera_frustum(
+        self._server.scene.add_camera_frustum(
             '/camera', fov, camera.width / camera.height, scale=0.1, thickness=0.004, color=(120, 170, 255)
         )
 

@@ -75,7 +75,7 @@ def find_tum(root: Path) -> Dataset | None:
 def _tum_entry(root: Path, name: str, depth: str, intrinsics: tuple[float, ...]) -> Entry:
     def load() -> Sample:
         image = read_picture(root / name)
-        truth = scaled(read_array(str(root / depth)), _TUM_UNITS)
+        truth = scaled(read_array(root / depth), _TUM_UNITS)
         return Sample(Path(name).stem, image, _calibration(image.shape, intrinsics), truth_m=truth)
 
     return Path(name).stem, load

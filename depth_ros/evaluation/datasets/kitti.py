@@ -5,6 +5,7 @@ from pathlib import Path
 
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
+from depth_ros.files.calibration import stereo_calibration
 from depth_ros.files.pictures import read_picture
 from depth_ros.types import Calibration
 
@@ -34,8 +35,8 @@ def _depth_entry(picture: Path, truth: Path, intrinsics: Path) -> Entry:
         calibration = None
         if intrinsics.exists():
             k = _numbers(intrinsics.read_text(), 9, intrinsics)
-            calibration = Calibration(image.shape[1], image.shape[0], k=k, p=_projection(k))
-        return Sample(picture.stem, image, calibration, truth_m=scaled(read_array(str(truth)), _UNITS))
+            calibration, _ = stereo_calibration(image.shape[1], image.shape[0], k, k, 0.0)
+        return Sample(picture.stem, image, calibration, truth_m=scaled(read_array(truth), _UNITS))
 
     return picture.stem, load
 
@@ -69,7 +70,7 @@ def _stereo_entry(root: Path, name: str) -> Entry:
         p2 = (*p2[:3], 0.0, *p2[4:])
         height, width = left.shape[:2]
         infos = [Calibration(width, height, k=(*p[:3], *p[4:7], *p[8:11]), p=p) for p in (p2, p3)]
-        truth_px = scaled(read_array(str(root / 'disp_occ_0' / name)), _UNITS)
+        truth_px = scaled(read_array(root / 'disp_occ_0' / name), _UNITS)
         return Sample(name.removesuffix('.png'), left, infos[0], right, infos[1], truth_px=truth_px)
 
     return name.removesuffix('.png'), load
@@ -83,7 +84,3 @@ def _numbers(text: str, count: int, path: Path) -> tuple[float, ...]:
     if len(numbers) != count:
         raise BadFile(f'{path} has {len(numbers)} numbers where {count} are expected')
     return numbers
-
-
-def _projection(k: tuple[float, ...]) -> tuple[float, ...]:
-    return (*k[0:3], 0.0, *k[3:6], 0.0, *k[6:9], 0.0)

@@ -34,9 +34,9 @@ def _entry(name: str, folder: Path, truth: Path) -> Entry:
     def load() -> Sample:
         left, right = (read_picture(folder / f'im{i}.png') for i in (0, 1))
         calibrations = read_middlebury(folder / 'calib.txt')
-        truth_px = scaled(read_array(str(truth)), 1.0)
+        truth_px = scaled(read_array(truth), 1.0)
         if (folder / _MASK).exists():
-            truth_px = np.where(read_array(str(folder / _MASK)) == _VISIBLE, truth_px, np.float32(np.nan))
+            truth_px = np.where(read_array(folder / _MASK) == _VISIBLE, truth_px, np.float32(np.nan))
         return Sample(name, left, calibrations[0], right, calibrations[1], truth_px=truth_px)
 
     return name, load

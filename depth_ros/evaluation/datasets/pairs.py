@@ -38,7 +38,7 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 def _entry(root: Path, stem: str, picture: Path, array: Path, rights: Path, units_a_metre: float) -> Entry:
     def load() -> Sample:
-        raw = read_array(str(array))
+        raw = read_array(array)
         truth = scaled(raw, units_a_metre if raw.dtype.kind == 'u' else 1.0)
         image = read_picture(picture)
         if rights.is_dir():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -67,14 +68,14 @@ class Dataset:
     """The one that its benchmark uses; empty if none."""
 
 
-def read_array(path: str) -> AnyArray:
+def read_array(path: Path) -> AnyArray:
     """Read 16-bit PNG, PFM, TIFF or NPY as it is.
 
     Raises:
         BadFile: missing, or none of these.
     """
     try:
-        found = np.load(path) if path.endswith('.npy') else cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        found = np.load(path) if path.suffix == '.npy' else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError) as error:
         raise BadFile(f'{path} cannot be read: {error}') from error
     if found is None or found.ndim != 2:
