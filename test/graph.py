@@ -22,9 +22,11 @@ from scenes import calibrations
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.ros import messages, process
+from depth_ros.files import ros_fields
+from depth_ros.ros import process
 from depth_ros.ros.mono_node import MonoDepthNode
 from depth_ros.ros.outputs import TOPICS
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 _domains = itertools.count(os.getpid() % 97)
@@ -173,20 +175,20 @@ class Graph:
 
     def head(self, stamp_ns=NOW, frame_id='left_camera_optical_frame'):
         now = self.probe.get_clock().now().nanoseconds
-        return messages.header(now if stamp_ns == NOW else stamp_ns, frame_id)
+        return to_ros.header(now if stamp_ns == NOW else stamp_ns, frame_id)
 
     def image(self, head, pixels=None, encoding='mono8'):
         if pixels is None:
             pixels = np.zeros((self.height, self.width), np.uint8)
-        return messages.image(pixels, encoding, head)
+        return to_ros.image(pixels, encoding, head)
 
     def send(self, stamp_ns=NOW, left=None, right=None, infos=True, skew_ns=0, **changes):
         """Publish one pair; ``left`` and ``right`` may be messages, changes go to the CameraInfos."""
         head = self.head(stamp_ns)
-        right_head = messages.header(messages.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
+        right_head = to_ros.header(ros_fields.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
         for side, message, stamp in (('left', left, head), ('right', right, right_head)):
             if infos:
-                info = messages.calibration_message(self.infos[side], stamp)
+                info = to_ros.calibration(self.infos[side], stamp)
                 for name, value in changes.items():
                     setattr(info, name, value)
                 self.publisher(CameraInfo, f'{side}/camera_info').publish(info)
@@ -196,7 +198,7 @@ class Graph:
                 message.header = stamp
             suffix = '/compressed' if isinstance(message, CompressedImage) else ''
             self.publisher(type(message), f'{side}/image_rect{suffix}').publish(message)
-        return messages.stamp_ns(head.stamp)
+        return ros_fields.stamp_ns(head.stamp)
 
     def stream(self, count, rate_hz=30.0, **how):
         """Publish pairs at a rate; return their stamps."""
@@ -288,14 +290,14 @@ class MonoGraph(Graph):
         """Publish one image; changes go to its CameraInfo."""
         head = self.head(stamp_ns)
         if info:
-            message = messages.calibration_message(self.infos['left'], head)
+            message = to_ros.calibration(self.infos['left'], head)
             for name, value in changes.items():
                 setattr(message, name, value)
             self.publisher(CameraInfo, 'camera_info').publish(message)
         image = image or self.image(head)
         image.header = head
         self.publisher(Image, 'image').publish(image)
-        return messages.stamp_ns(head.stamp)
+        return ros_fields.stamp_ns(head.stamp)
 
 
 class NodeProcess:

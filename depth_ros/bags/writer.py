@@ -1,6 +1,5 @@
 """Depth → a bag that RViz, Foxglove and ``ros2 bag play`` open."""
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +12,11 @@ from rosbags.typesys import Stores, get_typestore
 
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
+from depth_ros.messages.message_builder import MessageBuilder
 from depth_ros.pipeline import cloud
 from depth_ros.stages.millimetres import encoded
-from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, RelativeMap
+from depth_ros.types import DepthMap, RelativeMap
 
-_NS = 1_000_000_000
-_BIG_ENDIAN = sys.byteorder == 'big'
-_FLOAT32 = 7  # sensor_msgs/PointField
 _FORMAT: Literal[9] = 9
 """Of the metadata: Humble's, which every later ROS 2 reads too."""
 _BEHIND = 4
@@ -40,6 +37,7 @@ class DepthBag:
     def __init__(self, path: Path, mcap: bool) -> None:
         self._path = path
         self._store = get_typestore(Stores.ROS2_HUMBLE)
+        self._build = MessageBuilder(self._make)
         self._connections: dict[str, Any] = {}
         plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
         self._thread = ThreadPoolExecutor(1, 'writer')  # sqlite3 wants one thread from beginning to end
@@ -85,21 +83,22 @@ class DepthBag:
         self._writer.open()
 
     def _write_depth(self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
-        head = self._header(depth.stamp_ns, depth.frame_id)
+        build = self._build
+        head = build.header(depth.stamp_ns, depth.frame_id)
 
         def put(topic: str, message: Any) -> None:
             kind = message.__msgtype__
             self._write(f'{namespace}/{topic}', kind, recorded_ns, self._store.serialize_cdr(message, kind))
 
         if isinstance(depth, RelativeMap):
-            put('depth/relative', self._image(depth.values, '32FC1', head))
+            put('depth/relative', build.image(depth.values, '32FC1', head))
             return
         if depth.camera is not None:
-            put('depth/camera_info', self._camera_info(depth.camera, head))
+            put('depth/camera_info', build.camera_info(depth.camera, head))
         encoding = settings.depth_encoding
-        put('depth/image_rect', self._image(encoded(depth.depth_m, encoding), encoding, head))
+        put('depth/image_rect', build.image(encoded(depth.depth_m, encoding), encoding, head))
         if depth.camera is not None:
-            put('points', self._cloud(cloud(depth, settings), head))
+            put('points', build.point_cloud(cloud(depth, settings), head))
 
     def _write(self, topic: str, msgtype: str, recorded_ns: int, data: bytes | memoryview) -> None:
         if topic not in self._connections:
@@ -107,45 +106,10 @@ class DepthBag:
         self._writer.write(self._connections[topic], recorded_ns, data)
 
     def _make(self, kind: str, /, **values: Any) -> Any:
-        return self._store.types[kind](**values)
-
-    def _header(self, stamp_ns: int, frame_id: str) -> Any:
-        stamp = self._make('builtin_interfaces/msg/Time', sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
-        return self._make('std_msgs/msg/Header', stamp=stamp, frame_id=frame_id)
-
-    def _image(self, pixels: AnyArray, encoding: str, head: Any) -> Any:
-        height, width = pixels.shape
-        return self._make(
-            'sensor_msgs/msg/Image', header=head, height=height, width=width, encoding=encoding,
-            is_bigendian=_BIG_ENDIAN, step=pixels.nbytes // height, data=_bytes(pixels),
-        )  # fmt: skip
-
-    def _camera_info(self, camera: Camera, head: Any) -> Any:
-        fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
-        roi = self._make(
-            'sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
-        )
-        return self._make(
-            'sensor_msgs/msg/CameraInfo', header=head, height=camera.height, width=camera.width,
-            distortion_model='plumb_bob', d=np.zeros(5), k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1.0]),
-            r=np.eye(3).reshape(-1), p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1.0, 0]), binning_x=0, binning_y=0,
-            roi=roi,
-        )  # fmt: skip
-
-    def _cloud(self, points: Cloud, head: Any) -> Any:
-        shape = points.points.shape
-        height, width = shape[:2] if points.organized else (1, shape[0])
-        names = ('x', 'y', 'z', 'rgb')[: shape[-1]]
-        fields = [
-            self._make('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=_FLOAT32, count=1)
-            for i, name in enumerate(names)
-        ]
-        return self._make(
-            'sensor_msgs/msg/PointCloud2', header=head, height=height, width=width, fields=fields,
-            is_bigendian=_BIG_ENDIAN, point_step=4 * len(names), row_step=4 * len(names) * width,
-            data=_bytes(points.points), is_dense=not points.organized,
-        )  # fmt: skip
-
-
-def _bytes(pixels: AnyArray) -> AnyArray:
-    return np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
+        plain = {
+            name: np.array(value) if isinstance(value, list) and value and isinstance(value[0], float) else value
+            for name, value in values.items()
+        }
+        if 'data' in plain:
+            plain['data'] = np.ascontiguousarray(plain['data']).reshape(-1).view(np.uint8)
+        return self._store.types[kind](**plain)

@@ -15,13 +15,14 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import BadFile
+from depth_ros.files import ros_fields
 from depth_ros.large_blocks import keep_large_blocks
 from depth_ros.models.canvas import plan
 from depth_ros.models.manifest import Input, Normalize, Preprocess, Resize
 from depth_ros.models.prepare import tensor_of
 from depth_ros.pipeline import filtered
-from depth_ros.ros import messages
 from depth_ros.ros.outputs import CloudMessages
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.settings import StereoSettings
 from depth_ros.stages.filters import without_region
 from depth_ros.stages.metric import depth_from_disparity
@@ -76,8 +77,8 @@ def run(options: argparse.Namespace) -> int:
     network = (_NETWORK_WIDTH, max(14, round(height * _NETWORK_WIDTH / width / 14) * 14))
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
-    head = messages.header(1, 'camera')
-    message = messages.image(rgb, 'rgb8', head)
+    head = to_ros.header(1, 'camera')
+    message = to_ros.image(rgb, 'rgb8', head)
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
     raw = rng.uniform(4, 64, network[::-1]).astype(np.float32)
 
@@ -126,7 +127,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
     size = (camera.width, camera.height)
     head = message.header
     clouds = CloudMessages()
-    picture = messages.picture(message)
+    picture = ros_fields.picture(message)
     rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
     canvas = plan(rules, size)
 
@@ -135,11 +136,11 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
         return DepthMap(depth_from_disparity(disparity, 0.1, 100.0), camera, None, disparity, picture, 1, 'camera')
 
     def to_depth_message(depth: DepthMap) -> DepthMap:
-        messages.image(depth.depth_m, '32FC1', head)
+        to_ros.image(depth.depth_m, '32FC1', head)
         return depth
 
     return [
-        ('decode', lambda _: messages.picture(message)),
+        ('decode', lambda _: ros_fields.picture(message)),
         ('network_input', lambda rgb: tensor_of(rgb, _NETWORK_INPUT, rules, canvas)),
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),

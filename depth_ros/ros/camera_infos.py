@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from sensor_msgs.msg import CameraInfo
 
-from depth_ros.ros.messages import stamp_ns
+from depth_ros.files.ros_fields import stamp_ns
 
 _KEPT = 10
 

@@ -13,7 +13,8 @@ from depth_ros.errors import BadFile
 from depth_ros.files.calibration import read_pair
 from depth_ros.files.motorcycle import load_motorcycle
 from depth_ros.files.pictures import picture_files, read_picture
-from depth_ros.ros import messages, process
+from depth_ros.ros import process
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.types import Calibration, UInt8Array
 
 Picture = tuple[UInt8Array, UInt8Array]
@@ -42,11 +43,11 @@ class FileCamera(Node):
         pictures, calibrations = _source(text)
         self._pairs = itertools.cycle(
             [
-                tuple(messages.image(p, 'mono8' if p.ndim == 2 else 'rgb8', messages.header(0, '')) for p in pair)
+                tuple(to_ros.image(p, 'mono8' if p.ndim == 2 else 'rgb8', to_ros.header(0, '')) for p in pair)
                 for pair in pictures
             ]
         )
-        self._infos = [messages.calibration_message(c, messages.header(0, '')) for c in calibrations]
+        self._infos = [to_ros.calibration(c, to_ros.header(0, '')) for c in calibrations]
         self._image_publishers = [self.create_publisher(Image, f'{s}/image_rect', 2) for s in ('left', 'right')]
         self._info_publishers = [self.create_publisher(CameraInfo, f'{s}/camera_info', 2) for s in ('left', 'right')]
         self._frame_id = text['frame_id']

@@ -10,8 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
+from depth_ros.files import ros_fields
 from depth_ros.files.ros_fields import depth_m
-from depth_ros.ros import messages
 from depth_ros.types import Float32Array
 
 _KEPT = 50
@@ -65,7 +65,7 @@ class Listener(Node):
         if self.first_depth_s is None:
             self.first_depth_s = time.monotonic()
         now_ns = self.get_clock().now().nanoseconds
-        self.age_ms.append((now_ns - messages.stamp_ns(message.header.stamp)) / 1e6)
+        self.age_ms.append((now_ns - ros_fields.stamp_ns(message.header.stamp)) / 1e6)
         self.depth_received += 1
         self.depth = message
         _remember(self._recent, message)
@@ -85,6 +85,6 @@ class Listener(Node):
 
 
 def _remember(kept: 'OrderedDict[int, Image]', message: Image) -> None:
-    kept[messages.stamp_ns(message.header.stamp)] = message
+    kept[ros_fields.stamp_ns(message.header.stamp)] = message
     if len(kept) > _KEPT:
         kept.popitem(last=False)

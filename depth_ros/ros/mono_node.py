@@ -6,9 +6,9 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.files import ros_fields
 from depth_ros.message_frames import mono_frame_of
 from depth_ros.pipeline import mono_depth_map, mono_estimator
-from depth_ros.ros import messages
 from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.joint_input import JointInput
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
@@ -61,10 +61,10 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         return response
 
     def _stamp_ns(self, job: MonoMessages) -> int:
-        return messages.stamp_ns(job.image.header.stamp)
+        return ros_fields.stamp_ns(job.image.header.stamp)
 
     def _see(self, job: MonoMessages, settings: MonoSettings, estimator: MonoEstimator) -> DepthMap | RelativeMap:
-        info = messages.calibration(job.info) if job.info is not None else None
+        info = ros_fields.calibration(job.info) if job.info is not None else None
         if info is not None:
             self._remark_on_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
         frame = mono_frame_of(job.image, info, settings)

@@ -14,7 +14,7 @@ from rclpy.qos import QoSReliabilityPolicy
 
 from depth_ros.doctor.machine import needs_lens
 from depth_ros.doctor.observed import Observed, ObservedTopic
-from depth_ros.ros.messages import stamp_ns
+from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.scale.scaler import Scaler
 from depth_ros.scale.sensors import sensor_topics

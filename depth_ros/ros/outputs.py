@@ -18,8 +18,8 @@ from stereo_msgs.msg import DisparityImage
 
 from depth_ros.common_settings import Settings
 from depth_ros.pipeline import cloud, cropped_for_cloud
-from depth_ros.ros import messages
 from depth_ros.ros.health import scale_message
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.millimetres import encoded
@@ -72,13 +72,13 @@ class Outputs:
 
     def publish(self, depth: DepthMap, settings: Settings) -> None:
         """Publish one depth map."""
-        head = messages.header(depth.stamp_ns, depth.frame_id)
+        head = to_ros.header(depth.stamp_ns, depth.frame_id)
         # Small and first, so that who waits for both has the camera_info when the image comes.
         camera = depth.camera
         if camera is not None:
-            self._send('depth/camera_info', lambda: messages.camera_info(camera, head))
+            self._send('depth/camera_info', lambda: to_ros.camera_info(camera, head))
         encoding = settings.depth_encoding
-        self._send('depth/image_rect', lambda: messages.image(encoded(depth.depth_m, encoding), encoding, head))
+        self._send('depth/image_rect', lambda: to_ros.image(encoded(depth.depth_m, encoding), encoding, head))
         if camera is not None:
             self._send('points', lambda: self._cloud(depth, settings, head), settings.cloud_rate_hz)
             if settings.camera_height_m:
@@ -88,12 +88,12 @@ class Outputs:
                 self._send('scan', lambda: _scan(depth, mount, band, settings), settings.nav_rate_hz)
         disparity, confidence = depth.disparity, depth.confidence
         if disparity is not None:
-            self._send('disparity', lambda: messages.disparity_image(disparity, head))
+            self._send('disparity', lambda: to_ros.disparity_image(disparity, head))
         if confidence is not None:
-            self._send('confidence', lambda: messages.image(confidence, '32FC1', head))
+            self._send('confidence', lambda: to_ros.image(confidence, '32FC1', head))
         self._send(
             'depth/color',
-            lambda: messages.image(colorize(depth.depth_m, _COLORMAPS[settings.colormap]), 'rgb8', head),
+            lambda: to_ros.image(colorize(depth.depth_m, _COLORMAPS[settings.colormap]), 'rgb8', head),
         )
 
     def lacks(self, settings: Settings) -> str:
@@ -107,12 +107,12 @@ class Outputs:
 
     def publish_relative(self, relative: RelativeMap) -> None:
         """Publish depth that is not metres, on the topic that promises none."""
-        head = messages.header(relative.stamp_ns, relative.frame_id)
-        self._send('depth/relative', lambda: messages.image(relative.values, '32FC1', head))
+        head = to_ros.header(relative.stamp_ns, relative.frame_id)
+        self._send('depth/relative', lambda: to_ros.image(relative.values, '32FC1', head))
 
     def publish_scale(self, status: ScaleStatus, stamp_ns: int, frame_id: str) -> None:
         """Publish what is known about the scale of a frame."""
-        self._send('scale', lambda: scale_message(status, messages.header(stamp_ns, frame_id)))
+        self._send('scale', lambda: scale_message(status, to_ros.header(stamp_ns, frame_id)))
 
     def close(self) -> None:
         """Withdraw all topics."""
@@ -135,20 +135,20 @@ class Outputs:
 
     def _cloud(self, depth: DepthMap, settings: Settings, head: Header) -> PointCloud2:
         if not settings.cloud_organized:
-            return messages.point_cloud(cloud(depth, settings), head)
+            return to_ros.point_cloud(cloud(depth, settings), head)
         colored = settings.cloud_fields == 'xyzrgb'
         return self._clouds.message(cropped_for_cloud(depth, settings), colored, settings.cloud_stride, head)
 
 
 def _clearing(depth: DepthMap, mount: Mount, band: Band, settings: Settings, head: Header) -> PointCloud2:
     found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m)
-    return messages.point_cloud(found, head)
+    return to_ros.point_cloud(found, head)
 
 
 def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings) -> LaserScan:
     frame_id = settings.nav_scan_frame or depth.frame_id.replace('_optical', '')
-    head = messages.header(depth.stamp_ns, frame_id)
-    return messages.laser_scan(scan(depth, mount, band), settings.range_min_m, settings.range_max_m, head)
+    head = to_ros.header(depth.stamp_ns, frame_id)
+    return to_ros.laser_scan(scan(depth, mount, band), settings.range_min_m, settings.range_max_m, head)
 
 
 class CloudMessages:
@@ -167,4 +167,4 @@ class CloudMessages:
         if len(self._memory) != 4 * math.prod(shape):
             self._memory = array.array('B', bytes(4 * math.prod(shape)))
         project(depth, colored, True, stride, np.frombuffer(self._memory, np.float32).reshape(shape))
-        return messages.point_cloud_around(self._memory, shape, head)
+        return to_ros.point_cloud_of(self._memory, shape, head)

@@ -10,8 +10,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import LaserScan
 
 from depth_ros.errors import BadSettings
+from depth_ros.files import ros_fields
 from depth_ros.files.calibration import stereo_calibration
-from depth_ros.ros import messages, process
+from depth_ros.ros import process
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.sim.camera import Mount, render, scan
 from depth_ros.sim.world import Pose, make_world
 from depth_ros.types import Camera
@@ -62,17 +64,17 @@ class SimCamera(Node):
         stamp: Time = self.get_clock().now().to_msg()
         pose = self._world.pose_at(self._sent / self._rate_hz)
         left, depth = render(self._world, pose, Mount(self._height_m, left_m=self._baseline_m / 2), self._camera)
-        head = messages.header(messages.stamp_ns(stamp), self._frame_id)
-        left_info = messages.calibration_message(self._calibrations[0], head)
+        head = to_ros.header(ros_fields.stamp_ns(stamp), self._frame_id)
+        left_info = to_ros.calibration(self._calibrations[0], head)
         self._send('camera_info', left_info)
-        self._send('truth/depth', messages.image(depth, '32FC1', head))
-        self._send('image', messages.image(left, 'rgb8', head))
+        self._send('truth/depth', to_ros.image(depth, '32FC1', head))
+        self._send('image', to_ros.image(left, 'rgb8', head))
         if self._baseline_m > 0:
             right, _ = render(self._world, pose, Mount(self._height_m, left_m=-self._baseline_m / 2), self._camera)
             self._send('left/camera_info', left_info)
-            self._send('right/camera_info', messages.calibration_message(self._calibrations[1], head))
-            self._send('left/image_rect', messages.image(left, 'rgb8', head))
-            self._send('right/image_rect', messages.image(right, 'rgb8', head))
+            self._send('right/camera_info', to_ros.calibration(self._calibrations[1], head))
+            self._send('left/image_rect', to_ros.image(left, 'rgb8', head))
+            self._send('right/image_rect', to_ros.image(right, 'rgb8', head))
         self._send('odom', _odometry(pose, stamp))
         self._send('scan', _scan_message(scan(self._world, pose, _SCAN_HEIGHT_M), stamp))
         self._sent += 1

@@ -7,10 +7,10 @@ from typing import TypeAlias
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.accounting import Accounting
 from depth_ros.ros.camera_infos import CameraInfos
-from depth_ros.ros.messages import stamp_ns
 from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.settings import StereoSettings
 

@@ -62,12 +62,12 @@ def test_bench_graph_accounts_for_every_frame(tmp_path, more):
 
 def test_the_recipe_and_our_stages_agree_on_the_cloud():
     from depth_ros.cli.bench_stages import _our_stages, _recipe
-    from depth_ros.ros import messages
+    from depth_ros.ros.ros_messages import to_ros
     from depth_ros.types import Camera
 
     rng = np.random.default_rng(0)
     camera = Camera(64, 48, 50.0, 50.0, 32.0, 24.0)
-    message = messages.image(rng.integers(0, 256, (48, 64, 3), np.uint8), 'rgb8', messages.header(1, 'camera'))
+    message = to_ros.image(rng.integers(0, 256, (48, 64, 3), np.uint8), 'rgb8', to_ros.header(1, 'camera'))
     raw = rng.uniform(4, 64, (24, 32)).astype(np.float32)
     value = None
     for _, stage in _our_stages(message, (32, 24), raw, camera):

@@ -17,7 +17,7 @@ from tiny_model import model
 from depth_ros.cli.main import main
 from depth_ros.doctor.transport import transport_findings
 from depth_ros.files.share import fastdds_profile
-from depth_ros.ros import messages
+from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = pytest.mark.ros
 WIDTH, HEIGHT = 160, 120
@@ -59,9 +59,9 @@ def send(
 ):
     now = graph.probe.get_clock().now().nanoseconds - round(age_s * 1e9) if stamp is None else stamp
     for side, pixels in zip(('left', 'right'), pictures, strict=True):
-        head = messages.header(now + (skew_ns if side == 'right' else 0), 'left_camera_optical_frame')
+        head = to_ros.header(now + (skew_ns if side == 'right' else 0), 'left_camera_optical_frame')
         image = graph.image(head, pixels, encoding) if kind is Image else CompressedImage(header=head, format='png')
-        calibration = messages.calibration_message(graph.infos[side], head)
+        calibration = to_ros.calibration(graph.infos[side], head)
         image_publisher = graph.publisher(kind, f'{prefix}{side}/image_rect')
         info_publisher = graph.publisher(CameraInfo, f'{prefix}{side}/camera_info')
         if silent:

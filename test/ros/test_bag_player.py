@@ -7,7 +7,7 @@ from graph import Graph, NodeProcess, wait_for
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from depth_ros.ros import messages
+from depth_ros.files import ros_fields
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
@@ -18,7 +18,7 @@ def player(graph, *arguments):
 
 
 def stamps(graph, topic=DEPTH):
-    return [messages.stamp_ns(m.header.stamp) for m in graph.received[topic]]
+    return [ros_fields.stamp_ns(m.header.stamp) for m in graph.received[topic]]
 
 
 def test_a_node_makes_depth_of_a_recording_that_is_played(tmp_path):

@@ -16,7 +16,7 @@ from tiny_model import model
 from depth_ros.errors import EstimatorError
 from depth_ros.estimators.shared import Sharing
 from depth_ros.pipeline import mono_estimator
-from depth_ros.ros import messages
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.settings import MonoSettings
 from depth_ros.types import DepthEstimate, Frame
 
@@ -196,7 +196,7 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
             def send():
                 for camera in CAMERAS:
                     head = graph.head(frame_id=f'{camera}_optical_frame')
-                    infos[camera].publish(messages.calibration_message(graph.infos['left'], head))
+                    infos[camera].publish(to_ros.calibration(graph.infos['left'], head))
                     publishers[camera].publish(graph.image(head))
                 time.sleep(0.05)
                 return min(got[c] for c in CAMERAS) >= 5

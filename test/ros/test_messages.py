@@ -9,11 +9,12 @@ from scenes import calibrations
 from sensor_msgs.msg import CompressedImage
 from stereo_msgs.msg import DisparityImage
 
-from depth_ros.ros import messages
+from depth_ros.files import ros_fields
 from depth_ros.ros.outputs import CloudMessages
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.types import Calibration, Camera, Cloud, DepthMap, Disparity
 
-HEAD = messages.header(12_000_000_034, 'left_camera_optical_frame')
+HEAD = to_ros.header(12_000_000_034, 'left_camera_optical_frame')
 RNG = np.random.default_rng(0)
 
 
@@ -35,8 +36,8 @@ def points_of(message):
 
 
 def test_stamp_and_frame_survive():
-    assert messages.stamp_ns(HEAD.stamp) == 12_000_000_034
-    assert over_the_wire(messages.image(np.zeros((2, 3), np.uint8), 'mono8', HEAD)).header == HEAD
+    assert ros_fields.stamp_ns(HEAD.stamp) == 12_000_000_034
+    assert over_the_wire(to_ros.image(np.zeros((2, 3), np.uint8), 'mono8', HEAD)).header == HEAD
 
 
 @pytest.mark.parametrize(
@@ -49,23 +50,23 @@ def test_stamp_and_frame_survive():
     ],
 )
 def test_an_image_arrives_as_it_was(pixels, encoding, step):
-    message = over_the_wire(messages.image(pixels, encoding, HEAD))
+    message = over_the_wire(to_ros.image(pixels, encoding, HEAD))
     assert (message.height, message.width, message.step, message.encoding) == (4, 5, step, encoding)
     np.testing.assert_array_equal(np.frombuffer(message.data, pixels.dtype).reshape(pixels.shape), pixels)
 
 
 def test_a_camera_picture_is_decoded_from_its_message():
     rgb = RNG.integers(0, 256, (4, 5, 3), np.uint8)
-    np.testing.assert_array_equal(messages.picture(over_the_wire(messages.image(rgb, 'rgb8', HEAD))), rgb)
+    np.testing.assert_array_equal(ros_fields.picture(over_the_wire(to_ros.image(rgb, 'rgb8', HEAD))), rgb)
     import cv2
 
     png = CompressedImage(format='png', data=cv2.imencode('.png', rgb[..., ::-1])[1].tobytes())
-    np.testing.assert_array_equal(messages.picture(over_the_wire(png)), rgb)
+    np.testing.assert_array_equal(ros_fields.picture(over_the_wire(png)), rgb)
 
 
 def test_g1_an_organized_cloud_keeps_rows_and_columns():
     points = RNG.random((48, 64, 3), np.float32)
-    message = over_the_wire(messages.point_cloud(Cloud(points), HEAD))
+    message = over_the_wire(to_ros.point_cloud(Cloud(points), HEAD))
     assert (message.height, message.width) == (48, 64)
     assert message.row_step == 64 * message.point_step
     assert not message.is_dense
@@ -75,7 +76,7 @@ def test_g1_an_organized_cloud_keeps_rows_and_columns():
 @pytest.mark.parametrize('columns', [3, 4])
 def test_g2_fields_are_described_as_they_lie(columns):
     points = RNG.random((7, columns), np.float32)
-    message = over_the_wire(messages.point_cloud(Cloud(points), HEAD))
+    message = over_the_wire(to_ros.point_cloud(Cloud(points), HEAD))
     assert [f.name for f in message.fields] == ['x', 'y', 'z', 'rgb'][:columns]
     assert message.point_step == 4 * columns and message.point_step % 4 == 0
     assert message.is_dense and message.height == 1
@@ -85,7 +86,7 @@ def test_g2_fields_are_described_as_they_lie(columns):
 
 def test_g2_sensor_msgs_py_reads_the_same_where_it_is_installed():
     points = RNG.random((6, 5, 4), np.float32)
-    message = messages.point_cloud(Cloud(points), HEAD)
+    message = to_ros.point_cloud(Cloud(points), HEAD)
     expected = points_of(message)
     try:
         from sensor_msgs_py.point_cloud2 import read_points
@@ -98,7 +99,7 @@ def test_g2_sensor_msgs_py_reads_the_same_where_it_is_installed():
 
 
 def test_an_empty_cloud_is_a_valid_message():
-    message = over_the_wire(messages.point_cloud(Cloud(np.empty((0, 4), np.float32)), HEAD))
+    message = over_the_wire(to_ros.point_cloud(Cloud(np.empty((0, 4), np.float32)), HEAD))
     assert (message.width, message.height, len(message.data)) == (0, 1, 0)
 
 
@@ -114,7 +115,7 @@ def test_memory_of_clouds_is_used_again_and_every_message_is_right_when_it_is_pu
 
 def test_a_disparity_image_says_everything_that_its_definition_asks_for():
     px = np.float32([[np.nan, 3.0], [40.0, 0.5]])
-    message = over_the_wire(messages.disparity_image(Disparity(px, 500.0, 0.12, 0.0, 64.0), HEAD))
+    message = over_the_wire(to_ros.disparity_image(Disparity(px, 500.0, 0.12, 0.0, 64.0), HEAD))
     assert isinstance(message, DisparityImage)
     got = np.frombuffer(message.image.data, np.float32).reshape(2, 2)
     assert got[0, 0] < message.min_disparity  # unknown
@@ -127,5 +128,5 @@ def test_a_disparity_image_says_everything_that_its_definition_asks_for():
 def test_calibrations_survive_both_ways():
     left, right = calibrations(640, 480, offset_px=-31.0)
     for calibration in (left, right, Calibration(**{**right.__dict__, 'binning': (2, 2), 'roi': (8, 4, 320, 240)})):
-        back = messages.calibration(over_the_wire(messages.calibration_message(calibration, HEAD)))
+        back = ros_fields.calibration(over_the_wire(to_ros.calibration(calibration, HEAD)))
         assert back == Calibration(**{**calibration.__dict__, 'frame_id': HEAD.frame_id})

@@ -11,9 +11,9 @@ from models_scene import seeing_backend
 from tiny_model import CANONICAL, RELATIVE, STEREO, model
 
 from depth_ros.estimators.network import MonoNetwork
+from depth_ros.files import ros_fields
 from depth_ros.models.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.ros import messages
 from depth_ros.ros.health import ERROR, WARN
 
 pytestmark = pytest.mark.ros
@@ -36,11 +36,11 @@ def test_a_metric_network_gives_metres_intrinsics_and_points(tmp_path):
     with mono(model(tmp_path)) as graph:
         graph.open_camera()
         head = graph.head()
-        stamp = messages.stamp_ns(head.stamp)
+        stamp = ros_fields.stamp_ns(head.stamp)
         graph.send(stamp, image=graph.image(head, np.full((48, 64), 2, np.uint8)))
         depth = graph.wait_for_messages(DEPTH)[0]
         np.testing.assert_allclose(floats(depth), 3.0, atol=1e-5)
-        assert messages.stamp_ns(depth.header.stamp) == stamp
+        assert ros_fields.stamp_ns(depth.header.stamp) == stamp
         info, points = graph.wait_for_messages('depth/camera_info')[0], graph.wait_for_messages('points')[0]
         assert (info.width, info.height, info.k[0]) == (64, 48, 300.0)
         assert points.width == 24 * 32 and points.header == depth.header

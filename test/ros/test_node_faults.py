@@ -9,9 +9,10 @@ from rclpy.qos import QoSDurabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.files import ros_fields
 from depth_ros.pipeline import stereo_estimator
-from depth_ros.ros import messages
 from depth_ros.ros.health import ERROR, OK, WARN
+from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = pytest.mark.ros
 S = 1_000_000_000
@@ -23,7 +24,7 @@ def good_frame_works(graph):
     before = len(graph.received[DEPTH])
     stamp = graph.send()
     got = graph.wait_for_messages(DEPTH, before + 1)
-    assert messages.stamp_ns(got[-1].header.stamp) == stamp
+    assert ros_fields.stamp_ns(got[-1].header.stamp) == stamp
     account = graph.wait_until_settled()
     assert account.received == account.published + sum(account.dropped.values())
 
@@ -146,7 +147,7 @@ def test_a_calibration_that_is_published_once_serves_all_frames():
     with Graph() as graph:
         graph.open_camera()
         for side in ('left', 'right'):
-            info = messages.calibration_message(graph.infos[side], graph.head())
+            info = to_ros.calibration(graph.infos[side], graph.head())
             graph.publisher(CameraInfo, f'{side}/camera_info').publish(info)
         graph.stream(10, infos=False)
         graph.wait_for_messages(DEPTH, 8)
@@ -157,9 +158,7 @@ def test_b6_the_image_s_frame_wins_and_the_difference_is_told():
         graph.open_camera()
         head = graph.head()
         for side in ('left', 'right'):
-            info = messages.calibration_message(
-                graph.infos[side], messages.header(messages.stamp_ns(head.stamp), 'elsewhere')
-            )
+            info = to_ros.calibration(graph.infos[side], to_ros.header(ros_fields.stamp_ns(head.stamp), 'elsewhere'))
             graph.publisher(CameraInfo, f'{side}/camera_info').publish(info)
             graph.publisher(Image, f'{side}/image_rect').publish(graph.image(head))
         assert graph.wait_for_messages(DEPTH)[0].header.frame_id == 'left_camera_optical_frame'
@@ -201,9 +200,7 @@ def test_c5_diagnostics_say_which_side_is_missing():
         for _ in range(30):
             head = graph.head()
             graph.publisher(Image, 'left/image_rect').publish(graph.image(head))
-            graph.publisher(CameraInfo, 'left/camera_info').publish(
-                messages.calibration_message(graph.infos['left'], head)
-            )
+            graph.publisher(CameraInfo, 'left/camera_info').publish(to_ros.calibration(graph.infos['left'], head))
             time.sleep(0.1)
         graph.wait_for_status('no right image on /right/image_rect')
         good_frame_works(graph)
@@ -242,7 +239,7 @@ def test_d1_a_fast_camera_and_a_slow_estimator_keep_the_age_bounded():
         account = graph.wait_until_settled()
         assert account.received == account.published + account.dropped['superseded'] == 400
         ages = [
-            arrived - messages.stamp_ns(m.header.stamp) / 1e9 + time.time() - time.monotonic()
+            arrived - ros_fields.stamp_ns(m.header.stamp) / 1e9 + time.time() - time.monotonic()
             for arrived, m in zip(graph.arrived_s[DEPTH], graph.received[DEPTH], strict=True)
         ]
         assert 14 <= len(ages) <= 21  # about five a second
@@ -263,7 +260,7 @@ def test_d3_services_answer_while_the_estimator_is_stuck_and_diagnostics_say_so(
 def test_d6_a_large_image_is_made_into_a_message_without_a_python_loop():
     picture = np.zeros((1080, 1920, 3), np.uint8)
     started = time.perf_counter()
-    messages.image(picture, 'rgb8', messages.header(1, 'camera'))
+    to_ros.image(picture, 'rgb8', to_ros.header(1, 'camera'))
     assert time.perf_counter() - started < 0.5  # not a benchmark: byte by byte takes seconds
 
 

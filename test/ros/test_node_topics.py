@@ -7,8 +7,8 @@ from graph import STEREO_TOPICS, Graph, wait_for
 from sensor_msgs.msg import CompressedImage
 
 from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.files import ros_fields
 from depth_ros.pipeline import stereo_estimator
-from depth_ros.ros import messages
 
 pytestmark = pytest.mark.ros
 DEPTH_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scenes.py
@@ -24,12 +24,12 @@ def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
         stamps = graph.stream(20)
         expected = set(STEREO_TOPICS) - {'confidence'}  # the fake estimator has none
         for topic in expected:
-            got = [messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
+            got = [ros_fields.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
             assert set(got) <= set(stamps)
             assert {m.header.frame_id for m in graph.received[topic]} == {'left_camera_optical_frame'}
         account = graph.wait_until_settled()
         wait_for(lambda: len(graph.received['points']) == account.published)
-        by_stamp = [{messages.stamp_ns(m.header.stamp) for m in graph.received[t]} for t in expected]
+        by_stamp = [{ros_fields.stamp_ns(m.header.stamp) for m in graph.received[t]} for t in expected]
         assert all(stamps_of == by_stamp[0] for stamps_of in by_stamp)  # an exact-time sync gets every set
         depth, info = graph.received['depth/image_rect'][0], graph.received['depth/camera_info'][0]
         assert (info.width, info.height) == (depth.width, depth.height) == (64, 48)
@@ -145,7 +145,7 @@ def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_
         graph.listen('depth/image_rect')
         wait_for(graph.node._outputs.wanted)
         stamp = graph.send()
-        assert messages.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
+        assert ros_fields.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
 
 
 def test_only_what_is_listened_to_is_published():

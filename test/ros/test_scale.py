@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Vector3
 from graph import MonoGraph, wait_for
-from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, Range
+from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
 from std_srvs.srv import Trigger
 
-from depth_ros.ros import messages
+from depth_ros.files import ros_fields
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale import reference_messages as convert
 from depth_ros.types import Camera, Cloud, DepthEstimate
 
@@ -61,7 +62,7 @@ def scaled(estimator=None, listen=(DEPTH, 'depth/relative', 'scale'), **paramete
         **{name.replace('__', '.'): value for name, value in parameters.items()},
     }
     graph = MonoGraph(values, lambda settings, watch: estimator or Relative(), listen)
-    graph.infos['left'] = messages.calibration(messages.camera_info(CAMERA, messages.header(0, '')))
+    graph.infos['left'] = ros_fields.calibration(to_ros.camera_info(CAMERA, to_ros.header(0, '')))
     return graph
 
 
@@ -80,12 +81,12 @@ def points_ahead(count=300, offset_x=-0.1):
 
 def cloud(graph, head, points=None):
     points = points_ahead() if points is None else points
-    return messages.point_cloud(Cloud(points.astype(np.float32)), head)
+    return to_ros.point_cloud(Cloud(points.astype(np.float32)), head)
 
 
 def depth_image(graph, head):
-    graph.publisher(CameraInfo, 'scale/camera_info').publish(messages.camera_info(CAMERA, head))
-    return messages.image(room(), '32FC1', head)
+    graph.publisher(CameraInfo, 'scale/camera_info').publish(to_ros.camera_info(CAMERA, head))
+    return to_ros.image(room(), '32FC1', head)
 
 
 def run_until_metres(graph, kind, make, frames=40):
@@ -95,7 +96,7 @@ def run_until_metres(graph, kind, make, frames=40):
     for sent in range(1, frames + 1):
         head = graph.head(frame_id='sensor')
         topic.publish(make(graph, head))
-        graph.send(stamp_ns=messages.stamp_ns(head.stamp))
+        graph.send(stamp_ns=ros_fields.stamp_ns(head.stamp))
         try:
             graph.wait_for_messages(DEPTH, 1, timeout_s=0.3)
         except AssertionError:
@@ -260,7 +261,7 @@ def test_a_reference_that_is_of_no_use_is_explained(points, stamp_offset_s, extr
 
         def told():
             now = graph.probe.get_clock().now().nanoseconds
-            head = messages.header(now + int(stamp_offset_s * 1e9), 'sensor')
+            head = to_ros.header(now + int(stamp_offset_s * 1e9), 'sensor')
             topic.publish(cloud(graph, head, points))
             graph.send(stamp_ns=now)
             return graph.received['/diagnostics'] and words in graph.status()[1]
@@ -328,13 +329,13 @@ def test_tf_says_where_a_sensor_sits_where_it_is_installed(monkeypatch):
 
 def test_clouds_of_any_layout_are_read():
     points = points_ahead(7)
-    head = messages.header(5, 'sensor')
+    head = to_ros.header(5, 'sensor')
     whole = cloud(None, head, points)
     np.testing.assert_array_equal(convert.points_of_cloud(whole).points_m, points)
     padded = np.zeros((7, 12), '>f8')
     padded[:, 2:5] = points
     double = PointCloud2(header=head, height=1, width=7, point_step=96, row_step=96 * 7 + 8, is_bigendian=True)
-    double.fields = [messages.PointField(name=n, offset=16 + 8 * i, datatype=8, count=1) for i, n in enumerate('xyz')]
+    double.fields = [PointField(name=n, offset=16 + 8 * i, datatype=8, count=1) for i, n in enumerate('xyz')]
     double.data = padded.tobytes() + bytes(8)
     np.testing.assert_allclose(convert.points_of_cloud(double).points_m, points, rtol=1e-6)
     double.data = double.data[:-100]

@@ -7,8 +7,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image, LaserScan
 
 from depth_ros.evaluation.depth import depth_accuracy
+from depth_ros.files import ros_fields
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.ros import messages
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
@@ -24,8 +24,8 @@ def also_listen(graph, kind, topic):
 
 def compared(graph):
     """Return the figures of every depth image against the truth of its stamp."""
-    truth = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received['truth/depth']}
-    got = {messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received[DEPTH]}
+    truth = {ros_fields.stamp_ns(m.header.stamp): floats(m) for m in graph.received['truth/depth']}
+    got = {ros_fields.stamp_ns(m.header.stamp): floats(m) for m in graph.received[DEPTH]}
     return [depth_accuracy(got[stamp], truth[stamp]) for stamp in got if stamp in truth]
 
 

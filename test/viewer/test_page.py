@@ -17,8 +17,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from depth_ros.errors import BadSettings
 from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.ros import messages, process
+from depth_ros.ros import process
 from depth_ros.ros.depth_viewer import DepthViewer
+from depth_ros.ros.ros_messages import to_ros
 from depth_ros.ros.stereo_node import StereoDepthNode
 from depth_ros.viewer.paint import colors, positions, thinned
 
@@ -54,7 +55,7 @@ def viewed(noise=False, **overrides):
         def shoot():
             while not stop.is_set():
                 picture = np.random.default_rng().integers(0, 255, PICTURE.shape, np.uint8) if noise else PICTURE
-                graph.send(**{side: messages.image(picture, 'rgb8', graph.head()) for side in ('left', 'right')})
+                graph.send(**{side: to_ros.image(picture, 'rgb8', graph.head()) for side in ('left', 'right')})
                 stop.wait(0.1)
 
         thread = threading.Thread(target=shoot, daemon=True)
@@ -214,7 +215,7 @@ def test_messages_that_are_of_no_use_are_said_and_the_next_one_is_shown():
     with viewed() as (_, viewer):
         said = []
         viewer.page.say = lambda level, words: said.append(words)
-        head = messages.header(0, 'x')
+        head = to_ros.header(0, 'x')
         viewer._newest.update(
             {
                 'points': serialized(PointCloud2(header=head, width=5, height=1)),
