@@ -1,22 +1,24 @@
 """The cameras of a recording: messages in the order of the bag → depth, as the node of each would see it."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
-from depth_ros.bags.reader import IMAGES, INFO, Bag, Calibrations
+from depth_ros.bags.reader import IMAGES, INFO, Bag
 from depth_ros.bags.transforms import Transforms
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadCameraInfo
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.message_frames import mono_frame_of, stereo_frame_of
+from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
 from depth_ros.pairing import Side, StereoPairing
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo_estimator
 from depth_ros.scale.scaler import Scaler
 from depth_ros.scale.sensors import sensor_topics
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.stabilizer import Stabilizer
-from depth_ros.types import DepthMap, RelativeMap
+from depth_ros.types import Calibration, DepthMap, RelativeMap
 
 
 class BagCamera(Protocol):
@@ -54,8 +56,10 @@ class StereoBagCamera:
         bag.require(dict.fromkeys(self._sides, IMAGES) | dict.fromkeys(infos.values(), (INFO,)))
         self.streamed = tuple(self._sides)
         self.topics = (*self._sides, *infos.values())
-        self._infos = {side: Calibrations() for side in sides}
-        self.known_first: dict[str, Callable[[Any], None]] = {t: self._infos[side].add for side, t in infos.items()}
+        self._infos: dict[Side, CalibrationLookup[Calibration]] = {side: CalibrationLookup() for side in sides}
+        self.known_first: dict[str, Callable[[Any], None]] = {
+            topic: partial(keep_camera_info, self._infos[side]) for side, topic in infos.items()
+        }
         self._settings, self._estimator, self._drop = settings, estimator, bag.trouble.add
         self._pairing: StereoPairing[tuple[int, Any]] = StereoPairing(
             round(settings.max_skew_ms * 1e6), settings.accept_zero_stamps
@@ -90,8 +94,8 @@ class MonoBagCamera:
         self.namespace = namespace
         self._image, info = f'{namespace}/image', f'{namespace}/camera_info'
         bag.require({self._image: IMAGES})
-        self._infos = Calibrations()
-        self.known_first: dict[str, Callable[[Any], None]] = {info: self._infos.add}
+        self._infos: CalibrationLookup[Calibration] = CalibrationLookup()
+        self.known_first: dict[str, Callable[[Any], None]] = {info: partial(keep_camera_info, self._infos)}
         self._settings, self._estimator = settings, estimator
         transforms = Transforms()
         self._scaler = Scaler(transforms) if settings.scale_source != 'none' else None

@@ -1,6 +1,5 @@
 """A recording → its messages; what is damaged is counted."""
 
-from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,6 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from depth_ros.errors import BadFile
-from depth_ros.files.ros_fields import calibration, stamp_ns
-from depth_ros.types import Calibration
 
 IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO = 'sensor_msgs/msg/CameraInfo'
@@ -106,24 +103,3 @@ def _storage(path: Path) -> list[Path]:
     if not path.is_dir() or (path / 'metadata.yaml').exists():
         return [path]
     return sorted([*path.glob('*.db3'), *path.glob('*.mcap')]) or [path]
-
-
-class Calibrations:
-    """The camera_infos of a topic: of a stamp, else the newest before it, else the first."""
-
-    def __init__(self) -> None:
-        self._stamps: list[int] = []
-        self._by_stamp: dict[int, Calibration] = {}
-
-    def add(self, message: Any) -> None:
-        """Take one."""
-        stamp = stamp_ns(message.header.stamp)
-        if stamp not in self._by_stamp:
-            insort(self._stamps, stamp)
-        self._by_stamp[stamp] = calibration(message)
-
-    def at(self, stamp: int) -> Calibration | None:
-        """Return the one for an image; None if there is none."""
-        if not self._stamps:
-            return None
-        return self._by_stamp[self._stamps[max(bisect_right(self._stamps, stamp) - 1, 0)]]

@@ -8,8 +8,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.files.ros_fields import stamp_ns
+from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.ros.accounting import Accounting
-from depth_ros.ros.camera_infos import CameraInfos
 from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.settings import MonoSettings
 
@@ -37,7 +37,7 @@ class MonoInput(SubscribedInput):
         super().__init__()
         self._accounting = accounting
         self._deliver = deliver
-        self._infos = CameraInfos()
+        self._infos: LiveCalibrations[CameraInfo] = LiveCalibrations()
         self._waiting: ImageMessage | None = None
         kind, suffix = (Image, '') if settings.image_transport == 'raw' else (CompressedImage, '/compressed')
         self.subscriptions = {
@@ -55,22 +55,22 @@ class MonoInput(SubscribedInput):
     def _on_image(self, message: ImageMessage) -> None:
         self._accounting.receive()
         if self._waiting is not None:
-            self._infos.waited_in_vain()
-            self._hand_over(self._waiting, self._infos.latest())
+            self._infos.stop_waiting()
+            self._hand_over(self._waiting)
         self._waiting = message
         self._try()
 
     def _on_info(self, message: CameraInfo) -> None:
-        self._infos.add(message)
+        self._infos.add(stamp_ns(message.header.stamp), message)
         self._try()
 
     def _try(self) -> None:
         if self._waiting is None:
             return
-        info = self._infos.at(stamp_ns(self._waiting.header.stamp))
-        if info is not None or not self._infos.follows_images:
-            self._hand_over(self._waiting, info or self._infos.latest())
+        info = self._infos.exact(stamp_ns(self._waiting.header.stamp))
+        if info is not None or not self._infos.comes_with_images:
+            self._hand_over(self._waiting)
 
-    def _hand_over(self, image: ImageMessage, info: CameraInfo | None) -> None:
+    def _hand_over(self, image: ImageMessage) -> None:
         self._waiting = None
-        self._deliver(MonoMessages(image, info))
+        self._deliver(MonoMessages(image, self._infos.at(stamp_ns(image.header.stamp))))

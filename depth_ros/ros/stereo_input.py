@@ -8,14 +8,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.files.ros_fields import stamp_ns
+from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.accounting import Accounting
-from depth_ros.ros.camera_infos import CameraInfos
 from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
 _TELLING_MISSES = 10
+_SIDES: tuple[Side, Side] = ('left', 'right')
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class StereoInput(SubscribedInput):
         self._log = node.get_logger()
         self._settings = settings
         self._pairing: StereoPairing[ImageMessage] = StereoPairing()
-        self._infos: dict[Side, CameraInfos] = {'left': CameraInfos(), 'right': CameraInfos()}
+        self._infos: dict[Side, LiveCalibrations[CameraInfo]] = {s: LiveCalibrations() for s in _SIDES}
         self._awaiting_info: Pair[ImageMessage] | None = None
         self._misses = 0
         image_type, suffix = (Image, '') if settings().image_transport == 'raw' else (CompressedImage, '/compressed')
@@ -71,7 +72,7 @@ class StereoInput(SubscribedInput):
         self, node: Node, side: Side, image_type: type, suffix: str, on_image: Callable[[ImageMessage], None]
     ) -> None:
         def on_info(message: CameraInfo) -> None:
-            self._infos[side].add(message)
+            self._infos[side].add(stamp_ns(message.header.stamp), message)
             self._deliver_awaiting()
 
         image_topic, info_topic = f'{side}/image_rect{suffix}', f'{side}/camera_info'
@@ -105,11 +106,11 @@ class StereoInput(SubscribedInput):
         pair = self._awaiting_info
         if pair is None:
             return
-        stamps: dict[Side, int] = {s: stamp_ns(getattr(pair, s).header.stamp) for s in ('left', 'right')}
-        found = {side: self._infos[side].at(stamp) for side, stamp in stamps.items()}
-        if any(info is None and self._infos[side].follows_images for side, info in found.items()):
-            return
-        self._hand_over(pair, found['left'], found['right'])
+        for side, image in zip(_SIDES, (pair.left, pair.right), strict=True):
+            infos = self._infos[side]
+            if infos.exact(stamp_ns(image.header.stamp)) is None and infos.comes_with_images:
+                return
+        self._hand_over(pair)
 
     def _deliver_late(self) -> None:
         """Stop waiting for the calibrations of an older pair: use the last ones, if any, and wait for no more."""
@@ -117,13 +118,13 @@ class StereoInput(SubscribedInput):
         if pair is None:
             return
         for infos in self._infos.values():
-            infos.waited_in_vain()
-        self._hand_over(pair, None, None)
+            infos.stop_waiting()
+        self._hand_over(pair)
 
-    def _hand_over(self, pair: Pair[ImageMessage], left: CameraInfo | None, right: CameraInfo | None) -> None:
+    def _hand_over(self, pair: Pair[ImageMessage]) -> None:
         self._awaiting_info = None
-        left = left or self._infos['left'].latest()
-        right = right or self._infos['right'].latest()
+        left = self._infos['left'].at(stamp_ns(pair.left.header.stamp))
+        right = self._infos['right'].at(stamp_ns(pair.right.header.stamp))
         if left is None or right is None:
             side = 'left' if left is None else 'right'
             self._accounting.drop('no_camera_info')

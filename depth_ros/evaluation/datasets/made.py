@@ -9,9 +9,10 @@ from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample
 from depth_ros.files.calibration import stereo_calibration
 from depth_ros.files.ros_fields import depth_m, picture, stamp_ns
+from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
 from depth_ros.sim.camera import Mount, render
 from depth_ros.sim.world import make_world
-from depth_ros.types import Camera
+from depth_ros.types import Calibration, Camera
 
 _WIDTH, _HEIGHT, _FOCAL_PX, _BASELINE_M, _CAMERA_HEIGHT_M = 640, 480, 512.0, 0.1, 0.5
 _SIM_FRAMES = 20
@@ -55,7 +56,7 @@ def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Data
     Raises:
         BadFile: topics are missing.
     """
-    from depth_ros.bags.reader import IMAGES, INFO, Bag, Calibrations
+    from depth_ros.bags.reader import IMAGES, INFO, Bag
 
     bag = Bag(path)
     images = ('left/image_rect', 'right/image_rect') if stereo else ('image',)
@@ -64,9 +65,9 @@ def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Data
     truth_topic = truth_topic if truth_topic.startswith('/') else f'{namespace}/{truth_topic}'
     bag.require(dict.fromkeys(image_topics, IMAGES) | {truth_topic: IMAGES[:1]})
     bag.require(dict.fromkeys(info_topics, (INFO,)) if stereo else {})
-    calibrations = {topic: Calibrations() for topic in info_topics}
+    calibrations: dict[str, CalibrationLookup[Calibration]] = {topic: CalibrationLookup() for topic in info_topics}
     for topic, _, message in bag.messages(*info_topics):
-        calibrations[topic].add(message)
+        keep_camera_info(calibrations[topic], message)
 
     def entries() -> Iterator[Entry]:
         waiting: dict[int, dict[str, Any]] = {}
