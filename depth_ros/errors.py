@@ -1,45 +1,45 @@
-"""What can go wrong, as one tree.
+"""All errors of depth_ros, as one tree.
 
 ::
 
     DepthRosError
-    ├── BadInput            one frame or file is unusable; the next one may be fine
+    ├── BadInput            one frame or file is unusable; the next one may be usable
     │   ├── BadImage        encoding, size, step, data or compressed stream
-    │   ├── BadCameraInfo   calibration that cannot give metres
-    │   └── BadFile         a file that is missing, unreadable or not what it should be
-    ├── BadSettings         parameters that contradict their table or each other
-    ├── ModelError          a network's description or file
-    │   ├── BadManifest     the description cannot be used
+    │   ├── BadCameraInfo   a calibration that does not give metres
+    │   └── BadFile         a file that is missing, unreadable or of another kind than expected
+    ├── BadSettings         parameters that are out of range or contradict each other
+    ├── ModelError          the description or the file of a network is unusable
+    │   ├── BadManifest     the manifest is invalid
     │   ├── ModelLoadError  the file is missing, damaged, or needs another runtime
-    │   └── ModelMismatch   the file is not what its manifest says
-    └── EstimatorError      the estimator could not do its work on a good frame
-        └── BackendError    what runs the network failed
-            ├── BackendUnavailable  the device that was asked for cannot be had
-            ├── OutOfMemory         this time; it may work again
-            └── DeviceLost          until the process is restarted
+    │   └── ModelMismatch   the file does not match its manifest
+    └── EstimatorError      the estimator failed on a valid frame
+        └── BackendError    the runtime of the network failed
+            ├── BackendUnavailable  the requested device is unavailable
+            ├── OutOfMemory         not enough memory for this frame; a later one may succeed
+            └── DeviceLost          the device is unusable until the process is restarted
 
-Every message says what is wrong, what was found, what was expected and what to do.
+Every message states what is wrong, what was found, what was expected and what to do.
 """
 
 
 class DepthRosError(Exception):
-    """Root of all errors that depth_ros raises on purpose."""
+    """Base class of all errors that depth_ros raises."""
 
 
 class BadInput(DepthRosError):
-    """An input cannot be used; nothing else is affected."""
+    """An input is unusable; nothing else is affected."""
 
 
 class BadImage(BadInput):
-    """An image cannot be decoded or has a size that cannot be processed."""
+    """An image cannot be decoded, or its size cannot be processed."""
 
 
 class BadCameraInfo(BadInput):
-    """A calibration is missing, contradictory, or cannot give metres."""
+    """A calibration is missing, contradictory, or does not give metres."""
 
 
 class BadFile(BadInput):
-    """A file is missing, unreadable, or does not hold what its place requires."""
+    """A file is missing, unreadable, or does not contain what is expected there."""
 
 
 class BadSettings(DepthRosError):
@@ -47,36 +47,36 @@ class BadSettings(DepthRosError):
 
 
 class EstimatorError(DepthRosError):
-    """An estimator failed on a frame that looked valid."""
+    """An estimator failed on a valid frame."""
 
 
 class ModelError(DepthRosError):
-    """A network cannot be used as it is."""
+    """A network is unusable."""
 
 
 class BadManifest(ModelError):
-    """A model's description is not valid; the message names file and key."""
+    """A manifest is invalid; the message names the file and the key."""
 
 
 class ModelLoadError(ModelError):
-    """A model's file is missing, damaged, or asks for another runtime."""
+    """The file of a model is missing, damaged, or needs another runtime."""
 
 
 class ModelMismatch(ModelError):
-    """A model's file and its manifest disagree."""
+    """The file of a model does not match its manifest."""
 
 
 class BackendError(EstimatorError):
-    """What runs the network failed on a frame."""
+    """The runtime failed on a frame."""
 
 
 class BackendUnavailable(BackendError):
-    """The device that was asked for cannot be had on this machine."""
+    """The requested device is unavailable on this machine."""
 
 
 class OutOfMemory(BackendError):
-    """The device has no memory left for this frame."""
+    """The device has not enough memory for this frame."""
 
 
 class DeviceLost(BackendError):
-    """The device is gone; nothing in this process brings it back."""
+    """The device was lost; it cannot be used again by this process."""

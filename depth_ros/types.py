@@ -1,7 +1,7 @@
-"""What travels between the stages: frozen values with units and shapes.
+"""Values that are passed between the stages: frozen, with units and shapes.
 
-Arrays are never written to by a stage that received them. Pixel coordinates have the centre of the upper left pixel at
-(0, 0), as OpenCV and REP 104 have it.
+A stage never writes to an array that it received. In pixel coordinates, the centre of the upper left pixel is at
+(0, 0), as in OpenCV and REP 104.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Camera:
     """Principal point, pixels from the centre of the upper row."""
 
     def resized(self, width: int, height: int) -> 'Camera':
-        """Return the intrinsics of this image after a resize to (width, height) that keeps the field of view."""
+        """Return the intrinsics after resizing the whole image to (width, height)."""
         sx, sy = width / self.width, height / self.height
         return Camera(
             width=width,
@@ -47,7 +47,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A camera's calibration as sensor_msgs/CameraInfo states it (REP 104), unchecked.
+    """A camera's calibration as given by sensor_msgs/CameraInfo (REP 104), not validated.
 
     ``k``, ``r`` and ``p`` are row-major and belong to the full image of ``width`` x ``height``, before binning and
     region of interest.
@@ -67,17 +67,17 @@ class Calibration:
     binning: tuple[int, int] = (1, 1)
     """Full pixels per image pixel along x and y."""
     roi: tuple[int, int, int, int] | None = None
-    """Region (x, y, width, height) of the full image that the image shows; None = all of it."""
+    """Region of interest (x, y, width, height) in the full image; None = the full image."""
     frame_id: str = ''
 
 
 @dataclass(frozen=True)
 class StereoRig:
-    """Geometry of a rectified pair: the rows of both images match, and so do their focal lengths."""
+    """Geometry of a rectified pair: both images have the same rows and focal lengths."""
 
     left: Camera
     right_cx: float
-    """Principal point of the right image, pixels; may differ from the left's."""
+    """Principal point of the right image along x, pixels; may differ from that of the left image."""
     baseline_m: float
     """Distance between the optical centres, metres; positive."""
 
@@ -94,7 +94,7 @@ class StereoRig:
 
 @dataclass(frozen=True)
 class StereoFrame:
-    """A rectified pair that was taken at one instant."""
+    """A rectified pair, taken at the same time."""
 
     left: UInt8Array
     """(H, W) grey or (H, W, 3) RGB."""
@@ -109,23 +109,23 @@ class StereoFrame:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture."""
+    """One image."""
 
     image: UInt8Array
     """(H, W) grey or (H, W, 3) RGB."""
     camera: Camera | None
-    """Intrinsics of ``image``; None while no camera_info has come."""
+    """Intrinsics of ``image``; None if no camera_info was received."""
     stamp_ns: int = 0
     frame_id: str = ''
 
 
 Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth']
-"""What depth values are: metres, or known up to scale (and shift) in depth or in 1 / depth."""
+"""Meaning of depth values: metres, or depth or inverse depth up to an unknown scale (and shift)."""
 
 
 @dataclass(frozen=True)
 class DepthEstimate:
-    """What a mono estimator saw."""
+    """Result of a mono estimator."""
 
     values: Float32Array
     """(H, W) in ``space``; NaN = unknown, +Inf = sky."""
@@ -133,26 +133,26 @@ class DepthEstimate:
     confidence: Float32Array | None
     """(H, W) in [0, 1], or None."""
     lacks: tuple[str, ...] = ()
-    """What is missing for metres, in the words of the manifest; empty if the values are metres."""
+    """What is missing for metres (entries of ``needs`` in the manifest); empty if the values are metres."""
 
 
 @dataclass(frozen=True)
 class RawDepth:
-    """What a stereo estimator saw, in pixels of the frame it was given; not yet metres."""
+    """Result of a stereo estimator, in pixels of the frame."""
 
     disparity_px: Float32Array
     """(H, W) raw disparity ``x_left - x_right``; NaN = unknown."""
     confidence: Float32Array | None
-    """(H, W) in [0, 1], 0 where unknown; None if the estimator cannot tell."""
+    """(H, W) in [0, 1], 0 where unknown; None if the estimator gives none."""
     min_px: float
-    """Smallest raw disparity that was looked for."""
+    """Smallest raw disparity that was searched."""
     max_px: float
-    """Largest raw disparity that was looked for."""
+    """Largest raw disparity that was searched."""
 
 
 @dataclass(frozen=True)
 class Disparity:
-    """Disparity with the difference of the principal points taken out: ``z = fx * baseline_m / disparity_px``."""
+    """Disparity after subtracting the offset of the principal points: ``z = fx * baseline_m / disparity_px``."""
 
     disparity_px: Float32Array
     """(H, W); NaN = unknown."""
@@ -169,26 +169,26 @@ class DepthMap:
     depth_m: Float32Array
     """(H, W) depth along the optical axis, metres. NaN = unknown, +Inf = beyond range, -Inf = too close (REP 117)."""
     camera: Camera | None
-    """Intrinsics of this very map: its size is the size of ``depth_m``; None if no camera_info has come."""
+    """Intrinsics of this map, at the size of ``depth_m``; None if no camera_info was received."""
     confidence: Float32Array | None
-    """(H, W) in [0, 1]; None where the estimator does not give one."""
+    """(H, W) in [0, 1]; None if the estimator gives none."""
     disparity: Disparity | None
-    """Where the depth came from a pair."""
+    """The disparity that the depth was computed from; None for mono estimators."""
     image: UInt8Array
-    """(H, W) grey or (H, W, 3) RGB picture that the map belongs to, at the same size."""
+    """(H, W) grey or (H, W, 3) RGB image of the same size that the depth belongs to."""
     stamp_ns: int = 0
     frame_id: str = ''
 
 
 @dataclass(frozen=True)
 class RelativeMap:
-    """Depth that is not metres."""
+    """Depth that is not in metres."""
 
     values: Float32Array
-    """(H, W); larger is nearer if ``space`` is relative_inverse_depth, else farther. NaN = unknown, +Inf = sky."""
+    """(H, W); larger is nearer if ``space`` is relative_inverse_depth, otherwise farther. NaN = unknown, +Inf = sky."""
     space: Space
     why_not_metres: str
-    """In words, with what to do."""
+    """Why the values are not metres, and what to do about it."""
     stamp_ns: int = 0
     frame_id: str = ''
 
@@ -200,12 +200,12 @@ class Cloud:
     points: Float32Array
     """(H, W, C) organized, NaN where unknown; or (N, C) dense, all finite. C = 3 (x y z) or 4 (x y z rgb).
 
-    ``rgb`` is the bits of ``0x00RRGGBB``, as PCL packs it; read it through an integer view.
+    ``rgb`` holds the bits of ``0x00RRGGBB``, as packed by PCL; read it through an integer view.
     """
     stamp_ns: int = 0
     frame_id: str = ''
 
     @property
     def organized(self) -> bool:
-        """Tell whether the points keep the grid of the image."""
+        """Whether the points keep the grid of the image."""
         return self.points.ndim == 3

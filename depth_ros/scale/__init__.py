@@ -1,1 +1,1 @@
-"""Metres for predictions that lack them: fits against references and the floor, followed over time. No ROS."""
+"""Metres for relative predictions: fits against reference depth or the floor, tracked over time."""

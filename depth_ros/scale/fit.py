@@ -1,11 +1,12 @@
-"""The map from a prediction to metres, fitted robustly to pixels whose depth is known.
+"""Robust fit of the function from a prediction to metres, using pixels of known depth.
 
-A prediction ``v`` and the depth ``z`` are joined by one of three laws: ``1 / z = s v + t`` (inverse depth known up to
+A prediction ``v`` and the depth ``z`` are related by one of three laws: ``1 / z = s v + t`` (inverse depth known up to
 scale and shift: MiDaS, Depth Anything), ``z = s v + t`` (depth up to scale and shift: Marigold), ``z = s v`` (depth up
-to scale, and the correction of metric models). With ``y = 1 / z`` or ``z`` all are lines ``y = s v + t``.
+to scale, and the correction of metric models). With ``y = 1 / z`` or ``y = z``, all of them are lines ``y = s v + t``.
 
-The noise is in the prediction, not in the reference, so ``v`` is regressed on ``y``; the other way round would flatten
-the slope. It is taken to be proportional to the depth, so every residual is relative: ``r = (s v + t) / y - 1``.
+The noise is in the prediction, not in the reference, so ``v`` is regressed on ``y``; regressing ``y`` on ``v`` would
+underestimate the slope. Noise is assumed to be proportional to depth, so residuals are relative:
+``r = (s v + t) / y - 1``.
 """
 
 from dataclasses import dataclass
@@ -21,20 +22,20 @@ Float64Array = npt.NDArray[np.float64]
 _HYPOTHESES = 300
 _REFINEMENTS = 8
 TUKEY = 4.685
-"""Of Tukey's biweight: 95 % efficient for normal noise (Beaton and Tukey 1974)."""
+"""Constant of Tukey's biweight: 95 % efficiency for normal noise (Beaton and Tukey 1974)."""
 _MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A law with its numbers."""
+    """A law with its coefficients."""
 
     law: Law
     scale: float
     shift: float = 0.0
 
     def depth_m(self, values: Float32Array) -> Float32Array:
-        """Turn a prediction into metres; NaN stays NaN, and what the inverse laws put beyond infinity is +Inf."""
+        """Convert a prediction to metres; NaN stays NaN, and non-positive inverse depth becomes +Inf."""
         line = np.float32(self.scale) * values + np.float32(self.shift)
         if self.law != 'inverse_affine':
             return np.asarray(line)
@@ -45,18 +46,18 @@ class Scale:
 
 @dataclass(frozen=True)
 class Fit:
-    """What came of one fit."""
+    """Result of one fit."""
 
     scale: Scale
     residual: float
-    """Median relative error of the inliers' depth."""
+    """Median relative depth error of the inliers."""
     inlier_share: float
     inliers: npt.NDArray[np.bool_]
-    """Of the pixels that were given."""
+    """(N,) mask of the pixels passed to ``fit``."""
 
 
 def law_of(space: Space, lacks: tuple[str, ...]) -> Law:
-    """Return the law that joins a prediction with metres."""
+    """Return the law that relates a prediction to metres."""
     if space == 'relative_inverse_depth':
         return 'inverse_affine'
     return 'affine' if 'scale_shift' in lacks else 'factor'
@@ -70,20 +71,21 @@ def fit(
     tukey: float = TUKEY,
     seed: int = 0,
 ) -> Fit | None:
-    """Fit a law to pixels with known depth, of which many may be wrong.
+    """Fit a law to pixels of known depth, many of which may be outliers.
 
-    Random pairs of pixels give lines; the one with the least truncated error is refined with Tukey's weights.
+    Lines are drawn through random pairs of pixels; the one with the smallest truncated error is refined with Tukey's
+    weights.
 
     Args:
-        law: Joins ``values`` and ``depth_m``.
-        values: (N,) predictions; pixels that are not finite are left out.
+        law: Relates ``values`` to ``depth_m``.
+        values: (N,) predictions; non-finite pixels are ignored.
         depth_m: (N,) known depths, positive.
-        tolerance: Relative error beyond which a pixel says nothing about a line.
-        tukey: Standard deviations beyond which a pixel has no weight; less, where wrong pixels lie close to right ones.
-        seed: Of the random pairs; the same input gives the same fit.
+        tolerance: Relative error beyond which the error of a pixel is truncated.
+        tukey: Number of standard deviations beyond which a pixel has no weight; smaller if outliers are near inliers.
+        seed: Seed of the random pairs; the same input gives the same fit.
 
     Returns:
-        None if there are fewer than 3 usable pixels, or nearness does not grow with the prediction as the law says.
+        None with fewer than 3 usable pixels, or if the fitted slope is not positive.
     """
     usable = np.isfinite(values) & np.isfinite(depth_m) & (depth_m > 0)
     v, z = values[usable].astype(np.float64), depth_m[usable].astype(np.float64)
@@ -134,7 +136,7 @@ def _best_line(
 
 
 def _weighted_line(v: Float64Array, y: Float64Array, weight: Float64Array, law: Law) -> tuple[float, float] | None:
-    """Regress ``v / y`` on 1 and ``1 / y``: ``v = a y + b`` with noise in v that grows with y; then turn it round."""
+    """Regress ``v / y`` on 1 and ``1 / y``, that is ``v = a y + b`` with noise proportional to y; invert the line."""
     target, inverse = v / y, 1 / y
     total = weight.sum()
     if total <= 0:

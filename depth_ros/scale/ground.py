@@ -1,8 +1,8 @@
-"""Metres from the floor: a camera at a known height that knows where down is sees every floor pixel at a known depth.
+"""Metres from the floor: with known camera height and gravity direction, the depth of every floor pixel is known.
 
 A floor pixel with ray ``r = K⁻¹ [u, v, 1]`` lies at depth ``z = height / (down · r)``. The pixels below the horizon
-are therefore a dense reference that is right on the floor and wrong everywhere else; the fit finds which is which. It
-is believed only if what agrees is as large and as spread as a floor is.
+are therefore a dense reference that is correct on the floor and wrong elsewhere; the robust fit separates the two. The
+fit is accepted only if its inliers cover as much of the image, and as large a range of depth, as a floor does.
 """
 
 import numpy as np
@@ -12,19 +12,19 @@ from depth_ros.types import AnyArray, Camera, Float32Array
 
 _COLUMNS, _ROWS = 80, 60
 _FARTHEST_HEIGHTS = 20.0
-"""Floor farther than this many camera heights lies too flat before the camera to say anything."""
+"""Floor farther away than this many camera heights is seen at too small an angle to be used."""
 _TOLERANCE = 0.08
 _TUKEY = 3.0
-"""What stands on the floor differs from it little by little, and always to the same side."""
+"""Smaller than the usual constant: objects standing on the floor deviate gradually, and always to the same side."""
 _LEAST_IMAGE_SHARE = 0.10
-"""Of the picture that must agree."""
+"""Smallest share of the image that must be inliers."""
 _LEAST_SPREAD = 0.3
-"""Of what agrees: largest over smallest inverse depth, less one; a wall before the camera has none."""
+"""Smallest spread of the inliers: largest divided by smallest inverse depth, minus 1; a facing wall has none."""
 _LEAST_CORRELATION = 0.9
 
 
 def down_from_pitch(pitch_rad: float) -> Float32Array:
-    """Return the unit vector that points down, in the optical frame of a level camera pitched down by an angle."""
+    """Return the unit vector pointing down, in the optical frame of a camera pitched down by an angle."""
     return np.array([0.0, np.cos(pitch_rad), np.sin(pitch_rad)], np.float32)
 
 
@@ -32,14 +32,14 @@ def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, 
     """Fit a prediction to the floor.
 
     Args:
-        law: Joins prediction and depth.
+        law: Relates prediction and depth.
         values: (H, W) prediction.
-        camera: Of ``values``.
-        height_m: Of the camera above the floor, positive.
+        camera: Intrinsics of ``values``.
+        height_m: Height of the camera above the floor, positive.
         down: (3,) unit vector in the optical frame.
 
     Returns:
-        None if no floor is seen.
+        None if no floor is visible.
     """
     rows = np.unique(np.linspace(0, camera.height - 1, _ROWS).astype(np.intp))
     columns = np.unique(np.linspace(0, camera.width - 1, _COLUMNS).astype(np.intp))

@@ -13,7 +13,7 @@ def parse_pose(text: str) -> Float32Array:
     """Return the 4x4 matrix of ``"x y z roll pitch yaw"``: rotations about the fixed x, y, z axes, in this order.
 
     Raises:
-        ValueError: these are not six finite numbers.
+        ValueError: the text is not six finite numbers.
     """
     try:
         numbers = [float(word) for word in text.replace(',', ' ').split()]

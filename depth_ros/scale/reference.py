@@ -1,4 +1,4 @@
-"""Points of another sensor → pixels with known depth, without those that the camera cannot see."""
+"""Points of another sensor → pixels of known depth, without points that are hidden from the camera."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,22 @@ from depth_ros.types import AnyArray, Camera, Float32Array
 
 _CELLS_ACROSS = 40
 _BEHIND = 1.1
-"""A point this much farther than another in its neighbourhood is hidden by it: two sensors look from two places."""
+"""A point farther than this factor times its nearest neighbour in the image is assumed to be hidden from the camera."""
 
 
 @dataclass(frozen=True)
 class ReferencePoints:
-    """What a metric sensor measured at one instant."""
+    """Points measured by a metric sensor at one time."""
 
     points_m: Float32Array
-    """(N, 3) in the sensor's own frame, metres."""
+    """(N, 3) in the frame of the sensor, metres."""
     stamp_ns: int
     frame_id: str = ''
 
 
 @dataclass(frozen=True)
 class KnownPixels:
-    """Pixels of a camera whose depth is known."""
+    """Pixels of known depth."""
 
     rows: AnyArray
     columns: AnyArray
@@ -32,15 +32,15 @@ class KnownPixels:
 
 
 def known_pixels(points_m: Float32Array, camera: Camera, sensor_to_camera: Float32Array) -> KnownPixels:
-    """Project points into a picture.
+    """Project points into an image.
 
     Args:
-        points_m: (N, 3) in the sensor's frame; those with NaN or Inf are left out.
-        camera: Of the rectified picture.
+        points_m: (N, 3) in the frame of the sensor; points with NaN or Inf are ignored.
+        camera: Intrinsics of the rectified image.
         sensor_to_camera: (4, 4) pose of the sensor in the camera's optical frame.
 
     Returns:
-        The points before the camera, inside the picture, and not behind a nearer point of their neighbourhood.
+        The points in front of the camera that fall inside the image and are not hidden by a nearer point close to them.
     """
     finite = points_m[np.isfinite(points_m).all(axis=1)]
     x, y, z = sensor_to_camera[:3, :3] @ finite.T + sensor_to_camera[:3, 3:]
@@ -54,7 +54,7 @@ def known_pixels(points_m: Float32Array, camera: Camera, sensor_to_camera: Float
 
 
 def _nearest_around(rows: AnyArray, columns: AnyArray, depth_m: Float32Array, camera: Camera) -> Float32Array:
-    """Return the smallest depth in each point's cell and the cells beside it."""
+    """Return, for each point, the smallest depth in its grid cell and the adjacent cells."""
     side = max(camera.width // _CELLS_ACROSS, 1)
     cell_rows, cell_columns = rows // side, columns // side
     nearest = np.full((camera.height // side + 1, camera.width // side + 1), np.finfo(np.float32).max, np.float32)

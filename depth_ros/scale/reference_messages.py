@@ -1,4 +1,4 @@
-"""Messages of metric sensors → points in their own frames; of rclpy or of the library rosbags."""
+"""Messages of metric sensors → points in the frame of the sensor."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from depth_ros.stages.calibration import rectified_camera
 from depth_ros.types import AnyArray, Float32Array
 
 _MOST_POINTS = 20_000
-"""More say nothing new about a scale."""
+"""More points do not improve the scale."""
 _RANGE_RAYS = 5
 _STANDARD_GRAVITY, _LARGEST_EXTRA = 9.81, 1.5
 
@@ -20,7 +20,7 @@ def points_of_cloud(message: Any) -> ReferencePoints:
     """Return the points of a cloud.
 
     Raises:
-        BadInput: it has no x, y, z of floating point, or less data than it says.
+        BadInput: it has no floating-point x, y, z, or less data than declared.
     """
     points = point_fields(message, 'xyz')
     some = points[:: max(points.size // _MOST_POINTS, 1)]
@@ -28,7 +28,7 @@ def points_of_cloud(message: Any) -> ReferencePoints:
 
 
 def points_of_scan(message: Any) -> ReferencePoints:
-    """Return the hits of a laser scan, in its x-y plane."""
+    """Return the valid ranges of a laser scan as points in its x-y plane."""
     ranges = np.asarray(message.ranges, np.float32)
     angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
     hit = (ranges >= message.range_min) & (ranges <= message.range_max)
@@ -37,7 +37,7 @@ def points_of_scan(message: Any) -> ReferencePoints:
 
 
 def points_of_range(message: Any) -> ReferencePoints:
-    """Return rays of a range sensor's cone, about its middle, all of the one range."""
+    """Return points at the measured range, within the inner half of the cone of a range sensor."""
     if not message.min_range <= message.range <= message.max_range:
         return _reference(np.empty((0, 3)), message)
     tangents = np.tan(np.linspace(-0.25, 0.25, _RANGE_RAYS) * message.field_of_view)
@@ -49,8 +49,8 @@ def points_of_depth(message: Any, info: Any) -> ReferencePoints:
     """Return the points of a depth image (32FC1 metres or 16UC1 millimetres).
 
     Raises:
-        BadImage: another encoding, or less data than it says.
-        BadCameraInfo: its calibration is of no use.
+        BadImage: another encoding, or less data than declared.
+        BadCameraInfo: the calibration is unusable.
     """
     depth = depth_m(message)
     camera = rectified_camera(calibration(info), message.width, message.height)
@@ -62,17 +62,17 @@ def points_of_depth(message: Any, info: Any) -> ReferencePoints:
 
 
 def down_of_imu(message: Any) -> Float32Array:
-    """Return the unit vector that points down, in the Imu's frame; a resting Imu measures the opposite of gravity.
+    """Return the unit vector pointing down, in the frame of the IMU; an IMU at rest measures the opposite of gravity.
 
     Raises:
-        BadInput: it is accelerated by more than gravity, or measures nothing.
+        BadInput: the acceleration differs too much from standard gravity.
     """
     measured = message.linear_acceleration
     up = np.array([measured.x, measured.y, measured.z], np.float32)
     size = float(np.linalg.norm(up))
     if not abs(size - _STANDARD_GRAVITY) < _LARGEST_EXTRA:
         raise BadInput(
-            f'the Imu measures {size:.1f} m/s²; expected about {_STANDARD_GRAVITY}. Does it include gravity?'
+            f'the IMU measures {size:.1f} m/s²; expected about {_STANDARD_GRAVITY}. Check that gravity is included'
         )
     return np.asarray(-up / np.float32(size))
 

@@ -1,4 +1,4 @@
-"""One camera's scale: collects what the other sensors say and turns each prediction's relation to it into a status."""
+"""The scale of one camera: compares predictions with measurements of other sensors and tracks the result."""
 
 import threading
 from collections import deque
@@ -16,7 +16,7 @@ from depth_ros.settings import MonoSettings
 from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
 
 Transform = Callable[[str, str, int], Float32Array | None]
-"""Target frame, source frame, stamp in ns → pose of the source in the target, or None if nobody knows."""
+"""Target frame, source frame, stamp in ns → (4, 4) pose of the source in the target frame, or None if unknown."""
 _KEPT = 15
 _PROBES = 64
 _LEAST_PIXELS: dict[Law, int] = {'factor': 5, 'affine': 12, 'inverse_affine': 12}
@@ -32,12 +32,12 @@ class _Seen:
 
 
 class Scaler:
-    """Follows the scale of one camera's predictions.
+    """Tracks the scale of the predictions of one camera.
 
-    References may come late: they are compared with the prediction of their own time, of which the last few are kept.
+    References may arrive late: each is compared with the prediction of its own stamp; the most recent ones are kept.
 
     Args:
-        transform: Knows where sensors sit, where ``scale.extrinsics`` does not say it.
+        transform: Looks up the pose of a sensor where ``scale.extrinsics`` is not set.
     """
 
     def __init__(self, transform: Transform = lambda target, source, stamp_ns: None) -> None:
@@ -49,30 +49,30 @@ class Scaler:
         self._tracker: ScaleTracker | None = None
         self._newest_reference_ns: int | None = None
         self.status = UNKNOWN
-        """As of the newest prediction."""
+        """State at the newest prediction."""
 
     def add_reference(self, reference: ReferencePoints) -> None:
-        """Note what another sensor measured; from any thread."""
+        """Add a measurement of another sensor; thread-safe."""
         with self._lock:
             if self._references and reference.stamp_ns < self._references[-1].stamp_ns:
-                self._references.clear()  # its time jumped back
+                self._references.clear()  # time jumped back
             self._references.append(reference)
             self._newest_reference_ns = reference.stamp_ns
 
     def set_down(self, down: Float32Array, frame_id: str) -> None:
-        """Note the direction of gravity in an Imu's frame; from any thread."""
+        """Set the direction of gravity in the frame of an IMU; thread-safe."""
         with self._lock:
             self._down = (down, frame_id)
 
     def reset(self) -> None:
-        """Forget the scale; from any thread."""
+        """Discard the scale; thread-safe."""
         with self._lock:
             self._tracker = None
             self._references.clear()
             self.status = UNKNOWN
 
     def update(self, estimate: DepthEstimate, frame: Frame, settings: MonoSettings) -> ScaleStatus:
-        """Take a prediction into account and say what its scale is; ``status`` remembers it."""
+        """Update the scale with a prediction; return its state, which is also kept as ``status``."""
         self.status = self._updated(estimate, frame, settings)
         return self.status
 
@@ -90,7 +90,7 @@ class Scaler:
 
     def _fit(self, law: Law, values: Float32Array, frame: Frame, settings: MonoSettings) -> tuple[Fit | None, str]:
         if frame.camera is None:
-            return None, 'there is no camera_info, without which no point has a place in the image: publish it'
+            return None, 'no camera_info received, so reference points cannot be projected: publish camera_info'
         seen = _Seen(values, frame.camera, frame.frame_id, frame.stamp_ns)
         if settings.scale_source == 'ground':
             return self._fit_ground(law, seen, settings)
@@ -105,13 +105,13 @@ class Scaler:
             with self._lock:
                 measured = self._down
             if measured is None:
-                return None, 'no Imu message has come: publish imu, or set scale.imu: false and camera_pitch_rad'
+                return None, 'no IMU message received: publish imu, or set scale.imu: false and camera_pitch_rad'
             pose = self._pose(seen, measured[1], settings)
             if pose is None:
                 return None, _no_transform(seen.frame_id, measured[1])
             down = pose[:3, :3] @ measured[0]
         found = fit_ground(law, seen.values, seen.camera, settings.camera_height_m, down)
-        return found, '' if found else 'no floor is seen'
+        return found, '' if found else 'no floor is visible'
 
     def _fit_reference(self, law: Law, settings: MonoSettings) -> tuple[Fit | None, str]:
         matched = self._match(settings.scale_max_skew_ms * 1e6)
@@ -124,25 +124,25 @@ class Scaler:
         known = known_pixels(reference.points_m, seen.camera, pose)
         if known.depth_m.size < _LEAST_PIXELS[law]:
             return None, (
-                f'{known.depth_m.size} of {len(reference.points_m)} reference points fall into the image; expected at '
-                f'least {_LEAST_PIXELS[law]}. Does the sensor look where the camera looks? Check scale.extrinsics or tf'
+                f'{known.depth_m.size} of {len(reference.points_m)} reference points are inside the image; expected at '
+                f'least {_LEAST_PIXELS[law]}. Check that the fields of view overlap, and scale.extrinsics or tf'
             )
         found = fit(law, seen.values[known.rows, known.columns], known.depth_m)
         if found is None or found.inlier_share < _LEAST_AGREEING:
             share = 0.0 if found is None else found.inlier_share
             return None, (
                 f'{share:.0%} of {known.depth_m.size} reference points agree on a scale; expected '
-                f'{_LEAST_AGREEING:.0%}. Check scale.extrinsics or tf, and the stamps; scale and shift need points at '
-                'several depths'
+                f'{_LEAST_AGREEING:.0%}. Check scale.extrinsics or tf, and the stamps; fitting scale and '
+                'shift requires points at several depths'
             )
         return found, ''
 
     def _match(self, skew_ns: float) -> tuple[ReferencePoints, _Seen] | str:
-        """Return the newest unused reference that belongs to a kept prediction, or why there is none."""
+        """Return the newest unused reference with the prediction of its stamp, or why there is none."""
         with self._lock:
             waiting, newest_ns = list(self._references), self._newest_reference_ns
         if newest_ns is None:
-            return 'no reference has come: publish scale/reference, of the type scale.reference_type'
+            return 'no reference received: publish scale/reference, of the type scale.reference_type'
         for reference in reversed(waiting):
             seen = min(self._recent, key=lambda each: abs(each.stamp_ns - reference.stamp_ns))
             if abs(seen.stamp_ns - reference.stamp_ns) <= skew_ns:
@@ -152,10 +152,10 @@ class Scaler:
                 return reference, seen
         apart_s = (self._recent[-1].stamp_ns - newest_ns) / 1e9
         if abs(apart_s) * 1e9 <= skew_ns:
-            return 'no new reference has come since'
+            return 'no new reference received'
         return (
-            f'the newest reference is {abs(apart_s):.2f} s {"older" if apart_s > 0 else "newer"} than the image; '
-            'scale.max_skew_ms allows less. Do both clocks agree?'
+            f'the newest reference is {abs(apart_s):.2f} s {"older" if apart_s > 0 else "newer"} than the image, more '
+            'than scale.max_skew_ms. Check that both clocks are synchronised'
         )
 
     def _pose(self, seen: _Seen, source: str, settings: MonoSettings) -> Float32Array | None:
@@ -167,14 +167,11 @@ class Scaler:
 
 
 def _no_transform(target: str, source: str) -> str:
-    return (
-        f"where '{source}' sits relative to '{target}' is not known: set scale.extrinsics, or publish tf and install "
-        'tf2_ros'
-    )
+    return f"the pose of '{source}' in '{target}' is unknown: set scale.extrinsics, or publish tf and install tf2_ros"
 
 
 def _probes(values: Float32Array) -> Float32Array:
-    """Return some of the prediction's values, spread over the picture."""
+    """Return a sample of the predicted values, spread over the image."""
     rows, columns = values.shape
     some: Float32Array = values[:: max(rows // 8, 1), :: max(columns // 8, 1)].reshape(-1)[:_PROBES]
     return some

@@ -1,4 +1,4 @@
-"""Which topics a scale needs, and how their messages get to the scaler; of a live graph and of a bag alike."""
+"""Topics that a scale needs, and how their messages reach the scaler; for live topics and recordings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ class SensorTopic:
     """One topic."""
 
     role: str
-    """In words."""
+    """What the topic is for, in diagnostics."""
     topic: str
-    """Relative."""
+    """Relative name."""
     kind: str
-    """Message of sensor_msgs."""
+    """Message type of sensor_msgs."""
     take: Callable[[Any], None]
-    """Hands a message over; raises BadInput if it is of no use."""
+    """Passes a message to the scaler; raises BadInput if the message is unusable."""
 
 
 def sensor_topics(settings: MonoSettings, scaler: Scaler) -> list[SensorTopic]:
-    """Return what ``scale.source`` needs: ``scale/reference`` (and ``scale/camera_info``), or ``imu``, or nothing."""
+    """Return the topics for ``scale.source``: ``scale/reference`` (and ``scale/camera_info``), ``imu``, or none."""
     if settings.scale_source == 'ground' and settings.scale_imu:
         return [SensorTopic('imu', 'imu', 'Imu', lambda m: scaler.set_down(convert.down_of_imu(m), m.header.frame_id))]
     if settings.scale_source != 'reference':
@@ -46,7 +46,7 @@ def sensor_topics(settings: MonoSettings, scaler: Scaler) -> list[SensorTopic]:
 
 
 class _DepthCamera:
-    """A reference that comes as a depth image, whose calibration comes apart."""
+    """A reference depth image and its camera_info, which is a separate topic."""
 
     def __init__(self, scaler: Scaler) -> None:
         self._scaler = scaler
@@ -57,5 +57,7 @@ class _DepthCamera:
 
     def take_image(self, message: Any) -> None:
         if self._info is None:
-            raise BadInput('no scale/camera_info has come, so the reference depth image has no points: publish it')
+            raise BadInput(
+                'no scale/camera_info received, so the reference depth image cannot be projected: publish it'
+            )
         self._scaler.add_reference(convert.points_of_depth(message, self._info))

@@ -1,4 +1,4 @@
-"""Fits of single frames → a scale that can be relied on: smoothed, gated against outliers, and honest about its age."""
+"""Fits of single frames → a scale that is smoothed, gated against outliers, and has an age."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,42 +11,42 @@ from depth_ros.types import Float32Array
 State = Literal['unknown', 'tracking', 'held']
 _NS = 1e9
 _GAIN = 0.3
-"""Of the newest fit in the running mean."""
+"""Weight of the newest fit in the running mean."""
 _GATE = 0.15
-"""Fits whose depths differ by more are of something else: an outlier, or a step."""
+"""Fits whose depths differ by more than this (log ratio) are an outlier or a step."""
 _AGREEING_TO_START, _AGREEING_TO_STEP = 2, 3
 _FRESH_S = 0.5
-"""A scale that was confirmed within this time is tracked; older, it is held."""
+"""A scale confirmed within this time is "tracking"; an older one is "held"."""
 
 
 @dataclass(frozen=True)
 class ScaleStatus:
-    """What is known about the scale at one frame."""
+    """State of the scale at one frame."""
 
     state: State
     scale: Scale | None
     """None while unknown."""
     residual: float | None = None
-    """Of the newest fit: median relative error of its inliers."""
+    """Median relative error of the inliers of the newest fit."""
     inlier_share: float | None = None
     age_s: float | None = None
-    """Since a fit last confirmed the scale."""
+    """Time since a fit last confirmed the scale."""
     why: str = ''
-    """Why there is no newer confirmation, in words; empty when there is one."""
+    """Why the scale was not confirmed at this frame; empty if it was."""
 
 
 UNKNOWN = ScaleStatus('unknown', None, why='no frame has been estimated yet')
 
 
 class ScaleTracker:
-    """Follows the scale of one camera. Used by one thread.
+    """Tracks the scale of one camera. Not thread-safe.
 
-    Two fits that agree start it. A fit near the running mean moves it a little; three fits in a row that agree with
-    each other and not with it are a step, and replace it. Without fits the scale is held for ``hold_s``, then
-    forgotten.
+    Tracking starts with two fits that agree. A fit close to the running mean updates it; three consecutive fits that
+    agree with each other but not with the mean are a step and replace it. Without fits, the scale is held for
+    ``hold_s`` and then discarded.
 
     Args:
-        law: Of all fits.
+        law: Law of all fits.
     """
 
     def __init__(self, law: Law) -> None:
@@ -57,14 +57,14 @@ class ScaleTracker:
         self._newest_ns: int | None = None
 
     def update(self, fit: Fit | None, why: str, probes: Float32Array, stamp_ns: int, hold_s: float) -> ScaleStatus:
-        """Take one frame's fit into account.
+        """Update the scale with the fit of one frame.
 
         Args:
             fit: None if there is none for this frame.
-            why: In words, if there is none.
-            probes: Some predictions of this frame, at which scales are compared.
-            stamp_ns: Of the frame; a jump back forgets everything.
-            hold_s: How long a scale is good without confirmation.
+            why: Why there is no fit.
+            probes: Sample of the predictions of this frame, at which scales are compared.
+            stamp_ns: Stamp of the frame; a jump back in time resets the tracker.
+            hold_s: How long a scale is used without confirmation.
         """
         if self._newest_ns is not None and stamp_ns < self._newest_ns:
             self._current, self._pending = None, []
@@ -76,7 +76,9 @@ class ScaleTracker:
             self._current = None
             why = why or f'the scale was last confirmed {age_s:.1f} s ago'
         if self._current is None:
-            return ScaleStatus('unknown', None, *_figures(fit), None, why or 'waiting for a second fit that agrees')
+            return ScaleStatus(
+                'unknown', None, *_figures(fit), None, why or 'waiting for a second fit that agrees with the first'
+            )
         state: State = 'tracking' if age_s <= _FRESH_S else 'held'
         return ScaleStatus(state, self._current, *_figures(fit), age_s, why)
 
@@ -95,7 +97,7 @@ class ScaleTracker:
             self._pending = []
             self._confirmed_ns = stamp_ns
             return ''
-        return 'the newest fit differs from the scale so far; it is taken if the next ones agree with it'
+        return 'the newest fit differs from the current scale; it is adopted if the next fits agree with it'
 
 
 def _figures(fit: Fit | None) -> tuple[float | None, float | None]:
@@ -103,7 +105,7 @@ def _figures(fit: Fit | None) -> tuple[float | None, float | None]:
 
 
 def _agree(a: Scale, b: Scale, probes: Float32Array) -> bool:
-    """Tell whether two scales give similar depths where the picture has its values."""
+    """Return whether two scales give similar depths for the values that occur in the image."""
     depths = [scale.depth_m(probes) for scale in (a, b)]
     with np.errstate(divide='ignore', invalid='ignore'):
         ratio = depths[0] / depths[1]

@@ -166,14 +166,14 @@ def test_the_floor_is_found_with_gravity_from_an_imu_in_the_camera_s_frame():
     with scaled(scale__source='ground', camera_height_m=0.5, scale__imu=True, camera_pitch_rad=0.7) as graph:
         graph.open_camera()
         graph.send()
-        assert 'no Imu message has come' in graph.wait_for_status('scale is not known')[1]
+        assert 'no IMU message received' in graph.wait_for_status('scale is not known')[1]
         imu = graph.publisher(Imu, 'imu')
         wait_for(lambda: imu.get_subscription_count() > 0)
         up = Vector3(x=0.0, y=-9.8, z=0.0)
         imu.publish(Imu(header=graph.head(), linear_acceleration=up))
         wait_for(lambda: graph.send() and graph.received[DEPTH])
         swung = Imu(header=graph.head(), linear_acceleration=Vector3(x=30.0))
-        wait_for(lambda: imu.publish(swung) or 'the Imu measures 30.0 m/s²' in graph.status()[1])
+        wait_for(lambda: imu.publish(swung) or 'the IMU measures 30.0 m/s²' in graph.status()[1])
 
 
 def test_without_a_floor_there_is_no_guess():
@@ -181,7 +181,7 @@ def test_without_a_floor_there_is_no_guess():
     with scaled(wall, scale__source='ground', camera_height_m=0.5) as graph:
         graph.open_camera()
         graph.stream(8)
-        assert 'no floor is seen' in graph.wait_for_status('scale is not known')[1]
+        assert 'no floor is visible' in graph.wait_for_status('scale is not known')[1]
         assert not graph.received[DEPTH] and graph.received['depth/relative']
 
 
@@ -243,10 +243,10 @@ def no_camera_info(graph):
     ('points', 'stamp_offset_s', 'extrinsics', 'words'),
     [
         (None, -5.0, LIDAR, 'the newest reference is 5.0'),
-        (None, 0.0, '', "where 'sensor' sits relative to"),
-        (np.array([[0, 0, -2.0]] * 300), 0.0, LIDAR, '0 of 300 reference points fall into the image'),
-        (np.full((300, 3), np.nan), 0.0, LIDAR, '0 of 300 reference points fall into the image'),
-        (np.array([[5.0, 5.0, 1.0]] * 300), 0.0, LIDAR, 'Check scale.extrinsics or tf'),
+        (None, 0.0, '', "the pose of 'sensor' in"),
+        (np.array([[0, 0, -2.0]] * 300), 0.0, LIDAR, '0 of 300 reference points are inside the image'),
+        (np.full((300, 3), np.nan), 0.0, LIDAR, '0 of 300 reference points are inside the image'),
+        (np.array([[5.0, 5.0, 1.0]] * 300), 0.0, LIDAR, 'scale.extrinsics or tf'),
         ('random', 0.0, LIDAR, 'reference points agree on a scale; expected 40%'),
     ],
 )
@@ -274,7 +274,7 @@ def test_no_reference_and_no_camera_info_are_said():
     with scaled(scale__source='reference') as graph:
         graph.open_camera()
         wait_for(
-            lambda: graph.send() and graph.received['/diagnostics'] and 'no reference has come' in graph.status()[1]
+            lambda: graph.send() and graph.received['/diagnostics'] and 'no reference received' in graph.status()[1]
         )
     with scaled(scale__source='reference') as graph:
         graph.open_camera()
