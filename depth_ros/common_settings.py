@@ -36,38 +36,54 @@ class Settings(Table):
         5.0, 'Report an error when one frame takes longer than this.', unit='s', minimum=0.1, maximum=3600.0
     )
     model: str = parameter(
-        '', 'A network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file.'
+        '',
+        'A network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file.',
+        rebuilds=('network',),
     )
     device: str = parameter(
         'auto',
         'Where the network runs; auto = the best of cuda, openvino, cpu that is installed.',
         choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'),
+        rebuilds=('network',),
     )
     allow_fallback: bool = parameter(
-        False, 'Run the network on the CPU when the device cannot be had, instead of refusing.'
+        False,
+        'Run the network on the CPU when the device cannot be had, instead of refusing.',
+        rebuilds=('network',),
     )
     threads: int = parameter(
         0,
         "Of the network on the CPU; 0 = one less than there are cores, for the executor's sake.",
         minimum=0,
         maximum=256,
+        rebuilds=('network',),
     )
     memory_limit_mb: int = parameter(
-        0, 'Most memory of a GPU that the network takes; 0 = no limit.', unit='MB', minimum=0, maximum=1000000
+        0,
+        'Most memory of a GPU that the network takes; 0 = no limit.',
+        unit='MB',
+        minimum=0,
+        maximum=1000000,
+        rebuilds=('network',),
     )
     precision: str = parameter(
         'fp32',
         'Of the arithmetic of device: tensorrt. fp16 is faster; a stored picture is compared with full precision when '
         'the network is loaded. Elsewhere the file decides (depth-ros models export --fp16).',
         choices=('fp32', 'fp16'),
+        rebuilds=('network',),
     )
     picture_size: str = parameter(
         '',
         'Size WxH of the pictures for which a network that takes any size is prepared when it is loaded; empty = that '
         'of the first picture, with device: tensorrt 640x480. Pictures of other sizes are stretched to it.',
+        rebuilds=('network',),
     )
     graph_optimization: str = parameter(
-        'all', "Of ONNX Runtime; less, where a driver's fusion is wrong.", choices=('all', 'extended', 'basic', 'none')
+        'all',
+        "Of ONNX Runtime; less, where a driver's fusion is wrong.",
+        choices=('all', 'extended', 'basic', 'none'),
+        rebuilds=('network',),
     )
     on_device_lost: str = parameter(
         'stay',
@@ -76,7 +92,10 @@ class Settings(Table):
         choices=('stay', 'exit'),
     )
     commercial_only: bool = parameter(
-        False, 'Refuse models whose licence does not clearly allow commercial use.', read_only=True
+        False,
+        'Refuse models whose licence does not clearly allow commercial use.',
+        read_only=True,
+        rebuilds=('network',),
     )
     camera_height_m: float = parameter(
         0.0,
@@ -94,6 +113,7 @@ class Settings(Table):
         unit='m',
         minimum=0.01,
         maximum=1000.0,
+        rebuilds=('matcher',),
     )
     range_max_m: float = parameter(
         40.0,
@@ -117,7 +137,8 @@ class Settings(Table):
     )
     filter_mask_file: str = parameter(
         '',
-        "A picture of the depth image's size; depth is forgotten where it is black (the robot's own body).",
+        "An image file of the depth image's size; depth is removed where it is black (the robot's own body). It is "
+        'read again when it changes.',
         group='filter',
     )
     filter_fill_px: int = parameter(

@@ -3,11 +3,13 @@
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from depth_ros.errors import BadSettings
 
 Value = bool | int | float | str
+Part = Literal['network', 'matcher']
+"""What a node builds once and uses for many frames."""
 TableT = TypeVar('TableT', bound='Table')
 
 
@@ -24,6 +26,8 @@ class Rule:
     """True: takes effect when the node is configured and cannot change while it runs."""
     group: str = ''
     """Of a parameter ``group.name``, whose field is ``group_name``."""
+    rebuilds: tuple[Part, ...] = ()
+    """Parts that are built from the parameter; all other parameters are read for every frame."""
 
 
 def parameter(default: Value, description: str, **rule: Any) -> Any:
@@ -67,6 +71,13 @@ def rules(kind: type[Table]) -> Mapping[str, Rule]:
 def defaults(kind: type[Table]) -> Mapping[str, Value]:
     """Return the default of every parameter, by name."""
     return {_name(f): f.default for f in fields(kind)}  # type: ignore[misc]
+
+
+def built_from(table: Table, part: Part) -> tuple[tuple[str, Value], ...]:
+    """Return names and values of the parameters that a part is built from; if they are equal, so are the parts."""
+    return tuple(
+        (name, getattr(table, _field(name))) for name, rule in rules(type(table)).items() if part in rule.rebuilds
+    )
 
 
 def _name(declared: 'Field[Any]') -> str:

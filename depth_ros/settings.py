@@ -29,6 +29,7 @@ class StereoSettings(Settings):
         'Of the matcher that works without a network. balanced: dense, occlusions beside known surfaces filled from '
         'the background. strict: fewer false points, more holes; for navigation.',
         choices=('balanced', 'strict'),
+        rebuilds=('matcher',),
     )
     max_disparity: int = parameter(
         0,
@@ -36,12 +37,14 @@ class StereoSettings(Settings):
         unit='px',
         minimum=0,
         maximum=4096,
+        rebuilds=('matcher',),
     )
     processing_scale: float = parameter(
         1.0,
         'Size at which the pair is matched and the depth published, relative to the incoming image.',
         minimum=0.1,
         maximum=1.0,
+        rebuilds=('matcher', 'network'),
     )
 
 
@@ -53,6 +56,7 @@ class MonoSettings(Settings):
         'sim-indoor',
         'The network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file. The '
         'default needs no download and is good for the simulator only.',
+        rebuilds=('network',),
     )
     filter_edges: bool = parameter(
         True, 'Forget the pixels between two surfaces, where an edge has been smeared.', group='filter'

@@ -2,7 +2,37 @@
 
 import pytest
 
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.estimators import load
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
+
+
+class CountedBackend(OnnxRuntimeBackend):
+    """The real backend; counts how often it is closed, and cannot be used afterwards."""
+
+    times_closed = 0
+
+    def infer(self, tensors):
+        assert self.times_closed == 0, 'used after close()'
+        return super().infer(tensors)
+
+    def close(self):
+        self.times_closed += 1
+        super().close()
+
+
+@pytest.fixture
+def opened_backends(monkeypatch):
+    """Return the backends that networks are loaded into, in order."""
+    opened = []
+
+    class Backend(CountedBackend):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            opened.append(self)
+
+    monkeypatch.setattr(load, 'OnnxRuntimeBackend', Backend)
+    return opened
 
 
 @pytest.fixture(scope='session')

@@ -63,6 +63,16 @@ def mean_of_channels(path, plus=1.0, inputs=('image',)):
     return save(path, nodes, constants=constants, inputs=inputs)
 
 
+def with_free_batch(manifest):
+    """Let the first axis of every tensor of a model's file be free; return the manifest's path."""
+    path = manifest.with_suffix('.onnx')
+    graph = onnx.load(path)
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = 'n'
+    onnx.save(graph, path)
+    return manifest
+
+
 def model(folder, manifest=MANIFEST, name='tiny', **how):
     """Write manifest and file of a model; return the manifest's path."""
     folder.mkdir(exist_ok=True)

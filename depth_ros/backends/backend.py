@@ -39,5 +39,5 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release memory and device. The owner calls it exactly once, when no ``infer`` is running."""
         ...

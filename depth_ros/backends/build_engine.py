@@ -9,6 +9,7 @@ import ctypes
 import json
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,13 @@ def main() -> int:
     onnx = Path(request['onnx'])
     before = set(folder.iterdir())
     try:
-        OnnxRuntimeBackend(onnx, Options(**request['options']), engines=folder).infer(inputs)
+        with closing(OnnxRuntimeBackend(onnx, Options(**request['options']), engines=folder)) as backend:
+            backend.infer(inputs)
         if set(folder.iterdir()) == before:
             return NOT_WRITTEN
         if request['reference']:
-            outputs = OnnxRuntimeBackend(onnx, Options('cpu')).infer(inputs)
+            with closing(OnnxRuntimeBackend(onnx, Options('cpu'))) as backend:
+                outputs = backend.infer(inputs)
             np.savez(folder / 'reference.npz', expected=outputs[request['reference']])
     except DepthRosError as error:
         print(error, file=sys.stderr)

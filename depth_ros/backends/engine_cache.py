@@ -38,7 +38,7 @@ class EngineKey:
     compute_capability: str
     precision: str
     shapes: str
-    """Of every input, as text."""
+    """Of every input, as text; smallest and largest where batches are taken."""
     options: str
     """Of the builder, as text."""
 

@@ -44,7 +44,7 @@ class FakeBackend:
         self.inputs = inputs
         self.outputs = outputs
         self.runs = 0
-        self.closed = False
+        self.times_closed = 0
         self._compute = compute
         self._latency_s = latency_s
         self._nan_at, self._fail_at, self._oom_at = nan_at, fail_at, oom_at
@@ -53,12 +53,14 @@ class FakeBackend:
         self._cancelled = threading.Event()
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Compute, or do what was commanded for this run."""
+        """Compute, or do what was commanded for this run; a closed backend fails."""
         number, self.runs = self.runs, self.runs + 1
+        self._check_open()
         if self._hang_at(number):
             threading.Event().wait()
         if self._latency_s and self._cancelled.wait(self._latency_s):
             raise BackendError('cancelled')
+        self._check_open()
         self._lost = self._lost or self._lost_at(number)
         if self._lost:
             raise DeviceLost('told to lose the device')
@@ -77,5 +79,9 @@ class FakeBackend:
         self._cancelled.set()
 
     def close(self) -> None:
-        """Remember that it was closed."""
-        self.closed = True
+        """Count the call."""
+        self.times_closed += 1
+
+    def _check_open(self) -> None:
+        if self.times_closed:
+            raise BackendError('used after close()')

@@ -42,6 +42,9 @@ class Options:
     """Of the graph."""
     precision: Precision = 'fp32'
     """Of TensorRT's arithmetic; the other providers compute in what the file says."""
+    batch_shapes: tuple[str, str] | None = None
+    """Smallest and largest shapes that TensorRT's engine is built for (``batch_shapes``); None = those of the inputs
+    that it is first run with. An engine is built again when inputs of other shapes arrive."""
 
 
 class OnnxRuntimeBackend:
@@ -142,11 +145,24 @@ def _tensorrt(options: Options, engines: Path | None) -> dict[str, Any]:
     settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
     if options.memory_limit_mb:
         settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
+    if options.batch_shapes is not None:
+        smallest, largest = options.batch_shapes
+        settings |= {'trt_profile_min_shapes': smallest, 'trt_profile_max_shapes': largest}
+        settings['trt_profile_opt_shapes'] = largest  # batches form when there is most to do
     if engines is not None:
         folder = str(engines)
         settings |= {'trt_engine_cache_enable': True, 'trt_engine_cache_path': folder}
         settings |= {'trt_timing_cache_enable': True, 'trt_timing_cache_path': folder}
     return settings
+
+
+def batch_shapes(inputs: Mapping[str, AnyArray], batch: int) -> tuple[str, str]:
+    """Return the shapes of inputs of batch 1, and of the same inputs in a larger batch, as ``name:1x3x480x640,…``."""
+
+    def text(first: int) -> str:
+        return ','.join(f'{name}:{"x".join(map(str, (first, *each.shape[1:])))}' for name, each in inputs.items())
+
+    return text(1), text(batch)
 
 
 def _runtime() -> Any:

@@ -33,7 +33,7 @@ def engine_for(
     watch: Watch,
     child: Sequence[str] = _CHILD,
 ) -> Path | None:
-    """Return the folder with the engine of a network for one input size.
+    """Return the folder with the engine of a network for one input size, and for the batches in ``options``.
 
     Args:
         onnx: The network.
@@ -61,6 +61,8 @@ def engine_for(
             '(depth-ros models export --fp16) and set precision: fp32'
         )
     shapes = ', '.join(f'{name} {"x".join(map(str, array.shape))}' for name, array in sorted(inputs.items()))
+    if options.batch_shapes is not None:
+        shapes = ' to '.join(options.batch_shapes)
     settings = f'memory_limit_mb={options.memory_limit_mb} optimization={options.optimization}'
     key = EngineKey(
         onnx.name, sha256(onnx), gpu.tensorrt, onnxruntime, gpu.name, gpu.compute_capability, options.precision, shapes,

@@ -1,11 +1,13 @@
 """The cameras of a recording: messages in the order of the bag → depth, as the node of each would see it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Protocol
 
 from depth_ros.bags.reader import IMAGES, INFO, Bag
 from depth_ros.bags.transforms import Transforms
+from depth_ros.camera_state import CameraState
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadCameraInfo
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
@@ -17,7 +19,6 @@ from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo
 from depth_ros.scale.scaler import Scaler
 from depth_ros.scale.sensors import sensor_topics
 from depth_ros.settings import MonoSettings, StereoSettings
-from depth_ros.stages.stabilizer import Stabilizer
 from depth_ros.types import Calibration, DepthMap, RelativeMap
 
 
@@ -31,6 +32,7 @@ class BagCamera(Protocol):
     """Takers of topics that say how things are, and are read before the rest: calibrations, static transforms."""
     streamed: tuple[str, ...]
     """What ``take`` wants to see."""
+    state: CameraState
 
     def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
         """Take a message; return the time of recording and the depth of the frame that it completes.
@@ -64,7 +66,7 @@ class StereoBagCamera:
         self._pairing: StereoPairing[tuple[int, Any]] = StereoPairing(
             round(settings.max_skew_ms * 1e6), settings.accept_zero_stamps
         )
-        self._steady = _Steady(settings)
+        self.state = CameraState()
 
     def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
         """Pair an image; measure the pair."""
@@ -78,8 +80,10 @@ class StereoBagCamera:
         left_info, right_info = self._infos['left'].at(stamp), self._infos['right'].at(stamp)
         if left_info is None or right_info is None:
             raise BadCameraInfo('there is no readable camera_info for a pair')
-        frame = stereo_frame_of(left, right, left_info, right_info, self._settings)
-        return recorded_ns, self._steady(depth_map(frame, self._estimator, self._settings))
+        frame = stereo_frame_of(left, right, left_info, right_info, self._settings, self.state.rectifier)
+        mask = self.state.mask.current(self._settings.filter_mask_file)
+        depth = depth_map(frame, self._estimator, self._settings, mask)
+        return recorded_ns, _steady(depth, self._settings, self.state)
 
     def finish(self) -> None:
         """Count the images without a partner."""
@@ -110,45 +114,48 @@ class MonoBagCamera:
             self.known_first['/tf_static'] = lambda message: transforms.add(message, static=True)
             self._takers['/tf'] = lambda message: transforms.add(message, static=False)
         self.streamed = (self._image, *self._takers)
-        self._steady = _Steady(settings)
+        self.state = CameraState()
 
     def take(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
         """Estimate an image; hand over what a sensor says."""
         if topic != self._image:
             self._takers[topic](message)
             return None
-        frame = mono_frame_of(message, self._infos.at(stamp_ns(message.header.stamp)), self._settings)
-        seen = mono_depth_map(frame, self._estimator, self._settings, self._scaler)
-        return recorded_ns, self._steady(seen)
+        info = self._infos.at(stamp_ns(message.header.stamp))
+        frame = mono_frame_of(message, info, self._settings, self.state.rectifier)
+        mask = self.state.mask.current(self._settings.filter_mask_file)
+        seen = mono_depth_map(frame, self._estimator, self._settings, self._scaler, mask)
+        return recorded_ns, _steady(seen, self._settings, self.state)
 
     def finish(self) -> None:
         """Do nothing: no image waits."""
 
 
-class _Steady:
-    """Temporal stabilisation, where it is wanted."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._stabilizer = Stabilizer() if settings.filter_temporal else None
-
-    def __call__(self, seen: DepthMap | RelativeMap) -> DepthMap | RelativeMap:
-        return self._stabilizer.apply(seen) if self._stabilizer and isinstance(seen, DepthMap) else seen
+def _steady(seen: DepthMap | RelativeMap, settings: Settings, state: CameraState) -> DepthMap | RelativeMap:
+    """Stabilise a map, where that is wanted."""
+    return state.stabilizer.apply(seen) if settings.filter_temporal and isinstance(seen, DepthMap) else seen
 
 
-def cameras_of(bag: Bag, settings: MonoSettings | StereoSettings, namespaces: Iterable[str]) -> list[BagCamera]:
-    """Return the cameras of some namespaces; they share one estimator.
+@contextmanager
+def cameras_of(
+    bag: Bag, settings: MonoSettings | StereoSettings, namespaces: Iterable[str]
+) -> Iterator[Sequence[BagCamera]]:
+    """Yield the cameras of some namespaces; they share one estimator, which is closed at the end.
 
     Raises:
         BadFile: a topic is missing or of another type.
         ModelError, BackendError: the network cannot be used.
     """
-    cameras: list[BagCamera]
     if isinstance(settings, MonoSettings):
-        mono = mono_estimator(settings)
-        cameras = [MonoBagCamera(bag, namespace, settings, mono) for namespace in namespaces]
+        with closing(mono_estimator(settings)) as mono:
+            yield _calibrated(bag, [MonoBagCamera(bag, namespace, settings, mono) for namespace in namespaces])
     else:
-        stereo = stereo_estimator(settings)
-        cameras = [StereoBagCamera(bag, namespace, settings, stereo) for namespace in namespaces]
+        with closing(stereo_estimator(settings)) as stereo:
+            yield _calibrated(bag, [StereoBagCamera(bag, namespace, settings, stereo) for namespace in namespaces])
+
+
+def _calibrated(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:
+    """Read what is to be known first."""
     for topic, _, message in bag.messages(*(topic for camera in cameras for topic in camera.known_first)):
         for camera in cameras:
             if topic in camera.known_first:

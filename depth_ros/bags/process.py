@@ -5,7 +5,7 @@ Reading and writing have a thread each, so that the estimator does not wait for 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Full, Queue
@@ -69,9 +69,7 @@ def process(
         ModelError, BackendError: the network cannot be used.
     """
     started_s = time.monotonic()
-    bag = Bag(source)
-    try:
-        cameras = cameras_of(bag, settings, namespaces)
+    with closing(Bag(source)) as bag, cameras_of(bag, settings, namespaces) as cameras:
         copied = {topic for camera in cameras for topic in camera.topics} if keep_inputs else set()
         streamed = {topic for camera in cameras for topic in camera.streamed}
         counting = {camera.topics[0] for camera in cameras}
@@ -92,13 +90,11 @@ def process(
                         bag.trouble.add(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind)))
                         continue
                     if seen is not None:
-                        depth_bag.write(camera.namespace, seen[1], seen[0], settings)
+                        depth_bag.write(camera.namespace, seen[1], seen[0], settings, camera.state.rays)
                         written += 1
             for camera in cameras:
                 camera.finish()
         return Report(frames, written, dict(bag.trouble.counts), time.monotonic() - started_s, bag.cut_off)
-    finally:
-        bag.close()
 
 
 _Message = tuple[Any, int, bytes, Any]

@@ -15,6 +15,7 @@ from depth_ros.errors import BadFile
 from depth_ros.messages.message_builder import MessageBuilder
 from depth_ros.pipeline import cloud
 from depth_ros.stages.millimetres import encoded
+from depth_ros.stages.rays import PixelRays
 from depth_ros.types import DepthMap, RelativeMap
 
 _FORMAT: Literal[9] = 9
@@ -58,9 +59,11 @@ class DepthBag:
         finally:
             self._thread.shutdown()
 
-    def write(self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
+    def write(
+        self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
+    ) -> None:
         """Write everything that follows from one frame, under the time at which its image was recorded."""
-        self._submit(self._write_depth, namespace, depth, recorded_ns, settings)
+        self._submit(self._write_depth, namespace, depth, recorded_ns, settings, rays)
         self._wait(_BEHIND)
 
     def copy(self, topic: str, msgtype: str, recorded_ns: int, data: bytes) -> None:
@@ -82,7 +85,9 @@ class DepthBag:
         self._writer = Writer(self._path, version=_FORMAT, storage_plugin=plugin)
         self._writer.open()
 
-    def _write_depth(self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings) -> None:
+    def _write_depth(
+        self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
+    ) -> None:
         build = self._build
         head = build.header(depth.stamp_ns, depth.frame_id)
 
@@ -98,7 +103,7 @@ class DepthBag:
         encoding = settings.depth_encoding
         put('depth/image_rect', build.image(encoded(depth.depth_m, encoding), encoding, head))
         if depth.camera is not None:
-            put('points', build.point_cloud(cloud(depth, settings), head))
+            put('points', build.point_cloud(cloud(depth, settings, rays), head))
 
     def _write(self, topic: str, msgtype: str, recorded_ns: int, data: bytes | memoryview) -> None:
         if topic not in self._connections:

@@ -1,6 +1,7 @@
 """``depth-ros eval``: how good depth is, on pictures whose depth is known. No ROS."""
 
 import argparse
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ def run(options: argparse.Namespace) -> int:
     make_folder(options.out)
     extremes, found = Extremes(), Evaluation()
     count = min(options.limit or dataset.count, dataset.count)
-    with tqdm(total=count, unit='frame', delay=0.2) as bar:
-        for newest in islice(evaluate(dataset, settings, protocol, extremes.take), count):
+    frames = evaluate(dataset, settings, protocol, extremes.take)
+    with closing(frames), tqdm(total=count, unit='frame', delay=0.2) as bar:
+        for newest in islice(frames, count):
             found = newest
             bar.update()
     if not found.frames and not found.failed:

@@ -4,12 +4,14 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from depth_ros.camera_state import CameraState
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import MonoEstimator
@@ -92,37 +94,41 @@ def _run_stereo(options: argparse.Namespace) -> None:
     settings = StereoSettings(**_settings(options, StereoSettings))
     left, right = read_picture(options.left), read_picture(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
-    estimator = stereo_estimator(settings)
-    started_s = time.perf_counter()
-    depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings)
+    with closing(stereo_estimator(settings)) as estimator:
+        started_s = time.perf_counter()
+        mask = CameraState().mask.current(settings.filter_mask_file)
+        depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings, mask)
     _report(depth, options, options.out, started_s)
 
 
 def _run_mono(options: argparse.Namespace) -> None:
     settings = MonoSettings(**_settings(options, MonoSettings))
-    estimator = mono_estimator(settings)
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     pictures, count = _pictures(options.image)
-    if count == 1:
-        _, picture = next(pictures)
-        _mono(picture, calibration, estimator, settings, options, options.out)
-        return
-    from tqdm import tqdm
+    state = CameraState()
+    with closing(mono_estimator(settings)) as estimator:
+        if count == 1:
+            _, picture = next(pictures)
+            _mono(picture, calibration, state, estimator, settings, options, options.out)
+            return
+        from tqdm import tqdm
 
-    for name, picture in tqdm(pictures, total=count, unit='picture'):
-        _mono(picture, calibration, estimator, settings, options, options.out / name)
+        for name, picture in tqdm(pictures, total=count, unit='picture'):
+            _mono(picture, calibration, state, estimator, settings, options, options.out / name)
 
 
 def _mono(
     picture: UInt8Array,
     calibration: Calibration | None,
+    state: CameraState,
     estimator: MonoEstimator,
     settings: MonoSettings,
     options: argparse.Namespace,
     out: Path,
 ) -> None:
     started_s = time.perf_counter()
-    seen = mono_depth_map(mono_frame(picture, calibration, settings), estimator, settings)
+    frame = mono_frame(picture, calibration, settings, rectifier=state.rectifier)
+    seen = mono_depth_map(frame, estimator, settings, mask=state.mask.current(settings.filter_mask_file))
     _report(seen, options, out, started_s)
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
@@ -56,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     building.add_argument('--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices)
     building.add_argument(
         '--picture', default='', metavar='WxH', help='size of the pictures, for a model of any size (640x480)'
+    )
+    building.add_argument(
+        '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use it (1)'
     )
     building.set_defaults(action=_build_engine)
     exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers or diffusers')
@@ -167,22 +172,23 @@ def _bench(options: argparse.Namespace) -> int:
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
     manifest, _ = find_manifest(options.id)
     pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
+    estimator: Estimator | MonoEstimator
     if manifest.task == 'mono':
-        mono = mono_estimator(MonoSettings(model=options.id, device=options.device))
-        name, frame = mono.name, Frame(pictures[0], camera)
-        estimate: Callable[[], object] = partial(mono.estimate, frame)
+        estimator = mono = mono_estimator(MonoSettings(model=options.id, device=options.device))
+        estimate: Callable[[], object] = partial(mono.estimate, Frame(pictures[0], camera))
     else:
-        stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device))
+        estimator = stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device))
         pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
-        name, estimate = stereo.name, partial(stereo.estimate, pair)
+        estimate = partial(stereo.estimate, pair)
     times_ms = []
-    for _ in range(options.repeat + 2):
-        started_s = time.perf_counter()
-        estimate()
-        times_ms.append(1e3 * (time.perf_counter() - started_s))
+    with closing(estimator):
+        for _ in range(options.repeat + 2):
+            started_s = time.perf_counter()
+            estimate()
+            times_ms.append(1e3 * (time.perf_counter() - started_s))
     p50, p95 = np.percentile(times_ms[2:], (50, 95))
     figures = {
-        'model': name, 'picture': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
+        'model': estimator.name, 'picture': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
         'rss_mb': round(psutil.Process().memory_info().rss / 2**20, 1),
     }  # fmt: skip
     print(json.dumps(figures) if options.json else '\n'.join(f'  {key:<12}{value}' for key, value in figures.items()))
@@ -196,11 +202,13 @@ def _build_engine(options: argparse.Namespace) -> int:
     }  # fmt: skip
     watch = Watch(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)
+    estimator: Estimator | MonoEstimator
     if manifest.task == 'mono':
-        name = mono_estimator(MonoSettings(**values), watch).name
+        estimator = mono_estimator(MonoSettings(**values), watch, options.cameras)
     else:
-        name = stereo_estimator(StereoSettings(**values), watch).name
-    print(f'{name}; its engine is in {cache_folder() / "engines"}')
+        estimator = stereo_estimator(StereoSettings(**values), watch)
+    with closing(estimator):
+        print(f'{estimator.name}; its engine is in {cache_folder() / "engines"}')
     return 0
 
 

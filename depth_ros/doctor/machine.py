@@ -1,6 +1,7 @@
 """What a node needs of the machine to run its network: the file, the device, the engine."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
@@ -57,11 +58,14 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
         yield _engine_finding(manifest.id, path.stem)
         return
     try:
-        estimator = mono_estimator(settings) if isinstance(settings, MonoSettings) else stereo_estimator(settings)
+        with closing(
+            mono_estimator(settings) if isinstance(settings, MonoSettings) else stereo_estimator(settings)
+        ) as estimator:
+            name = estimator.name
     except (ModelError, BackendError) as error:
         yield Finding('fault', 'model', str(path), str(error), _CANNOT, f'depth-ros models check {path}')
         return
-    yield Finding('ok', 'model', str(path), f'loads, and is what its manifest says: {estimator.name}')
+    yield Finding('ok', 'model', str(path), f'loads, and is what its manifest says: {name}')
 
 
 def needs_lens(settings: MonoSettings) -> bool:

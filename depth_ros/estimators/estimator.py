@@ -1,5 +1,6 @@
 """The seam between the pipeline and whatever measures depth."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from depth_ros.types import DepthEstimate, Frame, RawDepth, StereoFrame
@@ -24,7 +25,11 @@ class Estimator(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of memory and device; it is not used again."""
+        """Release memory and device.
+
+        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running. A network
+        that several cameras share is released when the last of them has closed its share.
+        """
         ...
 
 
@@ -47,5 +52,24 @@ class MonoEstimator(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of memory and device; it is not used again."""
+        """Release memory and device.
+
+        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running. A network
+        that several cameras share is released when the last of them has closed its share.
+        """
+        ...
+
+
+class BatchEstimator(MonoEstimator, Protocol):
+    """A mono estimator that may take several frames at once."""
+
+    largest_batch: int
+    """How many frames it takes at once."""
+
+    def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
+        """Estimate frames of one size together.
+
+        Raises:
+            EstimatorError: none of them could be estimated.
+        """
         ...

@@ -34,15 +34,20 @@ class FakeEstimator:
         self._hang_at = hang_at
         self._cancelled = threading.Event()
         self.frames = 0
+        self.times_closed = 0
 
     def estimate(self, frame: StereoFrame) -> RawDepth:
-        """Return the wall, late or never if asked to."""
+        """Return the wall, late or never if asked to; a closed estimator fails."""
         number, self.frames = self.frames, self.frames + 1
+        if self.times_closed:
+            raise EstimatorError('used after close()')
         if self._hang_at(number):
             threading.Event().wait()
         self._cancelled.clear()
         if self._latency_s and self._cancelled.wait(self._latency_s):
             raise EstimatorError('cancelled')
+        if self.times_closed:
+            raise EstimatorError('closed while a frame was estimated')
         if self._fail_at(number):
             raise EstimatorError(f'told to fail on frame {number}')
         disparity = np.full(frame.left.shape[:2], self._disparity_px, np.float32)
@@ -53,4 +58,5 @@ class FakeEstimator:
         self._cancelled.set()
 
     def close(self) -> None:
-        """Hold nothing, let go of nothing."""
+        """Count the call."""
+        self.times_closed += 1

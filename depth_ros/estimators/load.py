@@ -1,11 +1,13 @@
 """From the settings to a network that can run: manifest, file, engine, backend."""
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from depth_ros.backends.backend import Backend
 from depth_ros.backends.gpu import find_gpu
-from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options, batch_shapes
 from depth_ros.backends.tensorrt import engine_for
 from depth_ros.common_settings import Settings
 from depth_ros.errors import ModelError
@@ -17,6 +19,8 @@ from depth_ros.models.self_check import PROBE, read_reference, stored_picture
 from depth_ros.types import AnyArray
 from depth_ros.watch import Watch
 
+_LARGEST_BATCH = 8
+
 
 class Loaded(NamedTuple):
     """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
@@ -26,10 +30,17 @@ class Loaded(NamedTuple):
     reference: AnyArray | None
     precision: Precision
     input_size: Size | None
+    largest_batch: int
 
 
-def load_network(settings: Settings, watch: Watch) -> Loaded:
+def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
     """Load the network that the settings name; building an engine for it can take minutes.
+
+    Args:
+        settings: Name the network and how it runs.
+        watch: Told of progress, asked whether to give up.
+        cameras: How many cameras will share the network; where the graph allows it, it is prepared for batches of up
+            to as many frames.
 
     Raises:
         ModelError: the network is not known, its file is not here or not right, or its licence is not wanted.
@@ -52,26 +63,36 @@ def load_network(settings: Settings, watch: Watch) -> Loaded:
     )
     asked = _size(settings.picture_size)
     if settings.device == 'tensorrt' and OnnxRuntimeBackend.has('tensorrt'):
-        return _with_engine(manifest, path, options, asked or PROBE, watch)
+        return _with_engine(manifest, path, options, asked or PROBE, watch, cameras)
     input_size = plan(manifest.preprocess, asked).size if asked else None
+    reference = reference_beside(manifest, path)
     backend = OnnxRuntimeBackend(path, options, outputs=_used_outputs(manifest))
-    return Loaded(manifest, backend, reference_beside(manifest, path), manifest.artifact.precision, input_size)
+    batch = _largest_batch(backend, cameras)
+    return Loaded(manifest, backend, reference, manifest.artifact.precision, input_size, batch)
 
 
-def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size, watch: Watch) -> Loaded:
-    described = OnnxRuntimeBackend(path, Options('cpu', optimization='none'))
-    fitting = check_tensors(manifest, described)
-    input_size = plan(fitting.preprocess, picture, fixed_size(fitting, described)).size
-    described.close()
+def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size, watch: Watch, cameras: int) -> Loaded:
+    with closing(OnnxRuntimeBackend(path, Options('cpu', optimization='none'))) as described:
+        fitting = check_tensors(manifest, described)
+        input_size = plan(fitting.preprocess, picture, fixed_size(fitting, described)).size
+        batch = _largest_batch(described, cameras)
     _, inputs = stored_picture(fitting, input_size)
+    if batch > 1:
+        options = replace(options, batch_shapes=batch_shapes(inputs, batch))
     main = fitting.main_output.name
     main = described.outputs[0].name if main == '*' else main
     engine = engine_for(path, options, inputs, main, find_gpu(), described.version, watch)
-    backend = OnnxRuntimeBackend(path, options, engine, _used_outputs(manifest))
     kept = engine / 'reference.npz' if engine else None
     reference = read_reference(kept) if kept is not None and kept.is_file() else reference_beside(manifest, path)
     low = 'fp16' in (options.precision, manifest.artifact.precision)
-    return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size)
+    backend = OnnxRuntimeBackend(path, options, engine, _used_outputs(manifest))
+    return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size, batch)
+
+
+def _largest_batch(backend: Backend, cameras: int) -> int:
+    """Return how many pictures are estimated at once: one, unless every tensor of the graph has a free first axis."""
+    free = all(info.shape and info.shape[0] is None for info in (*backend.inputs, *backend.outputs))
+    return min(cameras, _LARGEST_BATCH) if free else 1
 
 
 def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:

@@ -17,7 +17,6 @@ from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame
 
 _LARGEST_INVALID_SHARE = 0.5
 _OTHER_PROBE: Size = (320, 320)
-_LARGEST_BATCH = 8
 
 
 class _Network:
@@ -25,10 +24,11 @@ class _Network:
 
     Args:
         manifest: What the file is.
-        backend: Has it loaded.
+        backend: Has it loaded. It is closed with the network, and also if the network is refused.
         reference: The main output that full precision gives for the stored picture, if it is known.
         precision: Of the backend's arithmetic; None = the file's.
         input_size: Of the network's input from now on, if the graph takes any; None = as the first picture needs it.
+        largest_batch: How many pictures the backend takes at once.
     """
 
     _task: Literal['mono', 'stereo']
@@ -40,22 +40,28 @@ class _Network:
         reference: AnyArray | None = None,
         precision: Precision | None = None,
         input_size: Size | None = None,
+        largest_batch: int = 1,
     ) -> None:
-        if manifest.task != self._task:
-            raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
         self._backend = backend
-        self._manifest = check_tensors(manifest, backend)
-        self._input_size = fixed_size(self._manifest, backend) or input_size
         self.name = f'{manifest.id} on {backend.device}'
         self.caution = manifest.caution
-        self._check_by_running(reference, precision or manifest.artifact.precision)
+        self.largest_batch = largest_batch
+        try:
+            if manifest.task != self._task:
+                raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
+            self._manifest = check_tensors(manifest, backend)
+            self._input_size = fixed_size(self._manifest, backend) or input_size
+            self._check_by_running(reference, precision or manifest.artifact.precision)
+        except BaseException:
+            backend.close()
+            raise
 
     def cancel(self) -> None:
         """Make a running estimate raise soon."""
         self._backend.cancel()
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the backend and its device."""
         self._backend.close()
 
     def _check_by_running(self, reference: AnyArray | None, precision: Precision) -> None:
@@ -140,7 +146,7 @@ class MonoNetwork(_Network):
         return self._decoded(outputs, canvas, frame.camera)
 
     def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
-        """Estimate pictures of one size together; for graphs whose first axis is free.
+        """Estimate at most ``largest_batch`` pictures of one size together.
 
         Raises:
             EstimatorError: the network failed, or a frame lacks what it needs.
@@ -153,13 +159,6 @@ class MonoNetwork(_Network):
             self._decoded({name: tensor[i : i + 1] for name, tensor in outputs.items()}, canvas, frame.camera)
             for i, frame in enumerate(frames)
         ]
-
-    @property
-    def largest_batch(self) -> int:
-        """How many pictures the graph takes at once: one, unless every tensor has a free first axis."""
-        tensors = (*self._backend.inputs, *self._backend.outputs)
-        free = all(info.shape and info.shape[0] is None for info in tensors)
-        return _LARGEST_BATCH if free else 1
 
     def _decoded(self, outputs: Mapping[str, AnyArray], canvas: Canvas, camera: Camera | None) -> DepthEstimate:
         estimate = decode(self._manifest, outputs, canvas, camera)

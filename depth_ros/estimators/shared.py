@@ -1,31 +1,15 @@
 """One network for several cameras: loaded once, run for one after the other in the order in which they asked."""
 
 import threading
-import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from functools import partial
 
-from depth_ros.errors import EstimatorError
-from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.errors import EstimatorError, OutOfMemory
+from depth_ros.estimators.estimator import BatchEstimator
 from depth_ros.types import DepthEstimate, Frame
 
-
-class BatchEstimator(MonoEstimator, Protocol):
-    """A mono estimator that may take several frames at once."""
-
-    @property
-    def largest_batch(self) -> int:
-        """How many frames it takes at once."""
-        ...
-
-    def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
-        """Estimate frames of one size together.
-
-        Raises:
-            EstimatorError: none of them could be estimated.
-        """
-        ...
+_FAILURES_OF_A_BROKEN_NETWORK = 10
 
 
 class _Request:
@@ -38,21 +22,62 @@ class _Request:
         self.done = False
 
 
-class _Queue:
-    """The network and who waits for it. Whoever is first when it is free runs it, also for those right behind him."""
+class _SharedNetwork:
+    """A network and the frames that wait for it. The camera whose frame is first runs it, also for those behind."""
 
-    def __init__(self, estimator: BatchEstimator) -> None:
-        self.estimator = estimator
+    def __init__(self) -> None:
+        self.shares = 0
+        """Counted and guarded by ``Sharing``."""
+        self.name = ''
+        self.caution = ''
+        self._estimator: BatchEstimator | None = None
+        self._load_error: Exception = EstimatorError('the network is not loaded')
+        self._failures_in_a_row = 0
+        self._out_of_memory = False
         self._changed = threading.Condition()
+        self._busy = False
+        """Whether a thread runs, loads or closes the network; only this thread touches the attributes above."""
         self._waiting: deque[_Request] = deque()
         self._running: list[_Request] = []
+
+    def ensure_loaded(self, load: Callable[[], BatchEstimator]) -> None:
+        """Load the network if it is not loaded; close it and load it again if it fails all the time.
+
+        Frames that arrive meanwhile wait.
+
+        Raises:
+            Exception: what ``load`` raises; the next call tries again.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy)
+            self._busy = True
+        try:
+            if self._is_broken():
+                self.close()
+            if self._estimator is None:
+                self._estimator = load()
+                self.name, self.caution = self._estimator.name, str(getattr(self._estimator, 'caution', ''))
+        except Exception as error:
+            self._load_error = error
+            raise
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Release the network."""
+        estimator, self._estimator = self._estimator, None
+        self._failures_in_a_row, self._out_of_memory = 0, False
+        if estimator is not None:
+            estimator.close()
 
     def estimate(self, request: _Request) -> DepthEstimate:
         with self._changed:
             self._waiting.append(request)
-            self._changed.wait_for(lambda: request.done or (not self._running and self._waiting[0] is request))
+            self._changed.wait_for(lambda: request.done or (not self._busy and self._waiting[0] is request))
             if not request.done:
-                self._running = self._next()
+                self._busy, self._running = True, self._next()
         if not request.done:
             self._run(self._running)
         if request.error is not None:
@@ -67,13 +92,17 @@ class _Queue:
                 self._waiting.remove(request)
                 request.error, request.done = EstimatorError('given up while other cameras were served'), True
                 self._changed.notify_all()
-            elif request in self._running:
-                self.estimator.cancel()
+            elif request in self._running and self._estimator is not None:
+                self._estimator.cancel()
+
+    def _is_broken(self) -> bool:
+        return self._out_of_memory or self._failures_in_a_row >= _FAILURES_OF_A_BROKEN_NETWORK
 
     def _next(self) -> list[_Request]:
         """Take the first request, and those of the same size behind it that fit into its batch."""
         chosen = [self._waiting.popleft()]
-        while self._waiting and len(chosen) < self.estimator.largest_batch:
+        largest_batch = self._estimator.largest_batch if self._estimator is not None else 1
+        while self._waiting and len(chosen) < largest_batch:
             if self._waiting[0].frame.image.shape != chosen[0].frame.image.shape:
                 break
             chosen.append(self._waiting.popleft())
@@ -81,32 +110,35 @@ class _Queue:
 
     def _run(self, requests: list[_Request]) -> None:
         try:
-            if len(requests) == 1:
-                requests[0].result = self.estimator.estimate(requests[0].frame)
-            else:
-                for request, result in zip(
-                    requests, self.estimator.estimate_batch([r.frame for r in requests]), strict=True
-                ):
-                    request.result = result
+            results = self._estimates([request.frame for request in requests])
+            for request, result in zip(requests, results, strict=True):
+                request.result = result
+            self._failures_in_a_row, self._out_of_memory = 0, False
         except Exception as error:
+            self._failures_in_a_row += 1
+            self._out_of_memory = isinstance(error, OutOfMemory)
             for request in requests:
                 request.error = error
         finally:
             with self._changed:
                 for request in requests:
                     request.done = True
-                self._running = []
+                self._busy, self._running = False, []
                 self._changed.notify_all()
+
+    def _estimates(self, frames: list[Frame]) -> list[DepthEstimate]:
+        if self._estimator is None:
+            raise self._load_error
+        return [self._estimator.estimate(frames[0])] if len(frames) == 1 else self._estimator.estimate_batch(frames)
 
 
 class SharedEstimator:
     """One camera's share of a network."""
 
-    def __init__(self, queue: _Queue, forget: Callable[[_Queue], None]) -> None:
-        self.name = queue.estimator.name
-        self.caution = str(getattr(queue.estimator, 'caution', ''))
-        self._queue = queue
-        self._forget = forget
+    def __init__(self, network: _SharedNetwork, give_back: Callable[[], None]) -> None:
+        self.name, self.caution = network.name, network.caution
+        self._network = network
+        self._give_back = give_back
         self._request: _Request | None = None
 
     def estimate(self, frame: Frame) -> DepthEstimate:
@@ -117,7 +149,7 @@ class SharedEstimator:
         """
         self._request = _Request(frame)
         try:
-            return self._queue.estimate(self._request)
+            return self._network.estimate(self._request)
         finally:
             self._request = None
 
@@ -125,11 +157,11 @@ class SharedEstimator:
         """End this camera's frame soon; the others' are not touched, unless they run together with it."""
         request = self._request
         if request is not None:
-            self._queue.give_up(request)
+            self._network.give_up(request)
 
     def close(self) -> None:
-        """Have the network loaded anew by whoever asks next; it is freed when no camera uses it any more."""
-        self._forget(self._queue)
+        """Give the share back; the network is closed with its last share."""
+        self._give_back()
 
 
 class Sharing:
@@ -137,19 +169,32 @@ class Sharing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queues: weakref.WeakValueDictionary[Hashable, _Queue] = weakref.WeakValueDictionary()
+        self._networks: dict[Hashable, _SharedNetwork] = {}
 
     def get(self, key: Hashable, load: Callable[[], BatchEstimator]) -> SharedEstimator:
-        """Return a share of the network of a key, loaded now if nobody has it."""
-        with self._lock:
-            queue = self._queues.get(key)
-            if queue is None:
-                queue = _Queue(load())
-                self._queues[key] = queue
-        return SharedEstimator(queue, self._drop)
+        """Return a share of the network of a key.
 
-    def _drop(self, queue: _Queue) -> None:
+        The network is loaded if no camera has it. If it has failed all the time, it is loaded again, for all cameras
+        that share it.
+
+        Raises:
+            Exception: what ``load`` raises.
+        """
+        with self._lock:  # not held while loading, which takes up to minutes
+            network = self._networks.setdefault(key, _SharedNetwork())
+            network.shares += 1
+        give_back = partial(self._give_back, key, network)
+        try:
+            network.ensure_loaded(load)
+        except BaseException:
+            give_back()
+            raise
+        return SharedEstimator(network, give_back)
+
+    def _give_back(self, key: Hashable, network: _SharedNetwork) -> None:
         with self._lock:
-            for key, each in list(self._queues.items()):
-                if each is queue:
-                    del self._queues[key]
+            network.shares -= 1
+            if network.shares:
+                return
+            del self._networks[key]
+        network.close()

@@ -1,13 +1,16 @@
 """A dataset through the pipeline of a node, compared with its truth."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
 
+from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadInput, BadSettings, EstimatorError
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.evaluation.align import Alignment, aligned
 from depth_ros.evaluation.datasets.sample import Dataset, Sample
 from depth_ros.evaluation.depth import DepthAccuracy, depth_accuracy
@@ -72,53 +75,58 @@ Watch = Callable[[Shown], None]
 
 def evaluate(
     dataset: Dataset, settings: MonoSettings | StereoSettings, protocol: Protocol, watch: Watch = lambda shown: None
-) -> Iterator[Evaluation]:
+) -> Generator[Evaluation, None, None]:
     """Yield what is known after every frame; the object is the same one.
 
-    A frame that cannot be loaded or estimated is noted, and the next one follows.
+    A frame that cannot be loaded or estimated is noted, and the next one follows. Close the generator if you do not
+    take all frames: it owns the estimator.
 
     Raises:
         BadSettings: the model gives no metres and nothing aligns its output.
         ModelError, BackendError: the network cannot be used.
     """
     estimator, see = _seer(settings)
-    found = Evaluation(estimator=estimator)
-    for name, load in dataset.entries:
-        try:
-            shown = _compared(load(), see, protocol)
-        except (BadInput, EstimatorError) as error:
-            found.failed[name] = str(error)
-        else:
-            found.frames.append(shown.result)
-            found.distances.add(shown.depth_m, shown.truth_m)
-            watch(shown)
-        yield found
+    found = Evaluation(estimator=estimator.name)
+    with closing(estimator):
+        for name, load in dataset.entries:
+            try:
+                shown = _compared(load(), see, protocol)
+            except (BadInput, EstimatorError) as error:
+                found.failed[name] = str(error)
+            else:
+                found.frames.append(shown.result)
+                found.distances.add(shown.depth_m, shown.truth_m)
+                watch(shown)
+            yield found
 
 
 See = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
 
 
-def _seer(settings: MonoSettings | StereoSettings) -> tuple[str, See]:
-    """Return the estimator's name, and what makes a map of a sample; for pairs with their geometry at full size."""
+def _seer(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, See]:
+    """Return the estimator, and what makes a map of a sample; for pairs with their geometry at full size."""
+    state = CameraState()
     if isinstance(settings, MonoSettings):
         mono = mono_estimator(settings)
         scaler = Scaler() if settings.scale_source != 'none' else None
 
         def see_picture(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
-            frame = mono_frame(sample.image, sample.calibration, settings)
-            return mono_depth_map(frame, mono, settings, scaler), None
+            frame = mono_frame(sample.image, sample.calibration, settings, rectifier=state.rectifier)
+            return mono_depth_map(frame, mono, settings, scaler, state.mask.current(settings.filter_mask_file)), None
 
-        return mono.name, see_picture
+        return mono, see_picture
     stereo = stereo_estimator(settings)
 
     def see_pair(sample: Sample) -> tuple[DepthMap, StereoRig]:
         if sample.right is None or sample.calibration is None or sample.right_calibration is None:
             raise BadInput('this is no calibrated pair, which stereo_depth needs. Use --node mono_depth')
-        pair = stereo_frame(sample.image, sample.right, sample.calibration, sample.right_calibration, settings)
+        infos = (sample.calibration, sample.right_calibration)
+        pair = stereo_frame(sample.image, sample.right, *infos, settings, rectifier=state.rectifier)
         height, width = sample.image.shape[:2]
-        return depth_map(pair, stereo, settings), pair.rig.resized(width, height)
+        mask = state.mask.current(settings.filter_mask_file)
+        return depth_map(pair, stereo, settings, mask), pair.rig.resized(width, height)
 
-    return stereo.name, see_pair
+    return stereo, see_pair
 
 
 def _compared(sample: Sample, see: See, protocol: Protocol) -> Shown:

@@ -1,6 +1,5 @@
 """Picture files."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -25,22 +24,6 @@ def read_picture(path: Path) -> UInt8Array:
         raise BadFile(f'{path} cannot be read: {error.strerror}') from error
     except BadImage as error:
         raise BadFile(f'{path}: {error}') from error
-
-
-@lru_cache(maxsize=4)
-def read_region(path: Path, shape: tuple[int, ...]) -> UInt8Array:
-    """Read a picture that says where depth counts: (H, W), 0 where it does not. Read once, then remembered.
-
-    Raises:
-        BadFile: missing, not a picture, or not of the wanted size.
-    """
-    picture = read_picture(path)
-    if picture.shape[:2] != shape:
-        raise BadFile(
-            f'{path} is {picture.shape[1]}x{picture.shape[0]} and the depth image {shape[1]}x{shape[0]}; expected the '
-            'same. Resize the mask'
-        )
-    return picture if picture.ndim == 2 else np.asarray(picture.max(axis=2))
 
 
 def picture_files(path: Path) -> list[Path]:

@@ -2,17 +2,15 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import BadSettings
-from depth_ros.estimators.load import load_network
-from depth_ros.estimators.network import MonoNetwork
 from depth_ros.estimators.shared import SharedEstimator, Sharing
-from depth_ros.pipeline import check_model
+from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.estimator_slot import estimator_key
 from depth_ros.ros.mono_node import MonoDepthNode
 from depth_ros.settings import MonoSettings
@@ -35,18 +33,23 @@ def make_nodes() -> list[MonoDepthNode]:
         root.destroy_node()
     if not names:
         return [MonoDepthNode()]
-    sharing = Sharing()
-
-    def share(settings: MonoSettings, watch: Watch) -> SharedEstimator:
-        check_model(settings)
-        return sharing.get(estimator_key(settings), lambda: MonoNetwork(*load_network(settings, watch)))
-
+    share = sharing_estimators(len(names))
     # Global arguments would move all nodes into one namespace; everything else of them is for every camera.
     arguments = [*_without_names(sys.argv), '-r', f'__node:={name}']
     return [
         MonoDepthNode(share, namespace=f'{namespace}/{camera}', cli_args=[*arguments, '--'], use_global_arguments=False)
         for camera in names
     ]
+
+
+def sharing_estimators(cameras: int) -> Callable[[MonoSettings, Watch], SharedEstimator]:
+    """Return what makes the estimators of so many cameras: those that ask for the same network share it."""
+    sharing = Sharing()
+
+    def share(settings: MonoSettings, watch: Watch) -> SharedEstimator:
+        return sharing.get(estimator_key(settings), lambda: mono_estimator(settings, watch, cameras))
+
+    return share
 
 
 def _checked(names: Sequence[str]) -> Sequence[str]:

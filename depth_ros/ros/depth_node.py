@@ -9,10 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
+from depth_ros.camera_state import CameraState
 from depth_ros.common_settings import SettingsT
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
 from depth_ros.ros import process
 from depth_ros.ros.accounting import Accounting
+from depth_ros.ros.calibration_warnings import calibration_warnings
 from depth_ros.ros.complaints import Complaints
 from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
 from depth_ros.ros.flatness import Flatness
@@ -24,8 +26,6 @@ from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.ros.worker import Worker
 from depth_ros.scale.tracker import ScaleStatus
-from depth_ros.stages.calibration import looks_unrectified
-from depth_ros.stages.stabilizer import Stabilizer
 from depth_ros.types import Calibration, DepthMap, RelativeMap
 from depth_ros.watch import Watch
 
@@ -80,7 +80,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         """What configuring is at, in words."""
         self._reported_s = 0.0
         self._recovery = Recovery()
-        self._stabilizer = Stabilizer()
+        self._camera = CameraState()
         self._flatness = Flatness()
         self._estimated_s = -math.inf
         self._generation = 0
@@ -131,10 +131,11 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self._progress = ''
         try:
             self._slot = self._new_slot()
+            self._outputs = Outputs(self, self._without)
         except Exception:
+            self._cleanup()
             self._lifecycle = 'unconfigured'
             raise
-        self._outputs = Outputs(self, self._without)
         self.get_logger().info(f'configured: {self._slot.name}')
         if self._slot.caution:
             self.get_logger().warning(self._slot.caution)
@@ -178,7 +179,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             worker, self._worker = self._worker, None
             stopped = worker.stop(_STOP_TIMEOUT_S)
             if not stopped:
-                self._slot = None  # what is stuck is not used again
+                self._close_slot()  # what is stuck is not used again
                 self.get_logger().error(
                     f'the estimator has not ended within {_STOP_TIMEOUT_S:g} s; it is left behind with its frame'
                 )
@@ -187,7 +188,14 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def _cleanup(self) -> None:
         if self._outputs is not None:
             self._outputs.close()
-        self._outputs = self._slot = None
+        self._outputs = None
+        self._close_slot()
+        self._camera = CameraState()
+
+    def _close_slot(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.close()
 
     # Work, on the worker's thread.
 
@@ -227,7 +235,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if settings.max_rate_hz and time.monotonic() - self._estimated_s < 0.9 / settings.max_rate_hz:
             return 'max_rate'
         self._estimated_s = time.monotonic()
-        seen = self._see(job, settings, slot.get(settings))
+        with slot.serving(settings) as estimator:
+            seen = self._see(job, settings, estimator)
         if generation != self._generation:
             return 'shutdown'
         if isinstance(seen, RelativeMap):
@@ -235,8 +244,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self._complain('relative', f'{slot.name}: {seen.why_not_metres}. Only depth/relative is published')
         else:
             if settings.filter_temporal:
-                seen = self._stabilizer.apply(seen)
-            outputs.publish(seen, settings)
+                seen = self._camera.stabilizer.apply(seen)
+            outputs.publish(seen, settings, self._camera.rays)
             self._trouble = ''
             if lacks := outputs.lacks(settings):
                 self._complain('height', lacks)
@@ -245,19 +254,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         return None
 
     def _remark_on_calibration(self, image_frame: str, info: Calibration, side: str, rectify: bool) -> None:
-        if image_frame != info.frame_id:
-            used = "the image's is used" if image_frame else "the camera_info's is used"
-            self._complaints.tell(
-                'frame_id',
-                f"{side} has frame_id '{image_frame}', its camera_info '{info.frame_id}'; {used}. Let the driver "
-                'publish the optical frame in both',
-            )
-        if not rectify and looks_unrectified(info):
-            self._complaints.tell(
-                'unrectified',
-                f'camera_info of the {side} has distortion but no rectification (P is K): are these raw images? Set '
-                'rectify: true, or subscribe to rectified topics',
-            )
+        for kind, text in calibration_warnings(image_frame, info, side, rectify):
+            self._complaints.tell(kind, text)
 
     def _age_s(self, job: JobT) -> float:
         now_ns: int = self.get_clock().now().nanoseconds

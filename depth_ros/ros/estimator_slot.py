@@ -1,17 +1,13 @@
 """Holds the estimator that the settings ask for, and exchanges it while the old one serves."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from depth_ros.common_settings import Settings
-from depth_ros.errors import DepthRosError
-
-_OF_THE_ESTIMATOR = (
-    'model', 'device', 'allow_fallback', 'threads', 'memory_limit_mb', 'precision', 'picture_size',
-    'graph_optimization', 'commercial_only', 'quality', 'range_min_m', 'max_disparity', 'processing_scale',
-)  # fmt: skip
-"""Settings that an estimator is built from; the others are read for every frame."""
+from depth_ros.errors import DepthRosError, EstimatorError
+from depth_ros.parameter_table import Part, built_from
 
 
 class AnyEstimator(Protocol):
@@ -24,7 +20,7 @@ class AnyEstimator(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of memory and device; it is not used again."""
+        """Release memory and device; called exactly once, when no estimate is running."""
         ...
 
 
@@ -33,11 +29,12 @@ SettingsT = TypeVar('SettingsT', bound=Settings)
 
 
 class EstimatorSlot(Generic[EstimatorT, SettingsT]):
-    """One estimator at a time.
+    """Owns one estimator at a time.
 
     A matcher is built at once. A network is loaded and checked on a thread of its own while the old estimator goes on;
     if it cannot be loaded, the old one stays and the reason is told once. One that is renewed is closed before it is
-    built again, because the memory of both may not be there.
+    built again, because the memory of both may not be there. Every estimator that was built is closed exactly once:
+    when it has been replaced, when nobody wants it any more, or with the slot; but never while a frame uses it.
 
     Args:
         make: Builds the estimator that settings ask for.
@@ -57,6 +54,12 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         self._tried: Hashable = estimator_key(settings)
         """What was built, or is being built, or could not be; None = it is to be built anew."""
         self._estimator = make(settings)
+        self._open = True
+        """Whether the estimator is still to be closed."""
+        self._in_use = False
+        self._replaced: list[EstimatorT] = []
+        """To be closed when the frame that uses them is done."""
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -68,28 +71,26 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         """What a user must be told about the estimator that serves."""
         return str(getattr(self._estimator, 'caution', ''))
 
-    def get(self, settings: SettingsT) -> EstimatorT:
-        """Return the estimator for a frame, and see to it that the right one will be here soon.
+    @contextmanager
+    def serving(self, settings: SettingsT) -> Iterator[EstimatorT]:
+        """Lend the estimator for one frame, and start to build another one if the settings ask for it.
 
         Raises:
             DepthRosError: it was to be renewed, and cannot be built; the next call tries again.
         """
+        self._follow(settings)
         with self._lock:
-            if estimator_key(settings) == self._tried:
-                return self._estimator
-            renewing = self._tried is None
-            if not renewing:
-                self._tried = estimator_key(settings)
-        if renewing:
-            self._estimator.close()
-            self._estimator = self._make(settings)
+            if self._closed:
+                raise EstimatorError('the node no longer uses this estimator')
+            self._in_use, estimator = True, self._estimator
+        try:
+            yield estimator
+        finally:
             with self._lock:
-                self._tried = estimator_key(settings)
-        elif settings.model:
-            threading.Thread(target=self._load, args=(settings,), name='model loader', daemon=True).start()
-        else:
-            self._load(settings)
-        return self._estimator
+                self._in_use = False
+                unused, self._replaced = self._replaced, []
+            for each in unused:
+                each.close()
 
     def renew(self) -> None:
         """Build the estimator anew with the next frame."""
@@ -100,17 +101,67 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         """Ask a running estimate to end soon."""
         self._estimator.cancel()
 
+    def close(self) -> None:
+        """Close the estimator, at once or with the end of the frame that uses it; call it once."""
+        with self._lock:
+            self._closed = True
+            unused = self._given_up()
+        if unused is not None:
+            unused.close()
+
+    def _follow(self, settings: SettingsT) -> None:
+        key = estimator_key(settings)
+        with self._lock:
+            if key == self._tried:
+                return
+            renewing = self._tried is None
+            if not renewing:
+                self._tried = key
+        if renewing:
+            self._renew(settings)
+        elif settings.model:
+            threading.Thread(target=self._load, args=(settings,), name='model loader', daemon=True).start()
+        else:
+            self._load(settings)
+
+    def _renew(self, settings: SettingsT) -> None:
+        with self._lock:
+            unused = self._given_up()
+        if unused is not None:
+            unused.close()
+        estimator = self._make(settings)
+        with self._lock:
+            self._tried = estimator_key(settings)
+        self._take(estimator, settings)
+
     def _load(self, settings: SettingsT) -> None:
         try:
             estimator = self._make(settings)
         except DepthRosError as error:
             self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
             return
+        self._take(estimator, settings)
+
+    def _take(self, estimator: EstimatorT, settings: SettingsT) -> None:
+        """Let a new estimator serve, unless something else has been asked for meanwhile."""
         with self._lock:
-            if self._tried == estimator_key(settings):  # else something else has been asked for meanwhile
-                self._estimator = estimator
+            unused: EstimatorT | None = estimator
+            if not self._closed and self._tried == estimator_key(settings):
+                unused = self._given_up()
+                self._estimator, self._open = estimator, True
+        if unused is not None:
+            unused.close()
+
+    def _given_up(self) -> EstimatorT | None:
+        """Return the estimator if it is to be closed now; with the lock held."""
+        was_open, self._open = self._open, False
+        if was_open and self._in_use:
+            self._replaced.append(self._estimator)
+            return None
+        return self._estimator if was_open else None
 
 
 def estimator_key(settings: Settings) -> Hashable:
     """Return what an estimator is built from; equal keys make equal estimators."""
-    return tuple(getattr(settings, name, None) for name in _OF_THE_ESTIMATOR)
+    part: Part = 'network' if settings.model else 'matcher'
+    return part, built_from(settings, part)

@@ -35,12 +35,11 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         self.create_service(Trigger, '~/reset_scale', self._on_reset_scale)
 
     def _configure(self) -> None:
+        self._scaler = None
+        if self._live_settings.current().scale_source != 'none':
+            self._transform = self._transform or transforms_by_tf(self)
+            self._scaler = Scaler(self._transform)
         super()._configure()
-        if self._live_settings.current().scale_source == 'none':
-            self._scaler = None
-            return
-        self._transform = self._transform or transforms_by_tf(self)
-        self._scaler = Scaler(self._transform)
 
     def _open_input(self, deliver: Callable[[MonoMessages], None]) -> Input:
         settings = self._live_settings.current()
@@ -67,9 +66,10 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         info = ros_fields.calibration(job.info) if job.info is not None else None
         if info is not None:
             self._remark_on_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
-        frame = mono_frame_of(job.image, info, settings)
+        frame = mono_frame_of(job.image, info, settings, self._camera.rectifier)
+        mask = self._camera.mask.current(settings.filter_mask_file)
         scaler, outputs = self._scaler, self._outputs
-        seen = mono_depth_map(frame, estimator, settings, scaler)
+        seen = mono_depth_map(frame, estimator, settings, scaler, mask)
         if scaler is not None and outputs is not None:
             outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
         return seen

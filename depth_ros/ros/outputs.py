@@ -25,6 +25,7 @@ from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.millimetres import encoded
 from depth_ros.stages.navigation import Band, Mount, clearing_points, scan
 from depth_ros.stages.project import project
+from depth_ros.stages.rays import PixelRays
 from depth_ros.types import DepthMap, RelativeMap
 
 _QUEUE = 2
@@ -70,8 +71,14 @@ class Outputs:
         """Tell whether anybody listens to anything."""
         return any(publisher.get_subscription_count() > 0 for publisher in self._publishers.values())
 
-    def publish(self, depth: DepthMap, settings: Settings) -> None:
-        """Publish one depth map."""
+    def publish(self, depth: DepthMap, settings: Settings, rays: PixelRays) -> None:
+        """Publish one depth map.
+
+        Args:
+            depth: The map.
+            settings: Forms and rates.
+            rays: Of its camera.
+        """
         head = to_ros.header(depth.stamp_ns, depth.frame_id)
         # Small and first, so that who waits for both has the camera_info when the image comes.
         camera = depth.camera
@@ -80,12 +87,14 @@ class Outputs:
         encoding = settings.depth_encoding
         self._send('depth/image_rect', lambda: to_ros.image(encoded(depth.depth_m, encoding), encoding, head))
         if camera is not None:
-            self._send('points', lambda: self._cloud(depth, settings, head), settings.cloud_rate_hz)
+            self._send('points', lambda: self._cloud(depth, settings, rays, head), settings.cloud_rate_hz)
             if settings.camera_height_m:
                 mount = settings.mount
                 band = Band(settings.nav_obstacle_min_m, settings.nav_obstacle_max_m)
-                self._send('points_clear', lambda: _clearing(depth, mount, band, settings, head), settings.nav_rate_hz)
-                self._send('scan', lambda: _scan(depth, mount, band, settings), settings.nav_rate_hz)
+                self._send(
+                    'points_clear', lambda: _clearing(depth, mount, band, settings, rays, head), settings.nav_rate_hz
+                )
+                self._send('scan', lambda: _scan(depth, mount, band, settings, rays), settings.nav_rate_hz)
         disparity, confidence = depth.disparity, depth.confidence
         if disparity is not None:
             self._send('disparity', lambda: to_ros.disparity_image(disparity, head))
@@ -133,22 +142,24 @@ class Outputs:
         self._last_sent_s[topic] = now_s
         return True
 
-    def _cloud(self, depth: DepthMap, settings: Settings, head: Header) -> PointCloud2:
+    def _cloud(self, depth: DepthMap, settings: Settings, rays: PixelRays, head: Header) -> PointCloud2:
         if not settings.cloud_organized:
-            return to_ros.point_cloud(cloud(depth, settings), head)
+            return to_ros.point_cloud(cloud(depth, settings, rays), head)
         colored = settings.cloud_fields == 'xyzrgb'
-        return self._clouds.message(cropped_for_cloud(depth, settings), colored, settings.cloud_stride, head)
+        return self._clouds.message(cropped_for_cloud(depth, settings), colored, settings.cloud_stride, head, rays)
 
 
-def _clearing(depth: DepthMap, mount: Mount, band: Band, settings: Settings, head: Header) -> PointCloud2:
-    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m)
+def _clearing(
+    depth: DepthMap, mount: Mount, band: Band, settings: Settings, rays: PixelRays, head: Header
+) -> PointCloud2:
+    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m, rays)
     return to_ros.point_cloud(found, head)
 
 
-def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings) -> LaserScan:
+def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings, rays: PixelRays) -> LaserScan:
     frame_id = settings.nav_scan_frame or depth.frame_id.replace('_optical', '')
     head = to_ros.header(depth.stamp_ns, frame_id)
-    return to_ros.laser_scan(scan(depth, mount, band), settings.range_min_m, settings.range_max_m, head)
+    return to_ros.laser_scan(scan(depth, mount, band, rays), settings.range_min_m, settings.range_max_m, head)
 
 
 class CloudMessages:
@@ -160,11 +171,13 @@ class CloudMessages:
     def __init__(self) -> None:
         self._memory = array.array('B')
 
-    def message(self, depth: DepthMap, colored: bool, stride: int, head: Header) -> PointCloud2:
+    def message(
+        self, depth: DepthMap, colored: bool, stride: int, head: Header, rays: PixelRays | None = None
+    ) -> PointCloud2:
         """Back-project a depth map into a message."""
         rows, columns = (-(-side // stride) for side in depth.depth_m.shape)
         shape = (rows, columns, 4 if colored else 3)
         if len(self._memory) != 4 * math.prod(shape):
             self._memory = array.array('B', bytes(4 * math.prod(shape)))
-        project(depth, colored, True, stride, np.frombuffer(self._memory, np.float32).reshape(shape))
+        project(depth, colored, True, stride, np.frombuffer(self._memory, np.float32).reshape(shape), rays)
         return to_ros.point_cloud_of(self._memory, shape, head)

@@ -33,5 +33,5 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     def _see(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
         left_info, right_info = ros_fields.calibration(job.left_info), ros_fields.calibration(job.right_info)
         self._remark_on_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
-        frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings)
-        return depth_map(frame, estimator, settings)
+        frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings, self._camera.rectifier)
+        return depth_map(frame, estimator, settings, self._camera.mask.current(settings.filter_mask_file))

@@ -5,10 +5,10 @@ roll.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
+from depth_ros.stages.rays import PixelRays
 from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, Float32Array
 
 _SCAN_STRIDE = 2
@@ -51,7 +51,9 @@ def one_per_voxel(cloud: Cloud, side_m: float) -> Cloud:
     return replace(cloud, points=cloud.points[np.sort(first)])
 
 
-def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: float, spacing_m: float) -> Cloud:
+def clearing_points(
+    depth: DepthMap, mount: Mount, obstacles: Band, range_m: float, spacing_m: float, rays: PixelRays | None = None
+) -> Cloud:
     """Return the ends of rays along which there is nothing: for a source that clears and never marks.
 
     A ray ends on the floor, or at ``range_m`` where it meets something farther or nothing (+Inf: beyond range, sky).
@@ -64,18 +66,24 @@ def clearing_points(depth: DepthMap, mount: Mount, obstacles: Band, range_m: flo
         obstacles: Heights of what must not be cleared.
         range_m: Longest ray.
         spacing_m: Largest distance of neighbouring rays at ``range_m``.
+        rays: Of the camera, kept between calls; None = computed for this call.
     """
     assert depth.camera is not None
+    rays = rays or PixelRays()
     stride = max(int(spacing_m * min(depth.camera.fx, depth.camera.fy) / range_m), 1)
     depth_m = depth.depth_m[::stride, ::stride]
-    rays, forward = _rays(depth.camera, mount.pitch_rad, stride)
-    length = np.linalg.norm(rays, axis=2)
+    slopes = rays.slopes(depth.camera, stride)
+    x, y = slopes.x, slopes.y
+    forward = rays.forward(depth.camera, mount.pitch_rad, stride)
+    length = np.sqrt(x * x + y * y + np.float32(1))
     solid = np.isfinite(depth_m) & _within(_heights_m(depth_m, depth.camera, mount, stride), obstacles)
     nearest_m = np.min(np.where(solid, depth_m * forward, np.float32(np.inf)), axis=0)
     reach = np.minimum(depth_m, np.float32(range_m) / length)
     reach = np.minimum(reach, (nearest_m - np.float32(_BEFORE_OBSTACLE_M))[None] / forward)
     free = (depth_m > 0) & ~(solid & (depth_m * length <= range_m)) & (reach > 0)
-    return Cloud((rays[free] * reach[free, None]).astype(np.float32), depth.stamp_ns, depth.frame_id)
+    ends = reach[free]
+    points = np.stack([x[free] * ends, y[free] * ends, ends], axis=-1)
+    return Cloud(points.astype(np.float32, copy=False), depth.stamp_ns, depth.frame_id)
 
 
 @dataclass(frozen=True)
@@ -88,19 +96,28 @@ class Scan:
     angle_increment_rad: float
 
 
-def scan(depth: DepthMap, mount: Mount, obstacles: Band) -> Scan:
-    """Return the nearest obstacle in every direction, by horizontal distance."""
+def scan(depth: DepthMap, mount: Mount, obstacles: Band, rays: PixelRays | None = None) -> Scan:
+    """Return the nearest obstacle in every direction, by horizontal distance.
+
+    Args:
+        depth: With a camera.
+        mount: Of the camera.
+        obstacles: Heights of obstacles.
+        rays: Of the camera, kept between calls; None = computed for this call.
+    """
     assert depth.camera is not None
+    rays = rays or PixelRays()
     depth_m = depth.depth_m[::_SCAN_STRIDE, ::_SCAN_STRIDE]
-    rays, forward = _rays(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
-    index, angle_min, increment, count = _bins(depth.camera, mount.pitch_rad)
+    x = rays.slopes(depth.camera, _SCAN_STRIDE).x
+    forward = rays.forward(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
+    sectors = rays.sectors(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
     solid = np.isfinite(depth_m) & _within(_heights_m(depth_m, depth.camera, mount, _SCAN_STRIDE), obstacles)
-    ranges = np.full(count, np.nan, np.float32)
+    ranges = np.full(sectors.count, np.nan, np.float32)
     known = depth_m > 0  # +Inf is known to be far
-    ranges[index[known]] = np.inf
-    horizontal = depth_m[solid] * np.hypot(rays[..., 0], forward)[solid]
-    np.fmin.at(ranges, index[solid], horizontal)
-    return Scan(ranges, angle_min, increment)
+    ranges[sectors.index[known]] = np.inf
+    horizontal = depth_m[solid] * np.hypot(x, forward)[solid]
+    np.fmin.at(ranges, sectors.index[solid], horizontal)
+    return Scan(ranges, sectors.angle_min_rad, sectors.angle_increment_rad)
 
 
 def _heights_m(depth_m: Float32Array, camera: Camera, mount: Mount, stride: int = 1) -> Float32Array:
@@ -113,26 +130,3 @@ def _heights_m(depth_m: Float32Array, camera: Camera, mount: Mount, stride: int 
 
 def _within(heights_m: Float32Array, band: Band) -> AnyArray:
     return np.asarray((heights_m >= np.float32(band.low_m)) & (heights_m <= np.float32(band.high_m)))
-
-
-@lru_cache(maxsize=4)
-def _rays(camera: Camera, pitch_rad: float, stride: int) -> tuple[Float32Array, Float32Array]:
-    """Return, for every n-th pixel and a depth of 1: the ray (h, w, 3), and how far it goes forward."""
-    u, v = np.meshgrid(
-        np.arange(0, camera.width, stride, dtype=np.float32), np.arange(0, camera.height, stride, dtype=np.float32)
-    )
-    x, y = (u - np.float32(camera.cx)) / np.float32(camera.fx), (v - np.float32(camera.cy)) / np.float32(camera.fy)
-    c, s = np.float32(np.cos(pitch_rad)), np.float32(np.sin(pitch_rad))
-    return np.stack([x, y, np.ones_like(x)], axis=-1), np.maximum(c - s * y, np.float32(1e-3))
-
-
-@lru_cache(maxsize=4)
-def _bins(camera: Camera, pitch_rad: float) -> tuple[AnyArray, float, float, int]:
-    """Return the direction's index of every pixel of a scan, the first angle, the increment, and how many there are."""
-    rays, forward = _rays(camera, pitch_rad, _SCAN_STRIDE)
-    angles = np.arctan2(-rays[..., 0], forward)
-    low, high = float(angles.min()), float(angles.max())
-    widest = float(np.abs(np.diff(angles, axis=1)).max())  # so that every direction has a pixel
-    count = max(int((high - low) / widest), 1) + 1
-    increment = (high - low) / (count - 1)
-    return np.rint((angles - low) / increment).astype(np.intp), low, increment, count

@@ -1,4 +1,4 @@
-"""Raw pair + calibration → row-aligned pair. The maps are computed once for a calibration."""
+"""Raw pair + calibration → row-aligned pair."""
 
 from functools import lru_cache
 
@@ -11,22 +11,36 @@ from depth_ros.types import AnyArray, Calibration, UInt8Array
 _MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant', '')
 
 
+class Rectifier:
+    """Rectifies the images of one camera or stereo pair; the maps are computed once and kept with their calibration."""
+
+    def __init__(self) -> None:
+        self._maps = lru_cache(maxsize=2)(_maps)  # left and right
+
+    def rectify(self, image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
+        """Undistort and rotate one image as its K, D, R and P say; pixels from outside the image are 0.
+
+        Raises:
+            BadCameraInfo: no usable K and P, or a distortion model that is not known.
+        """
+        map_xy, map_fraction = self._maps(calibration, side)
+        if image.shape[:2] != map_xy.shape[:2]:
+            raise BadCameraInfo(
+                f'{side} image is {image.shape[1]}x{image.shape[0]} but its camera_info describes '
+                f'{map_xy.shape[1]}x{map_xy.shape[0]}; publish the calibration of this size'
+            )
+        return np.asarray(cv2.remap(image, map_xy, map_fraction, cv2.INTER_LINEAR))
+
+
 def rectify(image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
-    """Undistort and rotate one image as its K, D, R and P say; pixels from outside the image are 0.
+    """Do the same for a single image.
 
     Raises:
-        BadCameraInfo: no usable K and P, or a distortion model that is not known.
+        BadCameraInfo: as ``Rectifier.rectify``.
     """
-    map_xy, map_fraction = _maps(calibration, side)
-    if image.shape[:2] != map_xy.shape[:2]:
-        raise BadCameraInfo(
-            f'{side} image is {image.shape[1]}x{image.shape[0]} but its camera_info describes '
-            f'{map_xy.shape[1]}x{map_xy.shape[0]}; publish the calibration of this size'
-        )
-    return np.asarray(cv2.remap(image, map_xy, map_fraction, cv2.INTER_LINEAR))
+    return Rectifier().rectify(image, calibration, side)
 
 
-@lru_cache(maxsize=4)
 def _maps(calibration: Calibration, side: str) -> tuple[AnyArray, AnyArray]:
     k, p = np.reshape(calibration.k, (3, 3)), np.reshape(calibration.p, (3, 4))[:, :3]
     if not (np.isfinite((*calibration.k, *calibration.p, *calibration.d)).all() and k[0, 0] > 0 and p[0, 0] > 0):

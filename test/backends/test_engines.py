@@ -3,6 +3,7 @@
 The child that builds is a small script with the contract of ``build_engine``: it gets a folder and leaves files in it.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import model
+from tiny_model import model, with_free_batch
 
 from depth_ros.backends import build_engine
 from depth_ros.backends.engine_cache import EngineCache, EngineKey
 from depth_ros.backends.gpu import Gpu, find_gpu, version_of
-from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options, _tensorrt, batch_shapes
 from depth_ros.backends.tensorrt import engine_for
 from depth_ros.errors import BackendError, BackendUnavailable
 from depth_ros.watch import UNWATCHED, Watch
@@ -305,21 +306,31 @@ def test_versions_and_gpus_are_asked_of_the_libraries():
 # The whole way, with the CPU in TensorRT's place.
 
 
-def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(network, said, monkeypatch):
+@pytest.fixture
+def opened(monkeypatch):
+    """Let networks be loaded for TensorRT; return options, folder and outputs of every session."""
     from depth_ros.estimators import load
-    from depth_ros.pipeline import mono_estimator
-    from depth_ros.settings import MonoSettings
 
     opened = []
 
     class Backend(OnnxRuntimeBackend):
         def __init__(self, path, options, engines=None, outputs=None):
-            opened.append((options.device, engines, outputs))
+            opened.append((options, engines, outputs))
             super().__init__(path, replace(options, device='cpu'), None, outputs)
 
         @staticmethod
         def has(device):
             return True
+
+    monkeypatch.setattr(load, 'OnnxRuntimeBackend', Backend)
+    monkeypatch.setattr(load, 'find_gpu', lambda: GPU)
+    return opened
+
+
+def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(network, said, monkeypatch, opened):
+    from depth_ros.estimators import load
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings import MonoSettings
 
     reference = (
         'import numpy as np; from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options; import json\n'
@@ -327,12 +338,62 @@ def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(ne
         "found = OnnxRuntimeBackend(onnx, Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
         "np.savez(folder / 'reference.npz', expected=found['depth'] * {factor})\n"
     )
-    monkeypatch.setattr(load, 'OnnxRuntimeBackend', Backend)
-    monkeypatch.setattr(load, 'find_gpu', lambda: GPU)
     monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child(act=reference.format(factor=1.01))))
     settings = MonoSettings(model=str(network), device='tensorrt', precision='fp16', picture_size='320x240')
     estimator = mono_estimator(settings, said.watch)
-    assert opened[-1][0] == 'tensorrt' and (opened[-1][1] / 'net.engine').is_file() and opened[-1][2] == ('depth',)
+    assert (
+        opened[-1][0].device == 'tensorrt' and (opened[-1][1] / 'net.engine').is_file() and opened[-1][2] == ('depth',)
+    )
     assert 'fp16 within 0.99% of full precision' in estimator.name
     assert mono_estimator(settings, UNWATCHED).name == estimator.name
     assert [p.name for p in Path(os.environ['DEPTH_ROS_CACHE']).iterdir()] == ['engines']
+
+
+@pytest.mark.parametrize(('free', 'cameras', 'largest'), [(True, 3, 3), (True, 20, 8), (True, 1, 1), (False, 3, 1)])
+def test_an_engine_is_built_for_the_batches_of_all_cameras_that_share_it(
+    tmp_path, network, said, monkeypatch, opened, free, cameras, largest
+):
+    from depth_ros.estimators import load
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings import MonoSettings
+
+    if free:
+        with_free_batch(network.with_suffix('.yaml'))
+    keep = f"(Path({str(tmp_path)!r}) / 'request.json').write_text((folder / 'request.json').read_text())"
+    monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child(act=keep)))
+    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    estimator = mono_estimator(settings, said.watch, cameras)
+    expected = ['image:1x3x48x64', f'image:{largest}x3x48x64'] if largest > 1 else None
+    assert estimator.largest_batch == largest
+    assert json.loads((tmp_path / 'request.json').read_text())['options']['batch_shapes'] == expected
+    assert opened[-1][0].batch_shapes == (tuple(expected) if expected else None)  # the session asks for no others
+    (key,) = Path(os.environ['DEPTH_ROS_CACHE']).glob('engines/*/key.json')
+    shapes = json.loads(key.read_text())['key']['shapes']
+    assert shapes == (' to '.join(expected) if expected else 'image 1x3x48x64')
+
+
+def test_an_engine_for_fewer_cameras_is_not_taken_for_more(network, said, monkeypatch, opened):
+    from depth_ros.estimators import load
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings import MonoSettings
+
+    with_free_batch(network.with_suffix('.yaml'))
+    monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child()))
+    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    folders = []
+    for cameras in (1, 2, 4, 2):
+        mono_estimator(settings, said.watch, cameras).close()
+        folders.append(opened[-1][1])
+    assert len(set(folders)) == 3 and folders[1] == folders[3]
+
+
+def test_tensorrt_is_told_the_smallest_and_the_largest_batch():
+    inputs = {'image': np.zeros((1, 3, 48, 64), np.float32), 'focal': np.zeros((1, 1), np.float32)}
+    options = Options('tensorrt', batch_shapes=batch_shapes(inputs, 4))
+    told = {key: value for key, value in _tensorrt(options, None).items() if key.startswith('trt_profile')}
+    assert told == {
+        'trt_profile_min_shapes': 'image:1x3x48x64,focal:1x1',
+        'trt_profile_max_shapes': 'image:4x3x48x64,focal:4x1',
+        'trt_profile_opt_shapes': 'image:4x3x48x64,focal:4x1',
+    }
+    assert not any(key.startswith('trt_profile') for key in _tensorrt(Options('tensorrt'), None))

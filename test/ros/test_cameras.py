@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from graph import MonoGraph, NodeProcess, isolated_environment, next_domain, wait_for
 from sensor_msgs.msg import CameraInfo, Image
-from tiny_model import model
+from tiny_model import model, with_free_batch
 
-from depth_ros.errors import EstimatorError
+from depth_ros.errors import BackendError, EstimatorError, OutOfMemory
 from depth_ros.estimators.shared import Sharing
 from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.ros_messages import to_ros
@@ -26,20 +26,21 @@ class Recorder:
 
     name = 'recorder'
 
-    def __init__(self, seconds=0.02, batch=1, fail_on=None):
-        self.seconds, self.largest_batch, self.fail_on = seconds, batch, fail_on
-        self.runs, self.cancelled = [], threading.Event()
+    def __init__(self, seconds=0.02, batch=1, fail_on=None, error=EstimatorError):
+        self.seconds, self.largest_batch, self.fail_on, self.error = seconds, batch, fail_on, error
+        self.runs, self.cancelled, self.times_closed = [], threading.Event(), 0
 
     def estimate(self, frame):
         return self.estimate_batch([frame])[0]
 
     def estimate_batch(self, frames):
+        assert not self.times_closed
         self.runs.append([frame.frame_id for frame in frames])
         if self.cancelled.wait(self.seconds):
             self.cancelled.clear()
             raise EstimatorError('cancelled')
         if self.fail_on in self.runs[-1]:
-            raise EstimatorError(f'cannot see for {self.fail_on}')
+            raise self.error(f'cannot see for {self.fail_on}')
         return [
             DepthEstimate(np.full(frame.image.shape[:2], 2.0, np.float32), 'metric_depth', None) for frame in frames
         ]
@@ -48,7 +49,7 @@ class Recorder:
         self.cancelled.set()
 
     def close(self):
-        pass
+        self.times_closed += 1
 
 
 def frame(camera, side=8):
@@ -138,34 +139,102 @@ def test_giving_up_ends_the_own_frame_whether_it_runs_or_waits():
     shares['a'].cancel()  # nothing runs, nothing happens
 
 
-def test_a_network_that_was_closed_is_loaded_anew():
+def test_the_network_is_closed_with_its_last_share_and_loaded_for_the_next():
     loaded, sharing = [], Sharing()
 
     def load():
         loaded.append(Recorder())
         return loaded[-1]
 
-    first = sharing.get('key', load)
+    first, second = sharing.get('key', load), sharing.get('key', load)
     first.close()
-    sharing.get('key', load)
+    assert loaded[0].times_closed == 0 and second.estimate(frame('b')).values.shape == (8, 8)
+    second.close()
+    assert loaded[0].times_closed == 1
+    sharing.get('key', load).close()
+    assert [network.times_closed for network in loaded] == [1, 1]
+
+
+def test_a_share_that_cannot_be_loaded_leaves_nothing_behind():
+    sharing, network = Sharing(), Recorder()
+
+    def fail():
+        raise BackendError('no')
+
+    with pytest.raises(BackendError):
+        sharing.get('key', fail)
+    sharing.get('key', lambda: network).close()
+    assert network.times_closed == 1
+
+
+def test_a_network_without_memory_is_loaded_again_once_for_all_its_cameras():
+    """A camera that renews its estimator returns its share and asks for another one, while others keep theirs."""
+    loaded, sharing = [], Sharing()
+
+    def load():
+        assert all(network.times_closed == 1 for network in loaded)  # the memory of both may not be there
+        loaded.append(Recorder(fail_on=None if loaded else 'b', error=OutOfMemory))
+        return loaded[-1]
+
+    first, second = sharing.get('key', load), sharing.get('key', load)
+    with pytest.raises(OutOfMemory):
+        second.estimate(frame('b'))
+    second.close()
+    second = sharing.get('key', load)
     assert len(loaded) == 2
+    assert first.estimate(frame('a')).values.shape == second.estimate(frame('b')).values.shape
+    first.close()
+    sharing.get('key', load).close()  # it works, and is not loaded again
+    second.close()
+    assert [network.times_closed for network in loaded] == [1, 1]
+
+
+def test_while_a_broken_network_cannot_be_loaded_every_camera_fails_with_the_reason():
+    network, sharing = Recorder(fail_on='a'), Sharing()
+    first, second = (sharing.get('key', lambda: network) for _ in range(2))
+    for _ in range(10):
+        with pytest.raises(EstimatorError):
+            first.estimate(frame('a'))
+
+    def fail():
+        raise BackendError('no device')
+
+    first.close()
+    with pytest.raises(BackendError, match='no device'):
+        sharing.get('key', fail)
+    assert network.times_closed == 1
+    with pytest.raises(BackendError, match='no device'):
+        second.estimate(frame('b'))
+    good = Recorder()
+    first = sharing.get('key', lambda: good)
+    assert second.estimate(frame('b')).values.shape == (8, 8)
+    for share in (first, second):
+        share.close()
+    assert (network.times_closed, good.times_closed) == (1, 1)
+
+
+def test_loading_one_network_does_not_keep_others_from_being_closed():
+    sharing, go, other = Sharing(), threading.Event(), Recorder()
+
+    def load():
+        assert go.wait(10)
+        return Recorder()
+
+    share = sharing.get('other', lambda: other)
+    loader = threading.Thread(target=sharing.get, args=('key', load))
+    loader.start()
+    share.close()
+    assert other.times_closed == 1 and loader.is_alive()
+    go.set()
+    loader.join(5)
 
 
 def test_a_real_graph_with_a_free_first_axis_gives_in_a_batch_what_it_gives_alone(tmp_path):
-    import onnx
-
-    path = model(tmp_path)
-    graph = onnx.load(tmp_path / 'tiny.onnx')
-    for value in (*graph.graph.input, *graph.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = 'n'
-    onnx.save(graph, tmp_path / 'tiny.onnx')
-    network = mono_estimator(MonoSettings(model=str(path)))
-    assert network.largest_batch == 8
+    network = mono_estimator(MonoSettings(model=str(with_free_batch(model(tmp_path)))), cameras=3)
     rng = np.random.default_rng(0)
     frames = [Frame(rng.integers(0, 256, (40, 60, 3), np.uint8), None) for _ in range(3)]
     for alone, together in zip(map(network.estimate, frames), network.estimate_batch(frames), strict=True):
         np.testing.assert_allclose(together.values, alone.values, rtol=1e-5)
-    assert mono_estimator(MonoSettings()).largest_batch == 1
 
 
 CAMERAS = ('front', 'left', 'rear')

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_ros.errors import BadFile
-from depth_ros.files.pictures import write_picture
+from depth_ros.errors import BadFile, BadSettings
 from depth_ros.pipeline import filtered
 from depth_ros.settings import MonoSettings
 from depth_ros.sim.camera import Mount, render
@@ -166,18 +165,17 @@ def test_what_is_too_old_or_from_the_future_says_nothing():
     assert see(2.1, 3.1, width=32) == pytest.approx(2.1)  # another size
 
 
-def test_the_settings_choose_and_the_mask_must_fit(tmp_path):
+def test_the_settings_choose_and_the_mask_must_fit():
     depth = DepthMap(wall(), None, np.full((48, 64), 0.4, np.float32), None, np.zeros((48, 64), np.uint8))
     off = MonoSettings(filter_edges=False)
     assert filtered(depth, off) is depth
     assert np.isnan(filtered(depth, off.changed({'filter.min_confidence': 0.5})).depth_m).all()
     mask = np.zeros((48, 64), np.uint8)
     mask[:10] = 255
-    write_picture(tmp_path / 'mask.png', mask)
-    found = filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'mask.png')})).depth_m
+    masked = off.changed({'filter.mask_file': 'mask.png'})
+    found = filtered(depth, masked, mask).depth_m
     assert (found[:10] == 3.0).all() and np.isnan(found[10:]).all()
-    write_picture(tmp_path / 'small.png', mask[:20])
     with pytest.raises(BadFile, match='is 64x20 and the depth image 64x48'):
-        filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'small.png')}))
-    with pytest.raises(BadFile, match='cannot be read'):
-        filtered(depth, off.changed({'filter.mask_file': str(tmp_path / 'none.png')}))
+        filtered(depth, masked, mask[:20])
+    with pytest.raises(BadSettings, match='no mask was given'):
+        filtered(depth, masked)

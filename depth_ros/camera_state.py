@@ -1,0 +1,19 @@
+"""What is kept of one camera from frame to frame."""
+
+from depth_ros.files.mask_file import MaskFile
+from depth_ros.stages.rays import PixelRays
+from depth_ros.stages.rectify import Rectifier
+from depth_ros.stages.stabilizer import Stabilizer
+
+
+class CameraState:
+    """State of one camera or stereo pair: tables that follow from its calibration, its mask, its last depth map.
+
+    A node, a camera of a recording and a command each own one, and pass its parts to the functions of the pipeline.
+    """
+
+    def __init__(self) -> None:
+        self.rectifier = Rectifier()
+        self.rays = PixelRays()
+        self.mask = MaskFile()
+        self.stabilizer = Stabilizer()

@@ -1,0 +1,65 @@
+"""The file of ``filter.mask_file``: where depth counts."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.errors import BadFile
+from depth_ros.files.pictures import read_picture
+from depth_ros.types import UInt8Array
+
+_CHECK_PERIOD_S = 1.0
+_Version = tuple[int, int] | None
+"""Modification time in nanoseconds and size; None = the file cannot be accessed."""
+
+
+class MaskFile:
+    """Reads a mask once, and again when its file has changed, for which it looks once a second.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._checked_s = -_CHECK_PERIOD_S
+        self._path = ''
+        self._version: _Version = None
+        self._mask: UInt8Array | None = None
+        self._error: BadFile | None = None
+
+    def current(self, path: str) -> UInt8Array | None:
+        """Return the mask as (H, W), 0 where depth is to be removed; None if the path is empty.
+
+        Raises:
+            BadFile: missing, or not an image; the file is read again when it has changed.
+        """
+        if not path:
+            return None
+        if path != self._path or self._clock() - self._checked_s >= _CHECK_PERIOD_S:
+            self._update(path)
+        if self._error is not None:
+            raise BadFile(str(self._error))
+        return self._mask
+
+    def _update(self, path: str) -> None:
+        self._checked_s = self._clock()
+        version = _version(Path(path))
+        if (path, version) == (self._path, self._version):
+            return
+        self._path, self._version, self._mask, self._error = path, version, None, None
+        try:
+            picture = read_picture(Path(path))
+            self._mask = picture if picture.ndim == 2 else np.asarray(picture.max(axis=2))
+        except BadFile as error:
+            self._error = BadFile(f'filter.mask_file: {error}. Frames are not used until the file is readable')
+
+
+def _version(path: Path) -> _Version:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,101 @@
+"""The file of ``filter.mask_file``: read once, read again when it changes, refused with one sentence."""
+
+import os
+
+import numpy as np
+import pytest
+
+from depth_ros.errors import BadFile
+from depth_ros.files import mask_file
+from depth_ros.files.mask_file import MaskFile
+from depth_ros.files.pictures import write_picture
+
+SIZE = (48, 64)
+
+
+class Seconds:
+    """A clock that is moved by hand."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Return the paths that have been read."""
+    paths, read_picture = [], mask_file.read_picture
+    monkeypatch.setattr(mask_file, 'read_picture', lambda path: paths.append(path) or read_picture(path))
+    return paths
+
+
+def write(path, value, seconds=0):
+    """Write a mask, with a modification time of its own."""
+    write_picture(path, np.full(SIZE, value, np.uint8))
+    os.utime(path, (1_000_000 + seconds, 1_000_000 + seconds))
+    return str(path)
+
+
+def test_without_a_path_there_is_no_mask():
+    assert MaskFile().current('') is None
+
+
+def test_it_is_read_once_and_looked_at_once_a_second(tmp_path, reads):
+    path, clock = write(tmp_path / 'mask.png', 255), Seconds()
+    mask = MaskFile(clock)
+    for _ in range(300):
+        assert (mask.current(path) == 255).all()
+        clock.now += 0.033
+    assert len(reads) == 1
+    write(tmp_path / 'mask.png', 0, seconds=5)
+    clock.now += 1.0
+    assert (mask.current(path) == 0).all() and len(reads) == 2
+
+
+def test_a_change_of_the_size_alone_is_seen(tmp_path):
+    path, clock = write(tmp_path / 'mask.png', 255), Seconds()
+    mask = MaskFile(clock)
+    mask.current(path)
+    noise = np.random.default_rng(0).integers(0, 2, SIZE).astype(np.uint8) * 255
+    write_picture(tmp_path / 'mask.png', noise)
+    os.utime(path, (1_000_000, 1_000_000))
+    clock.now += 1.0
+    np.testing.assert_array_equal(mask.current(path), noise)
+
+
+def test_another_path_is_read_at_once(tmp_path):
+    mask = MaskFile(Seconds())
+    assert (mask.current(write(tmp_path / 'a.png', 255)) == 255).all()
+    assert (mask.current(write(tmp_path / 'b.png', 0)) == 0).all()
+
+
+def test_a_colour_image_counts_where_any_channel_does(tmp_path):
+    picture = np.zeros((*SIZE, 3), np.uint8)
+    picture[:10, :, 2] = 200
+    write_picture(tmp_path / 'mask.png', picture)
+    found = MaskFile().current(str(tmp_path / 'mask.png'))
+    assert found.shape == SIZE and (found[:10] > 0).all() and (found[10:] == 0).all()
+
+
+def test_a_bad_file_is_refused_without_reading_it_for_every_frame_and_the_next_good_one_works(tmp_path, reads):
+    path, clock = tmp_path / 'mask.png', Seconds()
+    mask = MaskFile(clock)
+    for content, words in (
+        (None, r'filter\.mask_file: .*mask\.png cannot be read: No such file'),
+        (b'half of a', 'mask'),
+    ):
+        if content:
+            path.write_bytes(content)
+        clock.now += 1.0
+        for _ in range(5):
+            with pytest.raises(BadFile, match=words):
+                mask.current(str(path))
+    assert len(reads) == 2
+    write(path, 255)
+    clock.now += 1.0
+    assert (mask.current(str(path)) == 255).all()
+    path.unlink()
+    clock.now += 1.0
+    with pytest.raises(BadFile, match='No such file'):
+        mask.current(str(path))
