@@ -16,6 +16,7 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
@@ -197,6 +198,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _build_engine(options: argparse.Namespace) -> int:
     """Load the network as a node with device: tensorrt would; its engine is in the cache then."""
+    if options.cameras < 1:
+        raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
     values = {
         'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture
     }  # fmt: skip

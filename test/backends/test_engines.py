@@ -397,3 +397,19 @@ def test_tensorrt_is_told_the_smallest_and_the_largest_batch():
         'trt_profile_opt_shapes': 'image:4x3x48x64,focal:4x1',
     }
     assert not any(key.startswith('trt_profile') for key in _tensorrt(Options('tensorrt'), None))
+
+
+def test_the_engine_of_several_cameras_can_be_built_ahead_of_time(network, said, monkeypatch, opened, capsys):
+    from depth_ros.cli.main import main
+    from depth_ros.estimators import load
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings import MonoSettings
+
+    with_free_batch(network.with_suffix('.yaml'))
+    monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child()))
+    command = ['models', 'build-engine', str(network), '--picture', '64x48', '--cameras']
+    assert main([*command, '3']) == 0
+    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    mono_estimator(settings, said.watch, 3).close()
+    assert len(list(Path(os.environ['DEPTH_ROS_CACHE']).glob('engines/*/key.json'))) == 1 and not said
+    assert main([*command, '0']) == 1 and '--cameras is 0; expected at least 1' in capsys.readouterr().err
