@@ -19,6 +19,7 @@ from depth_ros.ros.flatness import Flatness
 from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.parameters import Parameters
+from depth_ros.ros.qos_overrides import unused_qos_overrides
 from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
@@ -131,10 +132,11 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self._progress = ''
         try:
             self._slot = self._new_slot()
+            self._outputs = Outputs(self, self._without)
         except Exception:
             self._lifecycle = 'unconfigured'
+            self._cleanup()
             raise
-        self._outputs = Outputs(self, self._without)
         self.get_logger().info(f'configured: {self._slot.name}')
         if self._slot.caution:
             self.get_logger().warning(self._slot.caution)
@@ -165,6 +167,11 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         except Exception:
             self._stop_worker()
             raise
+        for name in unused_qos_overrides(self):
+            self.get_logger().warning(
+                f"'{name}' is ignored: expected qos_overrides.<topic>.<publisher|subscription>.<history|depth|"
+                'reliability> with a topic of this node, after namespace and remapping'
+            )
 
     def _stop_worker(self) -> bool:
         stopped = True
