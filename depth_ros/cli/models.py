@@ -15,7 +15,8 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
-from depth_ros.estimators.load import reference_beside
+from depth_ros.errors import BackendUnavailable
+from depth_ros.estimators.load import load_network, reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
@@ -190,17 +191,22 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _build_engine(options: argparse.Namespace) -> int:
-    """Load the network as a node with device: tensorrt would; its engine is in the cache then."""
+    """Load the network as a node with device: tensorrt does, which builds its engine into the cache."""
     values = {
         'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture
     }  # fmt: skip
     watch = Watch(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)
-    if manifest.task == 'mono':
-        name = mono_estimator(MonoSettings(**values), watch).name
-    else:
-        name = stereo_estimator(StereoSettings(**values), watch).name
-    print(f'{name}; its engine is in {cache_folder() / "engines"}')
+    mono = manifest.task == 'mono'
+    loaded = load_network((MonoSettings if mono else StereoSettings)(**values), watch)
+    network = (MonoNetwork if mono else StereoNetwork)(*loaded)
+    if loaded.backend.engines is None:
+        raise BackendUnavailable(
+            f'{manifest.id} runs, but its engine could not be kept for the reason above; a node would build it at '
+            'every start'
+        )
+    print(f'{network.name}; its engine is in {loaded.backend.engines}')
+    network.close()
     return 0
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from depth_ros.backends.backend import Backend
 from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
 from depth_ros.backends.tensorrt import engine_for
@@ -22,7 +21,7 @@ class Loaded(NamedTuple):
     """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
 
     manifest: Manifest
-    backend: Backend
+    backend: OnnxRuntimeBackend
     reference: AnyArray | None
     precision: Precision
     input_size: Size | None

@@ -21,7 +21,9 @@ def published_reliability(graph, topic):
 
 def subscribed_reliability(graph, topic):
     """Return the reliability that the node requests on a topic, as the probe discovers it."""
-    requests = wait_for(lambda: graph.probe.get_subscriptions_info_by_topic(topic), what=f'nobody subscribes to {topic}')
+    requests = wait_for(
+        lambda: graph.probe.get_subscriptions_info_by_topic(topic), what=f'nobody subscribes to {topic}'
+    )
     return [request.qos_profile.reliability for request in requests]
 
 
@@ -49,7 +51,9 @@ def test_history_and_depth_of_publishers_and_subscriptions_follow_their_override
     with Graph(values, listen=()) as graph:
         points = graph.node._outputs._publishers['points'].qos_profile
         assert (points.depth, points.history) == (7, HistoryPolicy.KEEP_ALL)
-        left, right = (graph.node._input.subscriptions[f'{s} image']._subscription.qos_profile for s in ('left', 'right'))
+        left, right = (
+            graph.node._input.subscriptions[f'{s} image']._subscription.qos_profile for s in ('left', 'right')
+        )
         assert (left.depth, left.history) == (9, HistoryPolicy.KEEP_LAST)
         assert (right.depth, right.history) == (5, HistoryPolicy.KEEP_ALL)
         for name, value in values.items():
@@ -85,7 +89,13 @@ def test_a_parameter_file_and_the_command_line_can_give_overrides(tmp_path):
     file = tmp_path / 'parameters.yaml'
     overrides = {'/points': {'publisher': {'reliability': 'best_effort'}}}
     file.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'qos_overrides': overrides}}}))
-    arguments = ('--ros-args', '--params-file', str(file), '-p', 'qos_overrides./scan.publisher.reliability:=best_effort')
+    arguments = (
+        '--ros-args',
+        '--params-file',
+        str(file),
+        '-p',
+        'qos_overrides./scan.publisher.reliability:=best_effort',
+    )
     with Graph(node=False, listen=()) as graph, NodeProcess(graph.domain, *arguments) as running:
         assert published_reliability(graph, '/points') == [ReliabilityPolicy.BEST_EFFORT]
         assert published_reliability(graph, '/scan') == [ReliabilityPolicy.BEST_EFFORT]
@@ -115,9 +125,7 @@ def test_a_wrong_value_is_an_error_in_diagnostics_that_names_parameter_and_expec
         assert values['lifecycle'] == graph.lifecycle_state() == state
 
 
-@pytest.mark.parametrize(
-    'name', ['qos_overrides./point.publisher.depth', 'qos_overrides./points.publisher.durability']
-)
+@pytest.mark.parametrize('name', ['qos_overrides./point.publisher.depth', 'qos_overrides./points.publisher.durability'])
 def test_an_override_of_a_topic_or_policy_that_the_node_does_not_have_is_named_in_the_log(name, capfd):
     with Graph({name: 4}, listen=()):
         assert f"'{name}' is ignored: expected qos_overrides.<topic>" in capfd.readouterr().err
