@@ -124,7 +124,10 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         stopped = self._shut_down()
         account = self.accounting.look()
         dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items())) or 'none'
-        self.get_logger().info(f'{account.received} frames received, {account.published} published, dropped: {dropped}')
+        stuck = f', in flight: {account.in_flight}' if account.in_flight else ''
+        self.get_logger().info(
+            f'{account.received} frames received, {account.published} published, dropped: {dropped}{stuck}'
+        )
         return stopped
 
     def _configure(self) -> None:
