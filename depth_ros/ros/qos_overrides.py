@@ -38,6 +38,15 @@ def unused_qos_overrides(node: Node) -> list[str]:
     return [name for name in given if name.startswith('qos_overrides.') and not node.has_parameter(name)]
 
 
+def warn_of_unused_qos_overrides(node: Node) -> None:
+    """Log the ``qos_overrides`` parameters that have no effect, once the node has all its topics."""
+    for name in unused_qos_overrides(node):
+        node.get_logger().warning(
+            f"'{name}' is ignored: expected qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability> "
+            'with a topic of this node, after namespace and remapping'
+        )
+
+
 def given_values(node: Node) -> Mapping[str, Any]:
     """Return the parameter values given at start, by name; rclpy has no public access to them."""
     return {name: parameter.value for name, parameter in getattr(node, '_parameter_overrides', {}).items()}
