@@ -77,6 +77,7 @@ class OnnxRuntimeBackend:
             message = f"device '{chosen}' was asked for, but ONNX Runtime runs {path.name} on {got}"
             if not options.allow_fallback:
                 raise BackendUnavailable(f'{message}. Look at its warning above, or set allow_fallback: true')
+        self.engines = engines
         self.version = str(self._runtime.__version__)
         self.device = f'{got} (ONNX Runtime {self.version})'
         self.inputs = tuple(map(_info, self._session.get_inputs()))

@@ -16,9 +16,9 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
-from depth_ros.errors import BadFile
+from depth_ros.errors import BackendUnavailable, BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.estimators.load import reference_beside
+from depth_ros.estimators.load import load_network, reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.models.canvas import Size
 from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
@@ -197,7 +197,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _build_engine(options: argparse.Namespace) -> int:
-    """Load the network as a node with device: tensorrt would; its engine is in the cache then."""
+    """Load the network as a node with device: tensorrt does, which builds its engine into the cache."""
     if options.cameras < 1:
         raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
     values = {
@@ -205,13 +205,15 @@ def _build_engine(options: argparse.Namespace) -> int:
     }  # fmt: skip
     watch = Watch(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)
-    estimator: Estimator | MonoEstimator
-    if manifest.task == 'mono':
-        estimator = mono_estimator(MonoSettings(**values), watch, options.cameras)
-    else:
-        estimator = stereo_estimator(StereoSettings(**values), watch)
-    with closing(estimator):
-        print(f'{estimator.name}; its engine is in {cache_folder() / "engines"}')
+    mono = manifest.task == 'mono'
+    loaded = load_network((MonoSettings if mono else StereoSettings)(**values), watch, options.cameras)
+    with closing((MonoNetwork if mono else StereoNetwork)(*loaded)) as network:
+        if loaded.backend.engines is None:
+            raise BackendUnavailable(
+                f'{manifest.id} runs, but its engine could not be kept for the reason above; a node would build it at '
+                'every start'
+            )
+        print(f'{network.name}; its engine is in {loaded.backend.engines}')
     return 0
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from depth_ros.backends.backend import Backend
 from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options, batch_shapes
 from depth_ros.backends.tensorrt import engine_for
@@ -26,7 +25,7 @@ class Loaded(NamedTuple):
     """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
 
     manifest: Manifest
-    backend: Backend
+    backend: OnnxRuntimeBackend
     reference: AnyArray | None
     precision: Precision
     input_size: Size | None
@@ -89,7 +88,7 @@ def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size
     return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size, batch)
 
 
-def _largest_batch(backend: Backend, cameras: int) -> int:
+def _largest_batch(backend: OnnxRuntimeBackend, cameras: int) -> int:
     """Return how many pictures are estimated at once: one, unless every tensor of the graph has a free first axis."""
     free = all(info.shape and info.shape[0] is None for info in (*backend.inputs, *backend.outputs))
     return min(cameras, _LARGEST_BATCH) if free else 1

@@ -29,6 +29,13 @@ class Account:
     mean_skew_ms: float
     """Mean absolute difference of left and right stamps."""
 
+    @property
+    def summary(self) -> str:
+        """The counters in one line, for the log."""
+        dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(self.dropped.items())) or 'none'
+        in_flight = f', in flight: {self.in_flight}' if self.in_flight else ''
+        return f'{self.received} frames received, {self.published} published, dropped: {dropped}{in_flight}'
+
 
 class Accounting:
     """Counts frames; safe to use from several threads."""

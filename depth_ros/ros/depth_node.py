@@ -21,6 +21,7 @@ from depth_ros.ros.flatness import Flatness
 from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.parameters import Parameters
+from depth_ros.ros.qos_overrides import warn_of_unused_qos_overrides
 from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.reporting_node import ReportingNode
 from depth_ros.ros.subscription import AdoptingSubscription
@@ -121,9 +122,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def stop(self) -> bool:
         """End all work before the process does; False if the estimator could not be made to end."""
         stopped = self._shut_down()
-        account = self.accounting.look()
-        dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(account.dropped.items())) or 'none'
-        self.get_logger().info(f'{account.received} frames received, {account.published} published, dropped: {dropped}')
+        self.get_logger().info(self.accounting.look().summary)
         return stopped
 
     def _configure(self) -> None:
@@ -135,6 +134,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         except Exception:
             self._cleanup()
             self._lifecycle = 'unconfigured'
+            self._cleanup()
             raise
         self.get_logger().info(f'configured: {self._slot.name}')
         if self._slot.caution:
@@ -166,6 +166,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         except Exception:
             self._stop_worker()
             raise
+        warn_of_unused_qos_overrides(self)
 
     def _stop_worker(self) -> bool:
         stopped = True

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -135,8 +136,7 @@ class DepthViewer(Node):
         prefix = self.get_namespace().strip('/')
         for status in message.status:
             name = status.hardware_id
-            ours = name.rpartition('/')[0] == prefix and name.endswith('_depth') and status.name.endswith(': frames')
-            if not ours:
+            if name.rpartition('/')[0] != prefix or status.name != f'{name}: frames':
                 continue
             values = {pair.key: pair.value for pair in status.values}
             self._heard_s = time.monotonic()
@@ -153,12 +153,15 @@ class DepthViewer(Node):
         get = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
         put = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
         self._parameter_clients = [get, put]
-        kind = MonoSettings if self._shown_node.endswith('mono_depth') else StereoSettings
-        shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
-        future = get.call_async(GetParameters.Request(names=list(shown)))
-        future.add_done_callback(lambda done: self._show_parameters(shown, done.result(), put))
+        for kind in (StereoSettings, MonoSettings):  # the node may have any name; it answers for its own table only
+            shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
+            future = get.call_async(GetParameters.Request(names=list(shown)))
+            future.add_done_callback(partial(self._show_parameters, shown, put))
 
-    def _show_parameters(self, shown: dict[str, Rule], answer: Any, put: Any) -> None:
+    def _show_parameters(self, shown: dict[str, Rule], put: Any, done: Any) -> None:
+        answer = done.result()
+        if not answer.values:
+            return
         values = {name: parameter_value_to_python(v) for name, v in zip(shown, answer.values, strict=True)}
 
         def change(name: str, value: Value) -> None:

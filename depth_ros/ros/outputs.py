@@ -19,6 +19,7 @@ from stereo_msgs.msg import DisparityImage
 from depth_ros.common_settings import Settings
 from depth_ros.pipeline import cloud, cropped_for_cloud
 from depth_ros.ros.health import scale_message
+from depth_ros.ros.qos_overrides import check_qos_overrides
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale.tracker import ScaleStatus
 from depth_ros.stages.colorize import Colormap, colorize
@@ -50,10 +51,15 @@ class Outputs:
     Args:
         node: The node that publishes.
         without: Topics that it never has.
+
+    Raises:
+        BadSettings: a ``qos_overrides`` parameter has a wrong value.
     """
 
     def __init__(self, node: Node, without: Collection[str]) -> None:
         self._node = node
+        for topic in TOPICS.keys() - set(without):
+            check_qos_overrides(node, topic, 'publisher')
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
                 kind,

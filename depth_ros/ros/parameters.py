@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from depth_ros.common_settings import Settings, SettingsT
 from depth_ros.errors import BadSettings
 from depth_ros.parameter_table import Rule, Value, defaults, rules, unknown_parameter
+from depth_ros.ros.qos_overrides import given_values
 
 
 class Parameters(Generic[SettingsT]):
@@ -96,7 +97,6 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
 
 
 def _unknown_overrides(node: Node, kind: type[Settings]) -> list[str]:
-    """Return the names given at start that no parameter has; rclpy has no public look at them."""
-    overrides = getattr(node, '_parameter_overrides', {})
+    """Return the names given at start that no parameter has."""
     ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
-    return [name for name in overrides if name not in rules(kind) and not name.startswith(ours)]
+    return [name for name in given_values(node) if name not in rules(kind) and not name.startswith(ours)]

@@ -14,10 +14,9 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-from depth_ros.errors import BadSettings
+from depth_ros.ros.qos_overrides import check_qos_overrides
 
 _DEPTH = 5
-_RELIABILITIES = ('best_available', 'best_effort', 'reliable')
 
 
 class AdoptingSubscription:
@@ -86,13 +85,11 @@ class AdoptingSubscription:
 
         rclpy's own overriding would take the reliability of the first subscription for a user's choice.
         """
+        check_qos_overrides(self._node, self._topic, 'subscription')
         name = f'qos_overrides.{self.topic}.subscription.reliability'
         if not self._node.has_parameter(name):
             self._node.declare_parameter(name, 'best_available', ParameterDescriptor(read_only=True))
-        chosen = str(self._node.get_parameter(name).value)
-        if chosen not in _RELIABILITIES:
-            raise BadSettings(f"{name} is '{chosen}'; expected one of {', '.join(_RELIABILITIES)}")
-        return chosen
+        return str(self._node.get_parameter(name).value)
 
     def _wanted(self) -> QoSReliabilityPolicy:
         """Return the reliability that reaches every publisher there is; without any, the one that reaches all."""

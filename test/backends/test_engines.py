@@ -14,26 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_compiler import GPU, child
 from tiny_model import model, with_free_batch
 
 from depth_ros.backends import build_engine
 from depth_ros.backends.engine_cache import EngineCache, EngineKey
-from depth_ros.backends.gpu import Gpu, find_gpu, version_of
+from depth_ros.backends.gpu import find_gpu, version_of
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options, _tensorrt, batch_shapes
 from depth_ros.backends.tensorrt import engine_for
 from depth_ros.errors import BackendError, BackendUnavailable
 from depth_ros.watch import UNWATCHED, Watch
 
-GPU = Gpu('NVIDIA RTX 4090', '8.9', '10.3.0')
 KEY = EngineKey('net.onnx', 'a' * 64, '10.3.0', '1.23.0', 'NVIDIA RTX 4090', '8.9', 'fp16', 'image 1x3x480x640', '')
-COMPILER = """
-import sys, time
-from pathlib import Path
-folder = Path(sys.argv[1])
-time.sleep({seconds})
-{act}
-(folder / 'net.engine').write_bytes(b'engine' * 100)
-"""
 
 
 class Said(list):
@@ -165,7 +157,7 @@ def builder(folder, seconds):
 
 
 def test_f10_two_processes_build_one_engine_once(tmp_path):
-    first = builder(tmp_path, 1.0)
+    first = builder(tmp_path, 4.0)
     for line in first.stdout:
         if line == 'building\n':
             break
@@ -207,10 +199,6 @@ def test_waiting_for_another_process_can_be_given_up(tmp_path, said):
 def network(tmp_path, monkeypatch):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
     return model(tmp_path / 'net').with_suffix('.onnx')
-
-
-def child(seconds=0.0, act=''):
-    return [sys.executable, '-c', COMPILER.format(seconds=seconds, act=act)]
 
 
 def engine(network, watch, command, gpu=GPU, **options):

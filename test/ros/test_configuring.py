@@ -39,8 +39,8 @@ def building_node(tmp_path, graph, seconds):
 
 
 def test_f11_a_node_that_builds_reports_answers_and_then_works(tmp_path):
-    with Graph(node=False) as graph, building_node(tmp_path, graph, 4.0) as running:
-        _, words, values = graph.wait_for_status('building the engine of net.onnx: 5 s')
+    with Graph(node=False) as graph, building_node(tmp_path, graph, 6.0) as running:
+        _, words, values = graph.wait_for_status('building the engine of net.onnx: 5 s', timeout_s=30.0)
         assert words.startswith('configuring: ') and values['lifecycle'] == 'configuring'
         assert graph.get_parameter('quality', 'stereo_depth').string_value == 'balanced'  # while it builds
         assert graph.status()[2]['lifecycle'] == 'configuring'
@@ -52,7 +52,7 @@ def test_f11_a_node_that_builds_reports_answers_and_then_works(tmp_path):
 
 def test_e4_a_node_that_builds_ends_when_it_is_told_to(tmp_path):
     with Graph(node=False) as graph, building_node(tmp_path, graph, 60.0) as running:
-        graph.wait_for_status('building the engine')
+        graph.wait_for_status('building the engine', timeout_s=30.0)
         running.signal()
         code, output, seconds = running.end()
         assert code == 0 and seconds < 3.0 and 'Traceback' not in output, output

@@ -1,0 +1,187 @@
+"""`depth-ros models build-engine` with real files and a child process; only TensorRT's compiler is a script."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from engine_compiler import GPU, child
+from tiny_model import STEREO, model
+
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.backends.tensorrt import engine_for
+from depth_ros.cli.main import main
+from depth_ros.estimators import load
+from depth_ros.pipeline import mono_estimator
+from depth_ros.settings import MonoSettings
+from depth_ros.watch import Watch
+
+REFERENCE = (
+    'import json\nimport numpy as np\nfrom depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options\n'
+    "request = json.loads((folder / 'request.json').read_text())\n"
+    "found = OnnxRuntimeBackend(Path(request['onnx']), Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
+    "np.savez(folder / 'reference.npz', expected=found[request['reference']])\n"
+)
+
+
+class CpuForTensorrt(OnnxRuntimeBackend):
+    """Runs on the CPU what was asked to run with an engine."""
+
+    def __init__(self, path, options, engines=None, outputs=None):
+        super().__init__(path, replace(options, device='cpu'), None, outputs)
+        self.engines = engines
+
+    @staticmethod
+    def has(device):
+        return True
+
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """Put a GPU and a compiler script in place; return what chooses the script's action."""
+    chosen = {'act': ''}
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(load, 'OnnxRuntimeBackend', CpuForTensorrt)
+    monkeypatch.setattr(load, 'find_gpu', lambda: GPU)
+    monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child(**chosen)))
+    return chosen
+
+
+def engines(tmp_path):
+    """Return the complete entries of the cache."""
+    return sorted(path.parent for path in (tmp_path / 'cache/engines').glob('*/key.json'))
+
+
+@pytest.mark.parametrize('as_file', [True, False], ids=['onnx file', 'manifest'])
+def test_the_engine_is_in_the_cache_and_its_folder_is_printed(tmp_path, compiler, capsys, as_file):
+    path = model(tmp_path / 'net')
+    assert main(['models', 'build-engine', str(path.with_suffix('.onnx') if as_file else path)]) == 0
+    printed = capsys.readouterr()
+    (entry,) = engines(tmp_path)
+    assert (entry / 'net.engine').is_file() and printed.out.rstrip().endswith(f'its engine is in {entry}')
+    assert 'building the engine of tiny.onnx: there is none' in printed.err
+
+
+def test_the_second_call_finds_the_engine_and_builds_none(tmp_path, compiler, capsys):
+    path = str(model(tmp_path / 'net'))
+    assert main(['models', 'build-engine', path]) == 0
+    compiler['act'] = 'sys.exit(9)'
+    capsys.readouterr()
+    assert main(['models', 'build-engine', path]) == 0
+    assert 'building' not in capsys.readouterr().err and len(engines(tmp_path)) == 1
+
+
+def test_half_precision_is_compared_with_full_precision_and_has_an_engine_of_its_own(tmp_path, compiler, capsys):
+    path = str(model(tmp_path / 'net'))
+    assert main(['models', 'build-engine', path]) == 0
+    compiler['act'] = REFERENCE
+    assert main(['models', 'build-engine', path, '--precision', 'fp16']) == 0
+    assert 'fp16 within 0.00% of full precision' in capsys.readouterr().out and len(engines(tmp_path)) == 2
+
+
+def test_a_node_of_the_same_precision_and_picture_size_builds_nothing(tmp_path, compiler):
+    path = str(model(tmp_path / 'net'))
+    assert main(['models', 'build-engine', path, '--picture', '320x240']) == 0
+    compiler['act'], said = 'sys.exit(9)', []
+    mono_estimator(MonoSettings(model=path, device='tensorrt', picture_size='320x240'), Watch(said.append))
+    assert said == []
+
+
+def test_a_stereo_network_gets_its_engine_too(tmp_path, compiler, capsys):
+    path = model(tmp_path / 'net', STEREO, plus=4.0)
+    assert main(['models', 'build-engine', str(path)]) == 0
+    assert len(engines(tmp_path)) == 1, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ('act', 'words'),
+    [
+        ("print('no kernel for DeformConv'); sys.exit(3)", 'no kernel for DeformConv. Try device: cuda'),
+        ('import os; os.kill(os.getpid(), 11)', 'exit code -11'),
+    ],
+)
+def test_a_failed_build_is_exit_code_1_with_the_reason_and_leaves_nothing(tmp_path, compiler, capsys, act, words):
+    compiler['act'] = act
+    assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
+    assert words in capsys.readouterr().err
+    assert engines(tmp_path) == [] and not list((tmp_path / 'cache/engines').glob('.*'))
+
+
+@pytest.mark.parametrize('hindrance', ['no gpu', 'no folder'])
+def test_an_engine_that_cannot_be_kept_is_exit_code_1_and_not_called_stored(
+    tmp_path, compiler, capsys, monkeypatch, hindrance
+):
+    if hindrance == 'no gpu':
+        monkeypatch.setattr(load, 'find_gpu', lambda: None)
+    else:
+        (tmp_path / 'cache').write_text('a file where the folder should be')
+    assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
+    printed = capsys.readouterr()
+    assert 'its engine could not be kept' in printed.err and 'engine is in' not in printed.out
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (('--picture', 'large'), "picture_size is 'large'; expected WxH such as 640x480"),
+        (('--precision', 'int8'), 'invalid choice'),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, compiler, capsys, arguments, words):
+    try:
+        assert main(['models', 'build-engine', str(model(tmp_path / 'net')), *arguments]) == 1
+    except SystemExit as error:
+        assert error.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(OnnxRuntimeBackend.has('tensorrt'), reason='this ONNX Runtime has TensorRT')
+def test_without_tensorrt_one_line_names_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
+    assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
+    error = capsys.readouterr().err
+    assert "device 'tensorrt' needs TensorrtExecutionProvider" in error and 'onnxruntime-gpu' in error
+    assert error.count('\n') == 1 and engines(tmp_path) == []
+
+
+INTERRUPTED = """
+import sys
+sys.path.insert(0, {test!r})
+from engine_compiler import GPU, child
+from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.backends.tensorrt import engine_for
+from depth_ros.cli.main import main
+from depth_ros.estimators import load
+OnnxRuntimeBackend.has = staticmethod(lambda device: True)
+load.find_gpu = lambda: GPU
+load.engine_for = lambda *a: engine_for(*a, child(seconds=60))
+sys.exit(main(['models', 'build-engine', {path!r}]))
+"""
+
+
+def test_ctrl_c_ends_the_build_and_its_child_and_leaves_nothing(tmp_path):
+    script = INTERRUPTED.format(test=str(Path(__file__).parents[1]), path=str(model(tmp_path / 'net')))
+    process = subprocess.Popen(
+        [sys.executable, '-c', f'import signal; signal.signal(2, signal.default_int_handler)\n{script}'],
+        env={**os.environ, 'DEPTH_ROS_CACHE': str(tmp_path / 'cache')},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert 'building the engine of tiny.onnx' in process.stderr.readline()
+        end_s = time.monotonic() + 10
+        while not (children := psutil.Process(process.pid).children()):
+            assert time.monotonic() < end_s, 'no child was started'
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, output = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and 'Traceback' not in output, output
+    assert not any(each.is_running() for each in children)
+    assert [path for path in (tmp_path / 'cache/engines').iterdir() if path.is_dir()] == []

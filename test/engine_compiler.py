@@ -1,0 +1,19 @@
+"""A script in place of TensorRT's compiler, with the contract of ``build_engine``, and a GPU to compile for."""
+
+import sys
+
+from depth_ros.backends.gpu import Gpu
+
+GPU = Gpu('NVIDIA RTX 4090', '8.9', '10.3.0')
+COMPILER = """
+import sys, time
+from pathlib import Path
+folder = Path(sys.argv[1])
+time.sleep({seconds})
+{act}
+(folder / 'net.engine').write_bytes(b'engine' * 100)
+"""
+
+
+def child(seconds=0.0, act=''):
+    return [sys.executable, '-c', COMPILER.format(seconds=seconds, act=act)]

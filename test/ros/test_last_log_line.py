@@ -1,0 +1,145 @@
+"""The account in a node's last log line, with real processes that are ended by a signal."""
+
+import re
+import signal
+import time
+
+import pytest
+from graph import Graph, MonoGraph, NodeProcess, wait_for
+from tiny_model import model
+
+pytestmark = pytest.mark.ros
+DEPTH = 'depth/image_rect'
+LINE = re.compile(
+    r'\[(?P<node>[\w./]+)\]: (?P<received>\d+) frames received, (?P<published>\d+) published, '
+    r'dropped: (?P<dropped>none|\d+ \w+(?:, \d+ \w+)*)(?:, in flight: (?P<in_flight>\d+))?$',
+    re.MULTILINE,
+)
+SCRIPT = """
+import sys
+from depth_ros.ros import process
+process.catch_signals()
+from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.ros.stereo_node import StereoDepthNode
+sys.exit(process.run(lambda: StereoDepthNode(lambda settings, watch: FakeEstimator({fake}))))
+"""
+
+
+def accounts(output):
+    """Return the account that each node logged: received, published, drops by reason, frames in flight."""
+    found = {}
+    for match in LINE.finditer(output):
+        assert match['node'] not in found, f'{match["node"]} logged its account twice'
+        drops = [] if match['dropped'] == 'none' else [each.split(' ') for each in match['dropped'].split(', ')]
+        found[match['node']] = (
+            int(match['received']),
+            int(match['published']),
+            {reason: int(count) for count, reason in drops},
+            int(match['in_flight'] or 0),
+        )
+    return found
+
+
+def last_account(output, node='stereo_depth'):
+    """Return the account of the only node; it must be the last thing that was logged."""
+    assert LINE.search(output.splitlines()[-1]), output
+    return accounts(output)[node]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_received_is_published_plus_drops_when_a_stream_is_ended(tmp_path, number):
+    script = tmp_path / 'node.py'
+    script.write_text(SCRIPT.format(fake='latency_s=0.15'))
+    with (
+        Graph(node=False, listen=(DEPTH,)) as graph,
+        NodeProcess(graph.domain, script=str(script)) as running,
+        NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=30.0', module='depth_ros.ros.file_camera') as camera,
+    ):
+        graph.wait_for_messages(DEPTH, 5, timeout_s=30.0)
+        running.signal(number)  # while frames are on their way
+        code, output, _ = running.end()
+        camera.signal()
+        camera.end()
+        heard = len(graph.received[DEPTH])
+    received, published, dropped, in_flight = last_account(output)
+    assert code == 0 and in_flight == 0
+    assert received == published + sum(dropped.values()) > 0
+    assert published >= heard >= 5 and dropped.get('superseded', 0) > 0
+
+
+def test_every_kind_of_bad_frame_is_in_the_line_by_its_reason(tmp_path):
+    script = tmp_path / 'node.py'
+    script.write_text(SCRIPT.format(fake='fail_at=lambda n: n == 0'))
+    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
+        graph.open_camera()
+
+        def send_and_wait(**how):
+            before = int(graph.status()[2]['received']) if graph.received['/diagnostics'] else 0
+            graph.send(**how)
+            wait_for(lambda: graph.received['/diagnostics'] and int(graph.status()[2]['received']) > before)
+            wait_for(lambda: graph.status()[2]['in_flight'] == '0')
+
+        cut = graph.image(graph.head())
+        cut.data = cut.data[:-1]
+        send_and_wait()  # the estimator fails
+        send_and_wait(left=cut)
+        send_and_wait(stamp_ns=0)
+        send_and_wait(k=[0.0] * 9, p=[0.0] * 12)
+        send_and_wait()
+        graph.wait_for_messages(DEPTH)
+        running.signal()
+        code, output, _ = running.end()
+    assert code == 0
+    reasons = {'estimator_failed': 1, 'bad_image': 1, 'zero_stamp': 1, 'bad_camera_info': 1}
+    assert last_account(output) == (5, 1, reasons, 0)
+
+
+def test_a_frame_that_is_given_up_at_the_end_is_counted(tmp_path):
+    script = tmp_path / 'node.py'
+    script.write_text(SCRIPT.format(fake='latency_s=30.0'))
+    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
+        graph.open_camera()
+        graph.send()
+        wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2]['in_flight'] == '1')
+        running.signal()
+        code, output, _ = running.end()
+    assert code == 0 and last_account(output) == (1, 0, {'shutdown': 1}, 0)
+
+
+def test_a_frame_that_is_stuck_at_the_end_is_called_in_flight(tmp_path):
+    script = tmp_path / 'node.py'
+    script.write_text(SCRIPT.format(fake='hang_at=lambda n: True'))
+    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
+        graph.open_camera()
+        graph.send()
+        wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2]['in_flight'] == '1')
+        running.signal()
+        code, output, _ = running.end()
+    assert code == 0 and accounts(output)['stereo_depth'] == (1, 0, {}, 1)
+
+
+def test_a_node_that_received_nothing_says_so():
+    with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
+        graph.wait_for_status('no left image', timeout_s=20.0)
+        running.signal()
+        code, output, _ = running.end()
+    assert code == 0 and last_account(output) == (0, 0, {}, 0)
+
+
+def test_every_camera_of_a_process_logs_its_own_account(tmp_path):
+    arguments = ('--ros-args', '-p', f'model:={model(tmp_path)}', '-p', 'cameras:=[front, rear]')
+    with (
+        MonoGraph(node=False, listen=(DEPTH,), namespace='/front') as graph,
+        NodeProcess(graph.domain, *arguments, module='depth_ros.ros.mono_depth') as running,
+    ):
+        graph.open_camera()
+        graph.stream(20)
+        graph.wait_for_messages(DEPTH, 5)
+        time.sleep(0.2)
+        running.signal()
+        code, output, _ = running.end()
+    found = accounts(output)
+    assert code == 0 and set(found) == {'front.mono_depth', 'rear.mono_depth'}, output
+    received, published, dropped, _ = found['front.mono_depth']
+    assert received == published + sum(dropped.values()) > 5
+    assert found['rear.mono_depth'] == (0, 0, {}, 0)
