@@ -1,7 +1,7 @@
 """The table of settings as ROS parameters."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Generic
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -9,9 +9,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from depth_ros.common_settings import Settings, SettingsT
+from depth_ros.common_settings import SettingsT
 from depth_ros.errors import BadSettings
-from depth_ros.parameter_table import Rule, Value, defaults, rules, unknown_parameter
+from depth_ros.parameter_table import Rule, Value, defaults, probably_meant, rules, unknown_parameter
 
 
 class Parameters(Generic[SettingsT]):
@@ -30,7 +30,7 @@ class Parameters(Generic[SettingsT]):
         self._initial = self._settings = kind()
         self._problem = self._update()
         node.add_on_set_parameters_callback(self._on_set)
-        for name in _unknown_overrides(node, kind):
+        for name in _unknown_overrides(node, rules(kind)):
             node.get_logger().warning(f'{unknown_parameter(kind, name)}. It is ignored')
 
     def current(self) -> SettingsT:
@@ -95,8 +95,31 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
     return descriptor
 
 
-def _unknown_overrides(node: Node, kind: type[Settings]) -> list[str]:
+def _unknown_overrides(node: Node, known: Collection[str]) -> list[str]:
     """Return the names given at start that no parameter has; rclpy has no public look at them."""
     overrides = getattr(node, '_parameter_overrides', {})
     ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
-    return [name for name in overrides if name not in rules(kind) and not name.startswith(ours)]
+    return [name for name in overrides if name not in known and not name.startswith(ours)]
+
+
+def number_parameter(node: Node, name: str, default: float) -> float:
+    """Declare a parameter of a node without settings; a whole number stands for a float too.
+
+    Raises:
+        BadSettings: its value is not a number.
+    """
+    value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadSettings(f'{name} is {value!r} of type {type(value).__name__}; expected a number')
+    return float(value)
+
+
+def refuse_unknown_parameters(node: Node) -> None:
+    """Check that every parameter given at start has been declared.
+
+    Raises:
+        BadSettings: one has not; the message names the one that was probably meant.
+    """
+    known = [name for name in node.get_parameters_by_prefix('') if name != 'use_sim_time']
+    for name in _unknown_overrides(node, known):
+        raise BadSettings(f"unknown parameter '{name}'; {probably_meant(name, known)}")
