@@ -18,7 +18,7 @@ from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
 from depth_ros.cli.argument_types import size
 from depth_ros.estimators.load import reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
-from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
+from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, is_here, sha256, shipped_models
 from depth_ros.models.manifest import Manifest
 from depth_ros.parameter_table import rules
 from depth_ros.pipeline import mono_estimator, stereo_estimator
@@ -121,8 +121,7 @@ def _show(options: argparse.Namespace) -> int:
     manifest, folder = find_manifest(options.id)
     content = {key: value for key, value in asdict(manifest).items() if value not in (None, '', ())}
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
-    pulled = f'depth-ros models pull {manifest.id}, or ' if manifest.artifact.urls else ''
-    print(f'\n# get it: {pulled}{manifest.artifact.source}')
+    print(f'\n# get it: {command_to_get(manifest, folder) or manifest.artifact.source}')
     for name in manifest.files:
         print(f'# put it: {folder}/{name}')
     return 0

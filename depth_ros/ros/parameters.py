@@ -10,8 +10,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.common_settings import SettingsT
-from depth_ros.errors import BadSettings
+from depth_ros.errors import BadSettings, ModelError
+from depth_ros.models.catalog import check_available
 from depth_ros.parameter_table import Rule, Value, defaults, probably_meant, rules, unknown_parameter
+from depth_ros.settings import MonoSettings
 
 
 class Parameters(Generic[SettingsT]):
@@ -69,7 +71,9 @@ class Parameters(Generic[SettingsT]):
             try:
                 # While an earlier value is wrong, a change is judged by itself, so that repairing is possible.
                 (self._initial if self._problem else self._settings).changed(changes)
-            except BadSettings as error:
+                if model := changes.get('model'):
+                    check_available(str(model), 'mono' if isinstance(self._initial, MonoSettings) else 'stereo')
+            except (BadSettings, ModelError) as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)
             for name in changes:
