@@ -13,7 +13,7 @@ from depth_ros.files.share import shared_file
 from depth_ros.models.join import write_joined
 from depth_ros.models.manifest import Manifest, read_manifest
 
-_ALIKE = 0.45
+_ALIKE = 0.6
 """Similarity of names (difflib) from which one is suggested for the other."""
 
 

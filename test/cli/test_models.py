@@ -121,11 +121,24 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
         (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
-        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known"),
-        (['--image', 'a.png', '--model', 'depth-pro'], 'depth_pro.onnx does not exist. Get or export it'),
+        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known; depth-ros models list shows all"),
+        (['--image', 'a.png', '--model', 'depth-anything-v2-smal'], "did you mean 'depth-anything-v2-small'?"),
+        (
+            ['--image', 'a.png', '--model', 'depth-anything-v2-small'],
+            'depth_anything_v2_s.onnx does not exist. Get it with: depth-ros models pull depth-anything-v2-small\n',
+        ),
+        (
+            ['--image', 'a.png', '--model', 'depth-pro'],
+            'Get it with: depth-ros models export depth-pro --weights apple/DepthPro-hf --out /cache/depth-pro/depth_pro',
+        ),
+        (
+            ['--image', 'a.png', '--model', 'unidepth-v2-small'],
+            'Get or export it (https://github.com/lpiccinelli-eth/UniDepth, python unidepth/models/unidepthv2/export.py',
+        ),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, arguments, words):
+def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, monkeypatch, arguments, words):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', '/cache')
     assert infer(tmp_path, *arguments) == 1
     error = capsys.readouterr().err
     assert words in error and error.count('\n') == 1
