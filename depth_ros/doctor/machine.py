@@ -72,7 +72,7 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
 def needs_lens(settings: MonoSettings) -> bool:
     """Tell whether the network gives no metres without the focal length, and so without camera_info."""
     try:
-        return 'fx' in find_manifest(settings.model)[0].needs
+        return bool({'fx', 'K'} & set(find_manifest(settings.model)[0].needs))
     except ModelError:
         return False
 

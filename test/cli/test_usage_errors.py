@@ -76,7 +76,10 @@ def test_the_root_is_a_namespace():
     [
         (['-r', 'a=b'], 'stereo_depth: -r a=b is not valid; expected FROM:=TO'),
         (['-p', 'quality=strict'], 'stereo_depth: -p quality=strict is not valid; expected NAME:=VALUE'),
-        (['--params-file', '/missing.yaml'], 'stereo_depth: --params-file /missing.yaml is not a file; expected a YAML'),
+        (
+            ['--params-file', '/missing.yaml'],
+            'stereo_depth: --params-file /missing.yaml is not a file; expected a YAML',
+        ),
         (['--log-level', 'verbose'], 'stereo_depth: --log-level verbose is not valid; expected debug, info, warn'),
         (['--speed', '3'], "stereo_depth: unknown ROS arguments: ['--speed', '3']"),
     ],
@@ -106,9 +109,12 @@ def test_a_wrong_parameter_of_a_camera_is_named(module, parameter, words):
 @pytest.mark.ros
 @pytest.mark.parametrize('module', ['file_camera', 'sim_camera'])
 def test_a_whole_number_is_a_rate(module):
-    with Graph({}, listen=('depth/image_rect',)) as graph:
-        with NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=5', module=f'depth_ros.ros.{module}') as camera:
-            graph.wait_for_messages('depth/image_rect', 2, timeout_s=30)
-            camera.signal()
-            code, output, _ = camera.end(30)
+    arguments = ('--ros-args', '-p', 'rate_hz:=5')
+    with (
+        Graph({}, listen=('depth/image_rect',)) as graph,
+        NodeProcess(graph.domain, *arguments, module=f'depth_ros.ros.{module}') as camera,
+    ):
+        graph.wait_for_messages('depth/image_rect', 2, timeout_s=30)
+        camera.signal()
+        code, output, _ = camera.end(30)
     assert code == 0, output
