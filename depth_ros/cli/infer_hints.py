@@ -31,15 +31,15 @@ def stereo_hints(
     exchanged = matched_share(given[::-1], rig)
     if clearly_better(exchanged, than=share):
         hints.append(
-            f'hint: {share:.0%} of the pixels match, and {exchanged:.0%} with left and right exchanged: exchange --left and '
-            '--right'
+            f'hint: {share:.0%} of the pixels match, and {exchanged:.0%} with left and right exchanged: exchange '
+            '--left and --right'
         )
     if not settings.rectify:
         share_rectified = matched_share(rectified, rig)
         if clearly_better(share_rectified, than=share):
             hints.append(
-                f'hint: {share:.0%} of the pixels match, and {share_rectified:.0%} after rectification: the images are raw, '
-                'add --rectify'
+                f'hint: {share:.0%} of the pixels match, and {share_rectified:.0%} after rectification: the images are '
+                'raw, add --rectify'
             )
     return hints
 
