@@ -97,10 +97,11 @@ def test_a_wrong_ros_argument_of_a_node_is_one_line_and_exit_code_2(arguments, w
         ('file_camera', 'rate:=5', "unknown parameter 'rate'; did you mean 'rate_hz'?"),
         ('file_camera', 'rate_hz:=fast', "rate_hz is 'fast' of type str; expected a number"),
         ('file_camera', 'left:=5', "parameter 'left' to '5' of type 'INTEGER', expecting type 'STRING'"),
+        ('depth_viewer', 'max_mbs:=5', "unknown parameter 'max_mbs'; did you mean 'max_mb_s'?"),
         ('sim_camera', 'basline_m:=0.0', "unknown parameter 'basline_m'; did you mean 'baseline_m'?"),
     ],
 )
-def test_a_wrong_parameter_of_a_camera_is_named(module, parameter, words):
+def test_a_wrong_parameter_of_a_camera_or_the_viewer_is_named(module, parameter, words):
     with NodeProcess(next_domain(), '--ros-args', '-p', parameter, module=f'depth_ros.ros.{module}') as node:
         code, output, _ = node.end(30)
     assert code == 1 and words in output and 'Traceback' not in output
