@@ -64,7 +64,7 @@ def stereo_frame(
     if right.shape[:2] != (height, width):
         raise BadImage(
             f'left image is {width}x{height} and right image is {right.shape[1]}x{right.shape[0]}; '
-            'expected the same size. Set both cameras to one resolution'
+            'expected the same size. Use images of one resolution'
         )
     _check_side(min(height, width) * settings.processing_scale, f'{width}x{height}')
     rig = stereo_rig(left_calibration, right_calibration, width, height)
@@ -265,10 +265,10 @@ def check_model(settings: MonoSettings) -> None:
 
 
 _REMEDIES = {
-    'fx': 'the focal length: publish camera_info',
-    'K': 'the intrinsics: publish camera_info',
-    'scale_shift': 'scale and shift: its output is relative. Set scale.source, or use a metric model',
-    'scale': 'a scale: its output is relative. Set scale.source, or use a metric model',
+    'fx': 'the focal length, which camera_info states',
+    'K': 'the intrinsics, which camera_info states',
+    'scale_shift': 'scale and shift: its output is relative. Use scale.source of mono_depth, or a metric model',
+    'scale': 'a scale: its output is relative. Use scale.source of mono_depth, or a metric model',
 }
 
 

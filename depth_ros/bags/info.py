@@ -52,7 +52,7 @@ def look(path: Path) -> BagInfo:
         stamps: dict[str, list[int]] = {}
         infos: dict[str, Calibration] = {}
         topics = []
-        for name, kind in sorted({(c.topic, c.msgtype) for c in bag.reader.connections}):
+        for name, kind in sorted(bag.types().items()):
             recorded: list[int] = []
             problems: list[str] = []
             stamped = kind in IMAGES or kind == INFO

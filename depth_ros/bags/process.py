@@ -13,7 +13,7 @@ from threading import Event, Thread
 from typing import Any
 
 from depth_ros.bags.cameras import cameras_of
-from depth_ros.bags.reader import Bag
+from depth_ros.bags.reader import Bag, full_type
 from depth_ros.bags.writer import DepthBag
 from depth_ros.errors import BadCameraInfo, BadImage, BadInput, EstimatorError
 from depth_ros.settings import MonoSettings, StereoSettings
@@ -80,7 +80,7 @@ def process(
                 done += topic in counting
                 progress(done, frames)
                 if topic in copied:
-                    depth_bag.copy(topic, connection.msgtype, recorded_ns, data)
+                    depth_bag.copy(topic, full_type(connection.msgtype), recorded_ns, data)
                 for camera in cameras:
                     if message is None or topic not in camera.streamed:
                         continue

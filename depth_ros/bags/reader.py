@@ -74,14 +74,14 @@ class Bag:
     def deserialize(self, data: bytes, msgtype: str) -> Any:
         """Return a message; None, and counted, if it is damaged."""
         try:
-            return self.reader.deserialize(data, msgtype)
+            return self.reader.deserialize(data, full_type(msgtype))
         except Exception:  # whatever garbage makes of a deserializer
             self.trouble.add('damaged')
             return None
 
     def types(self) -> dict[str, str]:
         """Return the type of every topic."""
-        return {c.topic: c.msgtype for c in self.reader.connections}
+        return {c.topic: full_type(c.msgtype) for c in self.reader.connections}
 
     def require(self, types: dict[str, tuple[str, ...]]) -> None:
         """Check that topics exist with one of their types.
@@ -96,6 +96,12 @@ class Bag:
                 raise BadFile(f'{self.path} has no topic {topic}; it has {there}. Is the namespace right?')
             if found[topic] not in wanted:
                 raise BadFile(f'{topic} in {self.path} is {found[topic]}; expected {" or ".join(wanted)}')
+
+
+def full_type(name: str) -> str:
+    """Return the name of a type as recorders since Eloquent write it; Dashing wrote ``sensor_msgs/Image``."""
+    package, _, rest = name.partition('/')
+    return f'{package}/msg/{rest}' if rest and '/' not in rest else name
 
 
 def _storage(path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depth_ros.cli.argument_types import ros_namespace
 from depth_ros.errors import BadFile
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--reference', metavar='REF', help='a topic of true depth (/truth/depth), or a bag whose depth is the reference'
     )
     parser.add_argument('--max-apart-ms', type=float, default=20.0, help='of depth and reference (20)')
-    parser.add_argument('--namespace', default='', metavar='/NS', help='of depth/image_rect')
+    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of depth/image_rect')
     parser.add_argument('--junit', type=Path, metavar='FILE', help='write the verdicts as JUnit XML')
     parser.add_argument('--json', action='store_true', help='print figures and verdicts as JSON')
 

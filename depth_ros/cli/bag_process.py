@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from depth_ros.cli.argument_types import ros_namespace
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
 from depth_ros.files.folders import make_folder
@@ -30,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='the new bag, not there yet; with several IN, a folder for them',
     )
     add_node_options(parser)
-    parser.add_argument('--namespace', default='', metavar='/NS', help="of the camera's topics, and of the results")
+    parser.add_argument(
+        '--namespace', type=ros_namespace, default='', metavar='/NS', help="of the camera's topics, and of the results"
+    )
     parser.add_argument(
         '--cameras', default='', metavar='A,B', help='several cameras on one network: names below the namespace'
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from depth_ros.cli.argument_types import remapping, ros_namespace
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
 from depth_ros.errors import BadSettings, ModelError
 
@@ -20,9 +21,15 @@ _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_node_options(parser)
-    parser.add_argument('--namespace', default='', metavar='/NS', help='of the node')
+    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of the node')
     parser.add_argument(
-        '-r', action='append', default=[], metavar='FROM:=TO', dest='remaps', help='a remapping, as ros2 run takes it'
+        '-r',
+        action='append',
+        default=[],
+        type=remapping,
+        metavar='FROM:=TO',
+        dest='remaps',
+        help='a remapping, as ros2 run takes it',
     )
     parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen (3)')
     parser.add_argument('--offline', action='store_true', help='leave the ROS graph alone: parameters and machine only')

@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import cv2
 import numpy as np
 
 from depth_ros.camera_state import CameraState
+from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
 from depth_ros.common_settings import Settings
+from depth_ros.doctor.machine import needs_lens
 from depth_ros.errors import BadFile
-from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.calibration import read_camera_info, read_pair
+from depth_ros.files.folders import make_folder
 from depth_ros.files.pictures import picture_files, read_picture, write_picture
 from depth_ros.files.ply import write_ply
 from depth_ros.parameter_table import defaults, rules
@@ -37,6 +41,10 @@ _SETTINGS = (
     'model', 'device', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m', 'max_disparity',
     'processing_scale', 'rectify', 'colormap',
 )  # fmt: skip
+_RESULTS = (
+    'depth.npy', 'disparity.npy', 'depth.png', 'depth_turbo.png', 'points.ply', 'relative.npy', 'relative_turbo.png',
+)  # fmt: skip
+"""All files that a run can write into a folder; what an earlier run left of them is removed."""
 _VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
 
 
@@ -77,12 +85,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         BadFile: the options name neither a pair nor pictures, or a file is of no use.
     """
-    if options.image:
-        _run_mono(options)
-    elif options.left and options.right and options.left_info:
-        _run_stereo(options)
-    else:
+    stereo = options.left and options.right and options.left_info
+    if not options.image and not stereo:
         raise BadFile('give --image (with --model), or --left, --right and --left-info; see depth-ros infer --help')
+    make_folder(options.out)
+    for hint in _run_mono(options) if options.image else _run_stereo(options):
+        print(f'depth-ros: {hint}', file=sys.stderr)
     return 0
 
 
@@ -90,7 +98,8 @@ def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, An
     return {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
 
 
-def _run_stereo(options: argparse.Namespace) -> None:
+def _run_stereo(options: argparse.Namespace) -> list[str]:
+    """Measure the pair; return hints."""
     settings = StereoSettings(**_settings(options, StereoSettings))
     left, right = read_picture(options.left), read_picture(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
@@ -99,22 +108,40 @@ def _run_stereo(options: argparse.Namespace) -> None:
         mask = CameraState().mask.current(settings.filter_mask_file)
         depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings, mask)
     _report(depth, options, options.out, started_s)
+    valid_share = float(np.isfinite(depth.depth_m).mean())
+    hints = stereo_hints((left, right), calibrations, settings, valid_share)
+    return [*_caution(estimator), *(hints or raw_image_hint(options.left_info, calibrations[0], settings))]
 
 
-def _run_mono(options: argparse.Namespace) -> None:
+def _run_mono(options: argparse.Namespace) -> list[str]:
+    """Estimate the image, or all of a folder or video; return hints."""
     settings = MonoSettings(**_settings(options, MonoSettings))
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
+    hints: list[str] = []
+    if calibration is not None:
+        hints += raw_image_hint(options.camera_info, calibration, settings)
+    elif needs_lens(settings):
+        hints.append(f'hint: {settings.model} needs the focal length for metres: give --camera-info FILE')
     pictures, count = _pictures(options.image)
     state = CameraState()
     with closing(mono_estimator(settings)) as estimator:
+        hints = [*_caution(estimator), *hints]
         if count == 1:
             _, picture = next(pictures)
             _mono(picture, calibration, state, estimator, settings, options, options.out)
-            return
+            return hints
         from tqdm import tqdm
 
+        _remove_results(options.out, keep=())
         for name, picture in tqdm(pictures, total=count, unit='picture'):
             _mono(picture, calibration, state, estimator, settings, options, options.out / name)
+    return hints
+
+
+def _caution(estimator: Estimator | MonoEstimator) -> list[str]:
+    """Return what the manifest of a network says to everyone who uses it; nothing for the matcher."""
+    caution = str(getattr(estimator, 'caution', ''))
+    return [f'warning: {caution}'] if caution else []
 
 
 def _mono(
@@ -177,7 +204,7 @@ def _figures(values: Float32Array) -> dict[str, Any]:
 def _sentence(figures: dict[str, Any]) -> str:
     size = f'{figures["width"]}x{figures["height"]}'
     if figures['min_m'] is None:
-        return f'{size}: nothing could be measured. Do the pictures, their order and the range fit the scene?'
+        return f'{size}: nothing could be measured. Check the images, their order (--left, --right) and --range-min'
     unit = 'm' if 'not_metric' not in figures else f'without unit ({figures["not_metric"]})'
     return (
         f'{size}, {figures["valid_fraction"]:.1%} known, '
@@ -193,8 +220,11 @@ def _write(depth: DepthMap, out: Path, colormap: Any) -> None:
     _save(out, arrays)
     write_picture(out / 'depth.png', to_millimetres(depth.depth_m))
     write_picture(out / 'depth_turbo.png', colorize(depth.depth_m, colormap))
+    written = {f'{name}.npy' for name in arrays} | {'depth.png', 'depth_turbo.png'}
     if depth.camera is not None:
         write_ply(out / 'points.ply', project(depth, colored=True, organized=False))
+        written.add('points.ply')
+    _remove_results(out, written)
 
 
 def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
@@ -203,11 +233,18 @@ def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
     if relative.space == 'relative_inverse_depth':
         farness = 1 / farness
     write_picture(out / 'relative_turbo.png', colorize(farness, colormap))
+    _remove_results(out, {'relative.npy', 'relative_turbo.png'})
+
+
+def _remove_results(out: Path, keep: Collection[str]) -> None:
+    """Remove what an earlier run left in a folder, so that all files in it belong together."""
+    for name in set(_RESULTS) - set(keep):
+        (out / name).unlink(missing_ok=True)
 
 
 def _save(out: Path, arrays: dict[str, Float32Array] | dict[str, Sequence[Any]]) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(exist_ok=True)
         for name, values in arrays.items():
             np.save(out / f'{name}.npy', values)
     except OSError as error:

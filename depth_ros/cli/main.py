@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from depth_ros import __version__
 from depth_ros.errors import DepthRosError
@@ -88,8 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports an unknown argument with the usage of the command that it was given to, not of ``depth-ros``."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; sub-commands are parsed by this method of their own parsers."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f'unrecognized arguments: {" ".join(unknown)}')
+        return options, unknown
+
+
 def _parsed(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='depth-ros',
         description='Camera images in, metric depth and point clouds out.',
         epilog=_EPILOG,

@@ -16,12 +16,12 @@ import psutil
 import yaml
 
 from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.cli.argument_types import size
 from depth_ros.errors import BackendUnavailable, BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.estimators.load import load_network, reference_beside
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
-from depth_ros.models.canvas import Size
-from depth_ros.models.catalog import cache_folder, find_manifest, is_here, sha256, shipped_models
+from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, is_here, sha256, shipped_models
 from depth_ros.models.manifest import Manifest
 from depth_ros.parameter_table import rules
 from depth_ros.pipeline import mono_estimator, stereo_estimator
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument(
         '--out', required=True, type=Path, metavar='FILE', help='ONNX file; its manifest goes beside it'
     )
-    exporting.add_argument('--size', type=_size, metavar='WxH', help="size of the network's input (the manifest's)")
+    exporting.add_argument('--size', type=size, metavar='WxH', help="size of the network's input (the manifest's)")
     exporting.add_argument('--dynamic', action='store_true', help='let the file take any size, where the model can')
     exporting.add_argument(
         '--fp16', action='store_true', help='compute in half precision, for GPUs; checked against fp32'
@@ -84,9 +84,7 @@ def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -
     bench = actions.add_parser('bench', help='measure a network on this machine, from picture to depth')
     bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
     bench.add_argument('--device', default='auto', choices=_DEVICES)
-    bench.add_argument(
-        '--picture', type=_size, default=(640, 480), metavar='WxH', help='size of the pictures (640x480)'
-    )
+    bench.add_argument('--picture', type=size, default=(640, 480), metavar='WxH', help='size of the pictures (640x480)')
     bench.add_argument('--repeat', type=int, default=20, help='pictures (20)')
     bench.add_argument('--json', action='store_true', help='as JSON')
     bench.set_defaults(action=_bench)
@@ -129,8 +127,7 @@ def _show(options: argparse.Namespace) -> int:
     manifest, folder = find_manifest(options.id)
     content = {key: value for key, value in asdict(manifest).items() if value not in (None, '', ())}
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
-    pulled = f'depth-ros models pull {manifest.id}, or ' if manifest.artifact.urls else ''
-    print(f'\n# get it: {pulled}{manifest.artifact.source}')
+    print(f'\n# get it: {command_to_get(manifest, folder) or manifest.artifact.source}')
     for name in manifest.files:
         print(f'# put it: {folder}/{name}')
     return 0
@@ -146,11 +143,6 @@ def _pull(options: argparse.Namespace) -> int:
     print(f'licence of the weights: {manifest.license.weights}')
     print(f'use it: model: {manifest.id}')
     return 0
-
-
-def _size(text: str) -> Size:
-    width, _, height = text.partition('x')
-    return int(width), int(height)
 
 
 def _export(options: argparse.Namespace) -> int:

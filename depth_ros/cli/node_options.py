@@ -1,12 +1,12 @@
 """Options of commands that work as a node would: which node, and its parameters."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from depth_ros.errors import BadFile, BadSettings
+from depth_ros.cli.argument_types import assignment, existing_file
+from depth_ros.errors import BadFile
 from depth_ros.models.catalog import find_manifest
 from depth_ros.parameter_table import defaults
 from depth_ros.settings import MonoSettings, StereoSettings
@@ -22,9 +22,17 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
         choices=('stereo_depth', 'mono_depth'),
         help="whose work it is (by the model's task; stereo_depth without a model)",
     )
-    parser.add_argument('--params', type=Path, metavar='FILE', help='parameters of the node, as ros2 run takes them')
     parser.add_argument(
-        '-p', action='append', default=[], metavar='NAME:=VALUE', dest='parameters', help='a parameter; wins over FILE'
+        '--params', type=existing_file, metavar='FILE', help='parameters of the node, as ros2 run takes them'
+    )
+    parser.add_argument(
+        '-p',
+        action='append',
+        default=[],
+        type=assignment,
+        metavar='NAME:=VALUE',
+        dest='parameters',
+        help='a parameter; wins over FILE',
     )
 
 
@@ -55,15 +63,20 @@ def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
     if options.params:
         try:
             content = yaml.safe_load(options.params.read_text(encoding='utf-8')) or {}
+            if not any('ros__parameters' in section for section in content.values() if isinstance(section, dict)):
+                raise BadFile(
+                    f"{options.params} has no 'ros__parameters'; expected parameters below '/**: ros__parameters:' or "
+                    f"'{node}: ros__parameters:', as in config/{node.removesuffix('_depth')}.yaml"
+                )
             for key in ('/**', node, f'/{node}'):
                 if key in content:
                     found |= _flat(content[key]['ros__parameters'])
         except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise BadFile(f'{options.params} cannot be read as parameters: {type(error).__name__}: {error}') from error
+            raise BadFile(
+                f'{options.params} cannot be read as parameters: {type(error).__name__}: {" ".join(str(error).split())}'
+            ) from error
     for each in options.parameters:
-        name, separator, value = each.partition(':=')
-        if not separator:
-            raise BadSettings(f"-p '{each}'; expected name:=value")
+        name, _, value = each.partition(':=')
         found[name] = yaml.safe_load(value)
     return found
 

@@ -2,16 +2,19 @@
 
 import argparse
 
+from depth_ros.cli.argument_types import remapping, ros_namespace
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--host', default='127.0.0.1', help='address to bind to (127.0.0.1: this machine only)')
     parser.add_argument('--port', type=int, default=8080, help='port; another one is taken if it is not free (8080)')
-    parser.add_argument('--namespace', default='', metavar='/NS', help='of the depth node')
+    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of the depth node')
     parser.add_argument(
         '-r',
         action='append',
         default=[],
+        type=remapping,
         metavar='FROM:=TO',
         dest='remaps',
         help='a remapping, as ros2 run takes it',

@@ -1,5 +1,6 @@
 """What a node needs of the machine to run its network: the file, the device, the engine."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -7,7 +8,7 @@ from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.doctor.finding import Finding
 from depth_ros.errors import BackendError, BackendUnavailable, ModelError
-from depth_ros.models.catalog import cache_folder, find_manifest, model_file
+from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, model_file
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings import MonoSettings, StereoSettings
 
@@ -32,8 +33,8 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
     try:
         path = model_file(manifest, folder)
     except ModelError as error:
-        known = f'depth-ros models pull {manifest.id} (or models show {manifest.id}: where it is from)'
-        yield Finding('fault', 'model', settings.model, str(error), _CANNOT, known)
+        fix = command_to_get(manifest, folder) or f'depth-ros models show {shlex.quote(settings.model)}'
+        yield Finding('fault', 'model', settings.model, str(error), _CANNOT, fix)
         return
     try:
         missing = settings.device not in ('auto', 'cpu') and not OnnxRuntimeBackend.has(settings.device)
@@ -66,12 +67,16 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
         yield Finding('fault', 'model', str(path), str(error), _CANNOT, f'depth-ros models check {path}')
         return
     yield Finding('ok', 'model', str(path), f'loads, and is what its manifest says: {name}')
+    if manifest.caution:
+        yield Finding(
+            'warning', 'caution', manifest.id, manifest.caution, 'its manifest says so', 'choose another model'
+        )
 
 
 def needs_lens(settings: MonoSettings) -> bool:
     """Tell whether the network gives no metres without the focal length, and so without camera_info."""
     try:
-        return 'fx' in find_manifest(settings.model)[0].needs
+        return bool({'fx', 'K'} & set(find_manifest(settings.model)[0].needs))
     except ModelError:
         return False
 

@@ -52,6 +52,8 @@ class Observed:
     """Somebody publishes /clock."""
     sim_time: bool = False
     """We listened to it."""
+    namesakes: dict[str, int] = field(default_factory=dict)
+    """How many nodes have a name, for names of several nodes."""
     diagnostics: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Level and sentence of depth nodes that are running, by name."""
 

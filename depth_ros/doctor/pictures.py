@@ -2,22 +2,18 @@
 
 from collections.abc import Generator, Iterator
 
-import cv2
-import numpy as np
-
 from depth_ros.doctor.finding import Finding
 from depth_ros.doctor.observed import Observed, ObservedTopic
-from depth_ros.errors import BadCameraInfo, BadImage, EstimatorError
-from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
+from depth_ros.errors import BadCameraInfo, BadImage
+from depth_ros.estimators.pair_agreement import clearly_better, matched_share
 from depth_ros.files.ros_fields import calibration, picture
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.stages.rectify import rectify
-from depth_ros.types import Calibration, StereoFrame, UInt8Array
+from depth_ros.types import Calibration, UInt8Array
 
 _NO_METRES = 'without it there are no metres'
-_WIDTH_PX = 320
-_MATCHED, _HARDLY = 0.3, 0.1
+_HARDLY = 0.1
 _CALIBRATE = 'ros2 run camera_calibration cameracalibrator, and let the driver load the result'
 _FRAME_FIX = 'let the driver publish the optical frame in image and camera_info'
 
@@ -113,8 +109,9 @@ def content_findings(seen: Observed, settings: MonoSettings | StereoSettings) ->
         return
     if settings.rectify:
         pictures = [rectify(p, i, side) for p, i, side in zip(pictures, infos, ('left', 'right'), strict=True)]
-    as_it_is, exchanged = _matched(pictures, infos), _matched(pictures[::-1], infos)
-    if exchanged > _MATCHED and exchanged > 2 * as_it_is:
+    rig = stereo_rig(infos[0], infos[1], pictures[0].shape[1], pictures[0].shape[0])
+    as_it_is, exchanged = matched_share(pictures, rig), matched_share(pictures[::-1], rig)
+    if clearly_better(exchanged, than=as_it_is):
         yield Finding(
             'fault',
             'swapped',
@@ -135,21 +132,6 @@ def content_findings(seen: Observed, settings: MonoSettings | StereoSettings) ->
         )
     else:
         yield Finding('ok', 'pair', about, f'{as_it_is:.0%} of the pixels match')
-
-
-def _matched(pictures: list[UInt8Array], infos: list[Calibration]) -> float:
-    """Return the share of a small copy's pixels that both images agree on."""
-    height, width = pictures[0].shape[:2]
-    rig = stereo_rig(infos[0], infos[1], width, height)
-    scale = min(_WIDTH_PX / width, 1.0)
-    size = (max(round(width * scale), 32), max(round(height * scale), 32))
-    left, right = (np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA)) for p in pictures)
-    frame = StereoFrame(left, right, rig.resized(*size))
-    try:
-        seen = SemiGlobalMatching('strict', max_disparity_px=size[0] / 3).estimate(frame)
-    except EstimatorError:
-        return 0.0
-    return float(np.isfinite(seen.disparity_px).mean())
 
 
 def _size(image: UInt8Array) -> str:

@@ -32,6 +32,15 @@ def graph_findings(seen: Observed, settings: MonoSettings | StereoSettings) -> I
         yield finding
     if calibrated:
         yield from content_findings(seen, settings)
+    for name, count in seen.namesakes.items():
+        yield Finding(
+            'warning',
+            'name',
+            name,
+            f'{count} nodes have this name',
+            'parameters, services and lifecycle transitions reach only one of them, and their outputs are mixed',
+            'stop all but one, or start them in namespaces of their own: -r __ns:=/other',
+        )
     for name, (level, sentence) in seen.diagnostics.items():
         yield Finding(_LEVELS.get(level, 'fault'), 'node', name, f'it runs, and says: {sentence}')
 

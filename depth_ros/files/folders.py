@@ -11,6 +11,8 @@ def make_folder(path: Path) -> None:
     Raises:
         BadFile: it cannot be made.
     """
+    if path.is_file():
+        raise BadFile(f'{path} is a file; expected a folder for the results, which is made if missing')
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile, BadImage
-from depth_ros.stages.decode import decode_compressed
+from depth_ros.stages.decode import decode_file
 from depth_ros.types import AnyArray, UInt8Array
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
+_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
 
 
 def read_picture(path: Path) -> UInt8Array:
@@ -19,11 +19,12 @@ def read_picture(path: Path) -> UInt8Array:
         BadFile: missing, unreadable, or not a picture.
     """
     try:
-        return decode_compressed(path.suffix.lower().lstrip('.'), path.read_bytes())
+        return decode_file(path.read_bytes())
     except OSError as error:
         raise BadFile(f'{path} cannot be read: {error.strerror}') from error
     except BadImage as error:
-        raise BadFile(f'{path}: {error}') from error
+        expected = ', '.join(suffix.lstrip('.') for suffix in _SUFFIXES)
+        raise BadFile(f'{path} {error}. Expected an image file ({expected})') from error
 
 
 def picture_files(path: Path) -> list[Path]:

@@ -1,15 +1,20 @@
 """The manifests that are installed, and where their files are."""
 
+import difflib
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from depth_ros import __version__
-from depth_ros.errors import BadManifest, ModelLoadError
+from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
 from depth_ros.files.share import shared_file
 from depth_ros.models.join import write_joined
 from depth_ros.models.manifest import Manifest, read_manifest
+
+_ALIKE = 0.6
+"""Similarity of names (difflib) from which one is suggested for the other."""
 
 
 def cache_folder() -> Path:
@@ -61,10 +66,57 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
         return read_manifest(description), description.parent
     known = {each.stem: each for each in shipped_manifests()}
     if model not in known:
-        near = ', '.join(name for name in known if name.startswith(model[:5])) or ', '.join(known)
-        raise BadManifest(f"model '{model}' is not known; there are {near}. Or give the path of a manifest")
+        near = difflib.get_close_matches(model, known, n=1, cutoff=_ALIKE)
+        meant = f"did you mean '{near[0]}'? " if near else ''
+        raise BadManifest(
+            f"model '{model}' is not known; {meant}depth-ros models list shows all ids. The name of a file ends in "
+            '.yaml or .onnx'
+        )
     manifest = read_manifest(known[model])
     return manifest, _folder(manifest, known[model])
+
+
+def command_to_get(manifest: Manifest, folder: Path) -> str:
+    """Return the command that fetches or makes a shipped manifest's file; empty if there is none."""
+    if folder != cache_folder() / manifest.id:
+        return ''
+    if manifest.artifact.urls:
+        return f'depth-ros models pull {manifest.id}'
+    if manifest.artifact.checkpoint:
+        target = shlex.quote(str(folder / manifest.files[0]))
+        return f'depth-ros models export {manifest.id} --weights {manifest.artifact.checkpoint} --out {target}'
+    return ''
+
+
+def check_files(manifest: Manifest, folder: Path) -> None:
+    """Check that the files of a model exist, without reading them.
+
+    Raises:
+        ModelLoadError: one does not, or no public file exists.
+    """
+    if not manifest.files:
+        raise ModelLoadError(f'{manifest.id} cannot be run: nobody publishes it as ONNX ({manifest.artifact.source})')
+    for path in (folder / name for name in manifest.files):
+        if path.is_file():
+            continue
+        if command := command_to_get(manifest, folder):
+            raise ModelLoadError(f'{path} does not exist. Get it with: {command}')
+        raise ModelLoadError(
+            f'{path} does not exist. Get or export it ({manifest.artifact.source}) and put it there, or copy the '
+            'manifest beside your file and give its path'
+        )
+
+
+def check_available(model: str, task: str) -> None:
+    """Check that a model exists, has its files and is for a task (mono or stereo), without loading it.
+
+    Raises:
+        ModelError: it does not, or is for another task.
+    """
+    manifest, folder = find_manifest(model)
+    if manifest.task != task:
+        raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {task} network')
+    check_files(manifest, folder)
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:
@@ -74,8 +126,7 @@ def model_file(manifest: Manifest, folder: Path) -> Path:
         ModelLoadError: it is not there, no public file exists, or it is not the file that was meant.
         ModelMismatch: two files do not fit together.
     """
-    if not manifest.files:
-        raise ModelLoadError(f'{manifest.id} cannot be run: nobody publishes it as ONNX ({manifest.artifact.source})')
+    check_files(manifest, folder)
     paths = [folder / name for name in manifest.files]
     declared = (manifest.artifact.sha256, *([None] * len(paths)))
     digests = [_checked(path, expected, manifest) for path, expected in zip(paths, declared, strict=False)]
@@ -90,11 +141,6 @@ def model_file(manifest: Manifest, folder: Path) -> Path:
 
 def _checked(path: Path, declared: str | None, manifest: Manifest) -> str:
     """Return a file's checksum if it is known, after comparing it, or if it is needed to name the joined file."""
-    if not path.is_file():
-        raise ModelLoadError(
-            f'{path} does not exist. Get or export it ({manifest.artifact.source}) and put it there, or copy the '
-            'manifest beside your file and give its path'
-        )
     expected = declared or _recorded_sha256(path)
     found = sha256(path) if expected or manifest.bridge else ''
     if expected and found != expected:

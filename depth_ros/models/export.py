@@ -14,7 +14,7 @@ import yaml
 
 from depth_ros import __version__
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
-from depth_ros.errors import ModelError, ModelMismatch
+from depth_ros.errors import ModelError, ModelLoadError, ModelMismatch
 from depth_ros.models import recipes
 from depth_ros.models.canvas import Size, plan
 from depth_ros.models.catalog import sha256
@@ -62,6 +62,7 @@ def export(
         ModelLoadError: torch, the family's library or the checkpoint is missing.
         ModelMismatch: torch and ONNX Runtime do not agree; nothing is kept.
     """
+    _require_libraries()
     if dynamic and not manifest.artifact.dynamic:
         raise ModelError(f'{manifest.id} cannot be exported for any size; leave --dynamic away and give --size')
     traced = size or _default_size(manifest, dynamic)
@@ -88,6 +89,14 @@ def export(
         )
     np.savez_compressed(reference_path(out), expected=expected)
     return Exported(out, _write_manifest(described, out), sizes, difference)
+
+
+def _require_libraries() -> None:
+    try:
+        import onnx  # noqa: F401  (used after minutes of tracing)
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise ModelLoadError(f'exporting needs torch and onnx ({error}): pip install depth_ros[export]') from error
 
 
 def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: bool) -> None:

@@ -57,6 +57,8 @@ class Artifact:
     urls: tuple[str, ...] = ()
     """Where ``depth-ros models pull`` fetches it: https addresses, or hf://owner/repository/path; first the files of
     ``onnx`` in order, then files that belong to them (external weights)."""
+    checkpoint: str | None = None
+    """Hub id of the checkpoint that ``depth-ros models export`` makes the file of."""
     dynamic: bool = False
     """The graph takes any size that the resize rule allows."""
     opset: int | None = None

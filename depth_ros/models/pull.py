@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from depth_ros.errors import ModelError, ModelLoadError
-from depth_ros.models.catalog import cache_folder, record_sha256, sha256
+from depth_ros.models.catalog import cache_folder, command_to_get, record_sha256, sha256
 from depth_ros.models.manifest import Manifest
 
 _PIECE = 1 << 20
@@ -41,9 +41,11 @@ def pull(manifest: Manifest, sources: tuple[str, ...] = ()) -> list[Pulled]:
     """
     addresses = sources or manifest.artifact.urls
     if not addresses:
+        command = command_to_get(manifest, cache_folder() / manifest.id)
+        remedy = f'Get it with: {command}' if command else f'Get or export it ({manifest.artifact.source})'
         raise ModelError(
-            f'{manifest.id} cannot be pulled: no public file fits its manifest. Get or export it '
-            f'({manifest.artifact.source}), or give its address with --from'
+            f'{manifest.id} cannot be pulled: no public file fits its manifest. {remedy}, or give its address with '
+            '--from'
         )
     names = [*manifest.files, *(_base_name(each) for each in addresses[len(manifest.files) :])]
     folder = cache_folder() / manifest.id

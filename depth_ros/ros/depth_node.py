@@ -287,6 +287,16 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def _report_health(self) -> None:
         self._reported_s = time.monotonic()
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
+        self._tell_of_namesakes()
+
+    def _tell_of_namesakes(self) -> None:
+        own = (self.get_name(), self.get_namespace())
+        if (count := self.get_node_names_and_namespaces().count(own)) > 1:
+            self._complaints.tell(
+                'namesake',
+                f'{count} nodes are named {self.get_fully_qualified_name()}: their parameters, services and outputs '
+                'are mixed up. Stop one of them, or start it in another namespace (-r __ns:=/other)',
+            )
 
     def _state(self) -> NodeState:
         subscriptions = self._input.subscriptions if self._input else {}

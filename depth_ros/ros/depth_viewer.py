@@ -20,6 +20,7 @@ from depth_ros.errors import BadInput, BadSettings
 from depth_ros.files.ros_fields import calibration, depth_m, picture, point_fields
 from depth_ros.parameter_table import Rule, Value, rules
 from depth_ros.ros import process
+from depth_ros.ros.parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera
@@ -42,24 +43,23 @@ class DepthViewer(Node):
 
     Raises:
         BadFile: viser is not installed.
-        BadSettings: a parameter is not above 0.
+        BadSettings: a parameter is unknown, not a number, or not above 0.
     """
 
     def __init__(self, **node_options: Any) -> None:
         from depth_ros.viewer.page import Page  # here, so that a missing viser is one line and no traceback
 
         super().__init__('depth_viewer', **node_options)
-        values = {
-            name: self.declare_parameter(name, default).value
-            for name, default in (
-                ('host', '127.0.0.1'), ('port', 8080), ('rate_hz', 10.0), ('max_points', 100_000), ('max_mb_s', 25.0),
-            )
-        }  # fmt: skip
-        numbers = {name: float(values[name]) for name in ('port', 'rate_hz', 'max_points', 'max_mb_s')}
+        host = str(self.declare_parameter('host', '127.0.0.1').value)
+        numbers = {
+            name: number_parameter(self, name, default)
+            for name, default in (('port', 8080), ('rate_hz', 10.0), ('max_points', 100_000), ('max_mb_s', 25.0))
+        }
+        refuse_unknown_parameters(self)
         if min(numbers.values()) <= 0:
             raise BadSettings(f'{", ".join(f"{n} is {v:g}" for n, v in numbers.items())}; expected all above 0')
         rate_hz, most = numbers['rate_hz'], int(numbers['max_points'])
-        self.page = Page(str(values['host']), int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
+        self.page = Page(host, int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
         self._period_s = 1 / rate_hz
         self._heard: dict[str, AdoptingSubscription] = {}
         self._newest: dict[str, bytes] = {}

@@ -14,6 +14,7 @@ from depth_ros.files.calibration import read_pair
 from depth_ros.files.motorcycle import load_motorcycle
 from depth_ros.files.pictures import picture_files, read_picture
 from depth_ros.ros import process
+from depth_ros.ros.parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.types import Calibration, UInt8Array
 
@@ -37,7 +38,8 @@ class FileCamera(Node):
                 ('frame_id', 'left_camera_optical_frame'),
             )
         }  # fmt: skip
-        rate_hz = float(self.declare_parameter('rate_hz', 10.0).value or 0)
+        rate_hz = number_parameter(self, 'rate_hz', 10.0)
+        refuse_unknown_parameters(self)
         if rate_hz <= 0:
             raise BadFile(f'rate_hz is {rate_hz:g}; expected a number of pairs per second above 0')
         pictures, calibrations = _source(text)

@@ -1,6 +1,7 @@
 """Listens to the inputs of a node for a few seconds, as the node would, and says what it saw."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,8 +94,13 @@ class _Observer:
             {name: kind for name, kind in names.items() if self._node.count_publishers(name)},
             clock=self._node.count_publishers('/clock') > 0,
             sim_time=bool(self._node.get_parameter('use_sim_time').value),
+            namesakes=self._namesakes(),
             diagnostics=self._diagnostics,
         )
+
+    def _namesakes(self) -> dict[str, int]:
+        names = [f'{space.rstrip("/")}/{name}' for name, space in self._node.get_node_names_and_namespaces()]
+        return {name: count for name, count in Counter(names).items() if count > 1}
 
     def _spin(self, executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], bool]) -> None:
         end_s = time.monotonic() + seconds

@@ -1,7 +1,7 @@
 """The table of settings as ROS parameters."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Generic
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -9,10 +9,12 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from depth_ros.common_settings import Settings, SettingsT
-from depth_ros.errors import BadSettings
-from depth_ros.parameter_table import Rule, Value, defaults, rules, unknown_parameter
+from depth_ros.common_settings import SettingsT
+from depth_ros.errors import BadSettings, ModelError
+from depth_ros.models.catalog import check_available
+from depth_ros.parameter_table import Rule, Value, defaults, probably_meant, rules, unknown_parameter
 from depth_ros.ros.qos_overrides import given_values
+from depth_ros.settings import MonoSettings
 
 
 class Parameters(Generic[SettingsT]):
@@ -31,7 +33,7 @@ class Parameters(Generic[SettingsT]):
         self._initial = self._settings = kind()
         self._problem = self._update()
         node.add_on_set_parameters_callback(self._on_set)
-        for name in _unknown_overrides(node, kind):
+        for name in _unknown_overrides(node, rules(kind)):
             node.get_logger().warning(f'{unknown_parameter(kind, name)}. It is ignored')
 
     def current(self) -> SettingsT:
@@ -70,7 +72,9 @@ class Parameters(Generic[SettingsT]):
             try:
                 # While an earlier value is wrong, a change is judged by itself, so that repairing is possible.
                 (self._initial if self._problem else self._settings).changed(changes)
-            except BadSettings as error:
+                if model := changes.get('model'):
+                    check_available(str(model), 'mono' if isinstance(self._initial, MonoSettings) else 'stereo')
+            except (BadSettings, ModelError) as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)
             for name in changes:
@@ -96,7 +100,30 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
     return descriptor
 
 
-def _unknown_overrides(node: Node, kind: type[Settings]) -> list[str]:
+def _unknown_overrides(node: Node, known: Collection[str]) -> list[str]:
     """Return the names given at start that no parameter has."""
     ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
-    return [name for name in given_values(node) if name not in rules(kind) and not name.startswith(ours)]
+    return [name for name in given_values(node) if name not in known and not name.startswith(ours)]
+
+
+def number_parameter(node: Node, name: str, default: float) -> float:
+    """Declare a parameter of a node without settings; a whole number stands for a float too.
+
+    Raises:
+        BadSettings: its value is not a number.
+    """
+    value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadSettings(f'{name} is {value!r} of type {type(value).__name__}; expected a number')
+    return float(value)
+
+
+def refuse_unknown_parameters(node: Node) -> None:
+    """Check that every parameter given at start has been declared.
+
+    Raises:
+        BadSettings: one has not; the message names the one that was probably meant.
+    """
+    known = [name for name in node.get_parameters_by_prefix('') if name != 'use_sim_time']
+    for name in _unknown_overrides(node, known):
+        raise BadSettings(f"unknown parameter '{name}'; {probably_meant(name, known)}")

@@ -6,6 +6,7 @@ every state, once or repeatedly, while loading and while stuck, and the exit cod
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -50,21 +51,29 @@ def catch_signals() -> None:
 
 
 def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Spin a node, or several, until SIGINT or SIGTERM; return the exit code, 1 if they cannot be made.
+    """Spin a node, or several, until SIGINT or SIGTERM; return the exit code.
+
+    The exit code is 1 if the nodes cannot be made, and 2 if the ROS arguments are wrong.
 
     Besides being one, a node has ``stop() -> bool``: end all work, False if something could not be ended.
     """
     catch_signals()
     keep_large_blocks()
     import rclpy  # after the signals are caught: importing takes a while
+    from rclpy.exceptions import InvalidParameterTypeException, NameValidationException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    program = Path(sys.argv[0]).stem
+    try:
+        rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy has no public exception for what rcl reports
+        print(f'{program}: {wrong_ros_argument(str(error))}', file=sys.stderr)
+        return 2
     try:
         made = make_nodes()
-    except DepthRosError as error:
-        print(f'{Path(sys.argv[0]).stem}: {error}', file=sys.stderr)
+    except (DepthRosError, InvalidParameterTypeException, NameValidationException) as error:
+        print(f'{program}: {" ".join(str(error).split())}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     nodes = made if isinstance(made, list) else [made]
@@ -109,6 +118,29 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone
     return _exit_code
+
+
+_EXPECTED = {
+    '-r': 'FROM:=TO',
+    '--remap': 'FROM:=TO',
+    '-p': 'NAME:=VALUE',
+    '--param': 'NAME:=VALUE',
+    '--params-file': "a YAML file with parameters below '/**: ros__parameters:'",
+    '--log-level': 'debug, info, warn, error or fatal, or LOGGER:=LEVEL',
+}
+
+
+def wrong_ros_argument(message: str) -> str:
+    """Return rcl's message about an argument that it cannot parse as one line that says what was expected."""
+    found = re.search(r"'(-\S+) ([^']*)'\. Error: ([^,\n]*)", message)
+    if found is None:
+        return f'unknown ROS arguments: {" ".join(message.split())}; docs.ros.org describes --ros-args'
+    option, value, reason = found.groups()
+    if option == '--params-file':
+        reason = 'is not a file' if not Path(value).is_file() else f'cannot be read: {reason}'
+    else:
+        reason = 'is not valid'
+    return f'{option} {value} {reason}; expected {_EXPECTED.get(option, "another value")}'
 
 
 def start(node: Any) -> None:

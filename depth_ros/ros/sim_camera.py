@@ -1,6 +1,7 @@
 """The ``sim_camera`` node: the simulator's robot as a camera, for trying things without hardware."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from depth_ros.errors import BadSettings
 from depth_ros.files import ros_fields
 from depth_ros.files.calibration import stereo_calibration
 from depth_ros.ros import process
+from depth_ros.ros.parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.sim.camera import Mount, render, scan
 from depth_ros.sim.world import Pose, make_world
@@ -32,17 +34,19 @@ class SimCamera(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__('sim_camera', **node_options)
-        seed, width, height = (self._number(n, d) for n, d in (('seed', 1), ('width', 320), ('height', 240)))
-        focal = self._number('focal_px', 0.8 * width)
-        self._baseline_m = self._number('baseline_m', 0.1)
-        self._height_m = self._number('camera_height_m', 0.5)
-        rate_hz = self._number('rate_hz', 10.0)
+        number = partial(number_parameter, self)
+        seed, width, height = number('seed', 1), number('width', 320), number('height', 240)
+        focal = number('focal_px', 0.8 * width)
+        self._baseline_m = number('baseline_m', 0.1)
+        self._height_m = number('camera_height_m', 0.5)
+        rate_hz = number('rate_hz', 10.0)
+        self._frame_id = str(self.declare_parameter('frame_id', 'sim_camera_optical_frame').value)
+        refuse_unknown_parameters(self)
         if min(width, height, focal, rate_hz, self._height_m) <= 0 or self._baseline_m < 0:
             raise BadSettings(
                 f'width {width:g}, height {height:g}, focal_px {focal:g}, camera_height_m {self._height_m:g} and '
                 f'rate_hz {rate_hz:g} must be above 0, baseline_m {self._baseline_m:g} not below'
             )
-        self._frame_id = str(self.declare_parameter('frame_id', 'sim_camera_optical_frame').value)
         self._world = make_world(int(seed))
         self._camera = Camera(int(width), int(height), focal, focal, width / 2 - 0.5, height / 2 - 0.5)
         k = (focal, 0.0, self._camera.cx, 0.0, focal, self._camera.cy, 0.0, 0.0, 1.0)
@@ -56,9 +60,6 @@ class SimCamera(Node):
         """Say how many frames were sent."""
         process.say_frames_sent(self._sent)
         return True
-
-    def _number(self, name: str, default: float) -> float:
-        return float(self.declare_parameter(name, default).value or 0)
 
     def _publish(self) -> None:
         stamp: Time = self.get_clock().now().to_msg()

@@ -61,7 +61,7 @@ def _intrinsics(calibration: Calibration, side: str) -> tuple[float, float, floa
     if not any((fx, fy, cx, cy)):
         raise BadCameraInfo(
             f'{side} camera_info has k[0] = 0 and p[0] = 0: the camera is uncalibrated (sensor_msgs/CameraInfo). '
-            'Calibrate it (camera_calibration) and let the driver load the result'
+            'Calibrate it (camera_calibration) and use the result'
         )
     if not all(map(math.isfinite, (fx, fy, cx, cy))) or fx <= 0 or fy <= 0:
         raise BadCameraInfo(
@@ -84,8 +84,8 @@ def _check_size(calibration: Calibration, width: int, height: int, side: str) ->
         raise BadCameraInfo(
             f'{side} image is {width}x{height} but its camera_info describes {expected[0]}x{expected[1]} '
             f'(calibrated at {calibration.width}x{calibration.height}, binning {bin_x}x{bin_y}, '
-            f'roi {calibration.roi or "full"}). If the image was resized, publish a camera_info resized with it '
-            '(image_proc resize) or set its binning'
+            f'roi {calibration.roi or "full"}). If the image was resized, resize its camera_info too (as '
+            'image_proc resize does) or set its binning'
         )
 
 
@@ -98,7 +98,7 @@ def _check_rows(left: Camera, right: Camera) -> None:
         if abs(a - b) > tolerance:
             raise BadCameraInfo(
                 f'left and right camera_info.p differ in {name} ({a:g} and {b:g}); expected a rectified pair, whose '
-                'rows match. Calibrate the pair together, or set rectify: true if the images are raw'
+                'rows match. Calibrate the pair together, or set rectify if the images are raw'
             )
 
 
@@ -113,7 +113,7 @@ def _baseline_m(left: Calibration, right: Calibration) -> float:
     if tx == 0 and left.p[3] < 0:
         raise BadCameraInfo(
             f'left camera_info.p[3] is {left.p[3]:g} and right camera_info.p[3] is 0: left and right are swapped. '
-            'Exchange the topics'
+            'Exchange them'
         )
     raise BadCameraInfo(
         f'right camera_info.p[3] is {tx:g}; expected -fx * baseline, a negative number. '

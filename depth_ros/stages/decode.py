@@ -142,19 +142,44 @@ def decode_compressed(picture_format: str, data: Buffer) -> UInt8Array:
     if 'compressedDepth' in picture_format or not _PICTURE_FORMAT.search(picture_format):
         raise BadImage(f"compressed image format '{picture_format}' is not a camera picture. {_ADVICE}")
     what = f"compressed image ('{picture_format}', {_size(data)} bytes)"
+    try:
+        return decode_file(data)
+    except BadImage as error:
+        raise BadImage(f'{what} {error}. {_ADVICE}') from error
+
+
+def decode_file(data: Buffer) -> UInt8Array:
+    """Decode the bytes of an image file, in any format that OpenCV reads.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB; 16-bit images are reduced to their upper eight bits, those of a PGM or PPM with
+        10 or 12 bits to the upper eight of these.
+
+    Raises:
+        BadImage: empty, damaged, or not an image; the message continues a sentence that names the file.
+    """
     if _size(data) == 0:
-        raise BadImage(f'{what} is empty. {_ADVICE}')
+        raise BadImage('is empty')
     try:
         picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise BadImage(f'{what} cannot be decoded: {error.err}. {_ADVICE}') from error
+        raise BadImage(f'cannot be decoded: {error.err}') from error
     if picture is None:
-        raise BadImage(f'{what} cannot be decoded: it is damaged or cut short. {_ADVICE}')
+        raise BadImage('cannot be decoded: it is damaged or cut short, or not an image')
     if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
+        picture = (picture >> _bits(data) - 8).astype(np.uint8)
     if picture.dtype != np.uint8:
-        raise BadImage(f'{what} holds {picture.dtype} samples; expected 8 or 16 bits. {_ADVICE}')
+        raise BadImage(f'holds {picture.dtype} samples; expected 8 or 16 bits')
     return _as_rgb(picture)
+
+
+_PNM_HEADER = re.compile(rb'P[2356](?:\s+(?:#[^\n]*\n\s*)*(\d+)){3}\s')
+
+
+def _bits(data: Buffer) -> int:
+    """Return how many bits the samples of a 16-bit image have: 16, or what the largest value of a PGM or PPM needs."""
+    header = _PNM_HEADER.match(bytes(data[:1024]))
+    return max(int(header[1]).bit_length(), 8) if header else 16
 
 
 def _as_rgb(picture: AnyArray) -> UInt8Array:

@@ -27,7 +27,7 @@ class Rectifier:
         if image.shape[:2] != map_xy.shape[:2]:
             raise BadCameraInfo(
                 f'{side} image is {image.shape[1]}x{image.shape[0]} but its camera_info describes '
-                f'{map_xy.shape[1]}x{map_xy.shape[0]}; publish the calibration of this size'
+                f'{map_xy.shape[1]}x{map_xy.shape[0]}; use the calibration of this size'
             )
         return np.asarray(cv2.remap(image, map_xy, map_fraction, cv2.INTER_LINEAR))
 

@@ -36,7 +36,7 @@ def test_the_demo_fails_loudly_when_its_place_cannot_be_written(tmp_path):
     (tmp_path / 'demo_output').write_text('a file')
     result = depth_ros('demo', '--seconds', '1', cwd=tmp_path)
     assert result.returncode == 1
-    assert 'demo_output cannot be made a folder' in result.stderr
+    assert 'demo_output is a file; expected a folder for the results' in result.stderr
 
 
 def test_bench_stages_reports_every_stage(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -86,10 +87,10 @@ def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
     ('break_it', 'words'),
     [
         (lambda f: (f / 'left.png').unlink(), 'left.png cannot be read'),
-        (lambda f: (f / 'left.png').write_bytes(b'x'), 'left.png: '),
+        (lambda f: (f / 'left.png').write_bytes(b'x'), 'left.png cannot be decoded: '),
         (lambda f: (f / 'right.yaml').write_text('{}'), "right.yaml has no 'image_width'"),
         (lambda f: write_picture(f / 'right.png', np.zeros((20, 30), np.uint8)), 'expected the same size'),
-        (lambda f: (f / 'out').write_text('a file'), 'out cannot be written'),
+        (lambda f: (f / 'out').write_text('a file'), 'out is a file; expected a folder for the results'),
     ],
 )
 def test_bad_files_give_one_line_and_exit_code_1(files, capsys, break_it, words):
@@ -97,6 +98,45 @@ def test_bad_files_give_one_line_and_exit_code_1(files, capsys, break_it, words)
     assert main(arguments(files)) == 1
     error = capsys.readouterr().err
     assert words in error and error.count('\n') == 1
+
+
+def test_a_calibration_given_as_an_image_is_named_without_ros_words(files, capsys):
+    wrong = [str(files / 'left.yaml') if a.endswith('left.png') else a for a in arguments(files)]
+    assert main(wrong) == 1
+    error = capsys.readouterr().err
+    assert 'left.yaml cannot be decoded' in error and 'Expected an image file (png, jpg' in error
+    assert 'Publish' not in error and 'transport' not in error
+
+
+def test_exchanged_images_are_a_hint_and_images_in_order_are_not(files, capsys):
+    assert main(arguments(files)) == 0
+    assert capsys.readouterr().err == ''
+    (files / 'left.png').rename(files / 'x.png')
+    (files / 'right.png').rename(files / 'left.png')
+    (files / 'x.png').rename(files / 'right.png')
+    assert main(arguments(files)) == 0
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'with left and right exchanged: exchange --left and --right' in error
+
+
+def test_raw_images_are_a_hint_at_rectify(files, motorcycle, capsys):
+    distortion = (-0.25, 0.08, 0.001, -0.001, 0.0)
+    for side, degrees in (('left', 0.6), ('right', -0.6)):
+        calibration = getattr(motorcycle, f'{side}_calibration')
+        k, turn = np.reshape(calibration.k, (3, 3)), cv2.Rodrigues(np.radians([degrees, 0.0, degrees]))[0]
+        columns, rows = np.meshgrid(np.arange(741.0), np.arange(500.0))
+        raw = np.stack([columns, rows], axis=-1).reshape(-1, 1, 2)
+        seen = cv2.undistortPoints(raw, k, np.array(distortion), R=turn, P=k).reshape(500, 741, 2).astype(np.float32)
+        picture = getattr(motorcycle, side)
+        write_picture(files / f'{side}.png', cv2.remap(picture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR))
+        write_info(files / f'{side}.yaml', replace(calibration, d=distortion, r=tuple(turn.ravel().tolist())))
+    assert main(arguments(files, '--json')) == 0
+    said = capsys.readouterr()
+    assert 'after rectification: the images are raw, add --rectify' in said.err
+    assert main(arguments(files, '--json', '--rectify')) == 0
+    rectified = capsys.readouterr()
+    assert rectified.err == ''
+    assert json.loads(rectified.out)['valid_fraction'] > 3 * json.loads(said.out)['valid_fraction']
 
 
 def test_a_bad_value_gives_the_range(files, capsys):

@@ -14,6 +14,7 @@ from bag_files import write_bag
         ('h5py', ['eval', 'nyu.mat'], 'eval'),
         ('matplotlib', ['eval', 'sim:1:1', '--out', 'out'], 'eval'),
         ('viser', ['view'], 'view'),
+        ('torch', ['models', 'export', 'depth-anything-v2-small', '--weights', 'x', '--out', 'x.onnx'], 'export'),
     ],
 )
 def test_it_is_named_with_its_extra(tmp_path, library, arguments, extra):

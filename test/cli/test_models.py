@@ -1,13 +1,14 @@
 """`depth-ros models` and `depth-ros infer --model`, with real files."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 from scenes import calibrations, write_info
-from tiny_model import MANIFEST, RELATIVE, STEREO, mean_of_channels, model
+from tiny_model import CANONICAL, MANIFEST, RELATIVE, STEREO, mean_of_channels, model
 
 from depth_ros.cli.main import main
 from depth_ros.files.pictures import write_picture
@@ -87,6 +88,54 @@ def test_what_is_not_metres_is_not_called_depth(tmp_path, capsys):
     assert (tmp_path / 'out/relative.npy').exists() and not (tmp_path / 'out/depth.npy').exists()
 
 
+def test_a_second_run_leaves_nothing_of_the_first(tmp_path, capsys):
+    write_picture(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+    write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
+    image, lens = ['--image', tmp_path / 'a.png'], ['--camera-info', tmp_path / 'camera.yaml']
+    relative = {'relative.npy', 'relative_turbo.png'}
+    metric = {'depth.npy', 'depth.png', 'depth_turbo.png'}
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/notes.txt').write_text('of the user')
+    for kind, more, expected in (
+        (RELATIVE, [], relative),
+        (MANIFEST, lens, {*metric, 'points.ply'}),
+        (MANIFEST, [], metric),
+        (RELATIVE, lens, relative),
+    ):
+        assert infer(tmp_path, '--model', model(tmp_path, kind), *image, *more) == 0
+        assert {path.name for path in (tmp_path / 'out').iterdir()} == {*expected, 'notes.txt'}
+
+
+def test_a_caution_of_the_manifest_and_a_missing_focal_length_are_said(tmp_path, capsys):
+    path = model(tmp_path, f'{CANONICAL}caution: for tests only\n')
+    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        'depth-ros: warning: for tests only',
+        f'depth-ros: hint: {path} needs the focal length for metres: give --camera-info FILE',
+    ]
+    assert 'publish' not in json.loads(said.out)['not_metric']
+    assert (
+        infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png', '--camera-info', tmp_path / 'camera.yaml') == 0
+    )
+    assert capsys.readouterr().err == 'depth-ros: warning: for tests only\n'
+    assert main(['doctor', '--offline', '-p', f'model:={path}']) == 0
+    assert 'WARNING tiny: for tests only' in capsys.readouterr().out
+
+
+def test_raw_calibration_of_one_camera_is_a_hint_at_rectify(tmp_path, capsys):
+    path = model(tmp_path)
+    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    write_info(tmp_path / 'camera.yaml', replace(calibrations(64, 48)[0], d=(-0.2, 0.1, 0.0, 0.0, 0.0)))
+    image = ['--model', path, '--image', tmp_path / 'a.png', '--camera-info', tmp_path / 'camera.yaml']
+    assert infer(tmp_path, *image) == 0
+    assert 'camera.yaml has distortion but no rectification' in capsys.readouterr().err
+    assert infer(tmp_path, *image, '--rectify') == 0
+    assert capsys.readouterr().err == ''
+
+
 def test_a_folder_and_a_video_give_a_folder_for_every_picture(tmp_path, capsys):
     path = model(tmp_path)
     (tmp_path / 'pictures').mkdir()
@@ -121,11 +170,24 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
         (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
-        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known"),
-        (['--image', 'a.png', '--model', 'depth-pro'], 'depth_pro.onnx does not exist. Get or export it'),
+        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known; depth-ros models list shows all"),
+        (['--image', 'a.png', '--model', 'depth-anything-v2-smal'], "did you mean 'depth-anything-v2-small'?"),
+        (
+            ['--image', 'a.png', '--model', 'depth-anything-v2-small'],
+            'depth_anything_v2_s.onnx does not exist. Get it with: depth-ros models pull depth-anything-v2-small\n',
+        ),
+        (
+            ['--image', 'a.png', '--model', 'depth-pro'],
+            'Get it with: depth-ros models export depth-pro --weights apple/DepthPro-hf --out /cache/depth-pro/depth_pro',
+        ),
+        (
+            ['--image', 'a.png', '--model', 'unidepth-v2-small'],
+            'Get or export it (https://github.com/lpiccinelli-eth/UniDepth, python unidepth/models/unidepthv2/export.py',
+        ),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, arguments, words):
+def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, monkeypatch, arguments, words):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', '/cache')
     assert infer(tmp_path, *arguments) == 1
     error = capsys.readouterr().err
     assert words in error and error.count('\n') == 1

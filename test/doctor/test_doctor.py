@@ -186,6 +186,16 @@ def test_two_cameras_on_one_topic_and_a_clock_that_nobody_listens_to(capsys):
         other.destroy_node()
 
 
+def test_two_nodes_of_one_name_are_named(capsys):
+    with camera() as graph:
+        twins = [rclpy.create_node('stereo_depth', namespace='front', context=graph.context) for _ in range(2)]
+        code, bad, _ = ask(capsys)
+        assert code == 0 and bad['name']['about'] == '/front/stereo_depth'
+        assert bad['name']['what'] == '2 nodes have this name' and '__ns:=' in bad['name']['fix']
+        for twin in twins:
+            twin.destroy_node()
+
+
 def test_large_clouds_without_the_transport_profile(capsys, monkeypatch):
     variable, profile = fastdds_profile()
     monkeypatch.delenv(variable, raising=False)

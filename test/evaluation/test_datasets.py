@@ -248,7 +248,7 @@ def test_a_bag_without_truth_and_a_report_that_cannot_be_written_are_one_line(tm
     (tmp_path / 'file').write_text('')
     for arguments, words in (
         ([str(source)], 'has no topic /truth/depth'),
-        (['sim:1:1', '--out', str(tmp_path / 'file')], 'cannot be made a folder'),
+        (['sim:1:1', '--out', str(tmp_path / 'file')], 'is a file; expected a folder'),
         (['sim:x'], "'sim:x'; expected sim:SEED"),
     ):
         assert main(['eval', *arguments]) == 1

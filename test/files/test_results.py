@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import BadFile
-from depth_ros.files.pictures import read_picture, write_picture
+from depth_ros.files.pictures import picture_files, read_picture, write_picture
 from depth_ros.files.ply import write_ply
 from depth_ros.stages.project import project
 from depth_ros.types import Camera, Cloud, DepthMap
@@ -23,9 +23,21 @@ def test_sixteen_bits_survive_a_png(tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'a.png'), cv2.IMREAD_UNCHANGED), millimetres)
 
 
+@pytest.mark.parametrize(
+    ('largest', 'bits'),
+    [(255, 8), (4095, 12), (65535, 16)],
+)
+def test_a_pgm_of_8_12_and_16_bits_is_read(tmp_path, largest, bits):
+    values = np.linspace(0, largest, 48).reshape(6, 8)
+    samples = values.astype('>u2' if bits > 8 else 'u1')
+    (tmp_path / 'a.pgm').write_bytes(b'P5\n# a comment\n8 6\n%d\n' % largest + samples.tobytes())
+    np.testing.assert_array_equal(read_picture(tmp_path / 'a.pgm'), samples.astype(int) >> (bits - 8))
+    assert picture_files(tmp_path) == [tmp_path / 'a.pgm']
+
+
 def test_what_is_no_picture_is_refused_by_name(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'nonsense')
-    with pytest.raises(BadFile, match=r'a\.png: .*damaged'):
+    with pytest.raises(BadFile, match=r'a\.png cannot be decoded: .*damaged.* Expected an image file \(png, jpg'):
         read_picture(tmp_path / 'a.png')
     with pytest.raises(BadFile, match=r'b\.png cannot be read: No such file'):
         read_picture(tmp_path / 'b.png')

@@ -90,8 +90,8 @@ def test_any_yaml_is_read_or_refused(tmp_path_factory, content):
         read_manifest(write(tmp_path_factory.mktemp('any'), yaml.safe_dump(content)))
 
 
-def test_an_unknown_model_gives_the_ones_there_are(tmp_path):
-    with pytest.raises(BadManifest, match='depth-anything-v2-small'):
+def test_an_unknown_model_gives_the_one_with_the_nearest_name(tmp_path):
+    with pytest.raises(BadManifest, match="did you mean 'depth-anything-v2-base'"):
         find_manifest('depth-anything-v9')
     with pytest.raises(BadManifest, match=r'x\.yaml does not exist. Write one'):
         find_manifest(str(tmp_path / 'x.onnx'))

@@ -82,7 +82,7 @@ def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_
         graph.stream(4, info=False)
         graph.wait_for_messages('depth/relative', 2)
         assert not graph.received[DEPTH]
-        graph.wait_for_status('publish camera_info')
+        graph.wait_for_status('the focal length, which camera_info states')
         graph.send()
         graph.wait_for_messages(DEPTH)
 
@@ -101,10 +101,28 @@ def test_the_model_is_swapped_while_the_old_one_serves(tmp_path):
         wait_for(lambda: 'second' in graph.status()[2]['estimator'])
 
 
-@pytest.mark.parametrize('spoil', [lambda p: p.with_suffix('.onnx').unlink(), lambda p: p.write_text('a: [')])
-def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path, spoil):
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (lambda p: p.with_suffix('.onnx').unlink(), 'second.onnx does not exist'),
+        (lambda p: p.write_text('a: ['), 'cannot be read as YAML'),
+        (lambda p: p.write_text(p.read_text().replace('task: mono', 'task: stereo')), 'second.yaml'),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused_with_the_reason(tmp_path, spoil, words):
     first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
     spoil(second)
+    with mono(first) as graph:
+        for name, expected in (('sim-indor', "did you mean 'sim-indoor'?"), (str(second), words)):
+            result = graph.set_parameters('mono_depth', model=name)
+            assert not result.successful and expected in result.reason
+        assert not graph.set_parameters('mono_depth', model='raft-stereo').successful
+        assert graph.get_parameter('model', 'mono_depth').string_value == str(first)
+
+
+def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path):
+    first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
+    second.with_suffix('.onnx').write_bytes(b'no network')
     with mono(first) as graph:
         graph.open_camera()
         assert graph.set_parameters('mono_depth', model=str(second)).successful

@@ -1,0 +1,51 @@
+"""What ``depth-ros infer`` says about images that give little depth: exchanged or raw ones are the usual causes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from depth_ros.estimators.pair_agreement import clearly_better, matched_share
+from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.stages.calibration import looks_unrectified, stereo_rig
+from depth_ros.stages.rectify import rectify
+from depth_ros.types import Calibration, UInt8Array
+
+_LOW_DENSITY = 0.6
+"""Share of known pixels below which a pair is examined; exchanged images of a textured scene give about a third."""
+
+
+def stereo_hints(
+    images: tuple[UInt8Array, UInt8Array],
+    calibrations: tuple[Calibration, Calibration],
+    settings: StereoSettings,
+    valid_share: float,
+) -> list[str]:
+    """Match a small copy of a pair with little depth in other ways; return what to change if one fits far better."""
+    if valid_share >= _LOW_DENSITY:
+        return []
+    height, width = images[0].shape[:2]
+    rig = stereo_rig(*calibrations, width, height)
+    rectified = tuple(rectify(i, c, side) for i, c, side in zip(images, calibrations, ('left', 'right'), strict=True))
+    given: Sequence[UInt8Array] = rectified if settings.rectify else images
+    share = matched_share(given, rig)
+    hints = []
+    exchanged = matched_share(given[::-1], rig)
+    if clearly_better(exchanged, than=share):
+        hints.append(
+            f'hint: {share:.0%} of the pixels match, and {exchanged:.0%} with left and right exchanged: exchange '
+            '--left and --right'
+        )
+    if not settings.rectify:
+        share_rectified = matched_share(rectified, rig)
+        if clearly_better(share_rectified, than=share):
+            hints.append(
+                f'hint: {share:.0%} of the pixels match, and {share_rectified:.0%} after rectification: the images are '
+                'raw, add --rectify'
+            )
+    return hints
+
+
+def raw_image_hint(path: Path, calibration: Calibration, settings: MonoSettings | StereoSettings) -> list[str]:
+    """Return a hint at ``--rectify`` for a calibration that describes raw images."""
+    if settings.rectify or not looks_unrectified(calibration):
+        return []
+    return [f'hint: {path} has distortion but no rectification (P is K): if the images are raw, add --rectify']
