@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
-from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.calibration import read_camera_info, read_pair
 from depth_ros.files.pictures import picture_files, read_picture, write_picture
 from depth_ros.files.ply import write_ply
@@ -89,18 +90,25 @@ def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, An
 
 
 def _run_stereo(options: argparse.Namespace) -> None:
-    settings = StereoSettings(**_settings(options, StereoSettings))
+    settings = StereoSettings(**_settings(options, StereoSettings), allow_simulator_model=True)
     left, right = read_picture(options.left), read_picture(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
     estimator = stereo_estimator(settings)
+    _print_caution(estimator)
     started_s = time.perf_counter()
     depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings)
     _report(depth, options, options.out, started_s)
 
 
+def _print_caution(estimator: Estimator | MonoEstimator) -> None:
+    if caution := getattr(estimator, 'caution', ''):
+        print(f'caution: {caution}', file=sys.stderr)
+
+
 def _run_mono(options: argparse.Namespace) -> None:
-    settings = MonoSettings(**_settings(options, MonoSettings))
+    settings = MonoSettings(**_settings(options, MonoSettings), allow_simulator_model=True)
     estimator = mono_estimator(settings)
+    _print_caution(estimator)
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     pictures, count = _pictures(options.image)
     if count == 1:

@@ -168,11 +168,15 @@ def _bench(options: argparse.Namespace) -> int:
     manifest, _ = find_manifest(options.id)
     pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
     if manifest.task == 'mono':
-        mono = mono_estimator(MonoSettings(model=options.id, device=options.device))
+        mono = mono_estimator(
+            MonoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        )
         name, frame = mono.name, Frame(pictures[0], camera)
         estimate: Callable[[], object] = partial(mono.estimate, frame)
     else:
-        stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device))
+        stereo = stereo_estimator(
+            StereoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        )
         pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
         name, estimate = stereo.name, partial(stereo.estimate, pair)
     times_ms = []
@@ -191,8 +195,9 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _build_engine(options: argparse.Namespace) -> int:
     """Load the network as a node with device: tensorrt would; its engine is in the cache then."""
-    values = {
-        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture
+    values: dict[str, Any] = {
+        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture,
+        'allow_simulator_model': True,
     }  # fmt: skip
     watch = Watch(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)

@@ -48,6 +48,7 @@ class _Network:
         self._input_size = fixed_size(self._manifest, backend) or input_size
         self.name = f'{manifest.id} on {backend.device}'
         self.caution = manifest.caution
+        self.simulator_only = manifest.simulator_only
         self._check_by_running(reference, precision or manifest.artifact.precision)
 
     def cancel(self) -> None:

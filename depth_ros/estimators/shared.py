@@ -105,6 +105,7 @@ class SharedEstimator:
     def __init__(self, queue: _Queue, forget: Callable[[_Queue], None]) -> None:
         self.name = queue.estimator.name
         self.caution = str(getattr(queue.estimator, 'caution', ''))
+        self.simulator_only = bool(getattr(queue.estimator, 'simulator_only', False))
         self._queue = queue
         self._forget = forget
         self._request: _Request | None = None

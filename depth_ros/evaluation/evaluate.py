@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -100,6 +100,7 @@ See = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
 
 def _seer(settings: MonoSettings | StereoSettings) -> tuple[str, See]:
     """Return the estimator's name, and what makes a map of a sample; for pairs with their geometry at full size."""
+    settings = replace(settings, allow_simulator_model=True)  # measured here, not published
     if isinstance(settings, MonoSettings):
         mono = mono_estimator(settings)
         scaler = Scaler() if settings.scale_source != 'none' else None

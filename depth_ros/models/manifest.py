@@ -206,6 +206,8 @@ class Manifest:
     """Accuracy and speed by others, with their source."""
     caution: str = ''
     """What a user must be told who chooses this model."""
+    simulator_only: bool = False
+    """The model is valid for images of a simulator only; nodes refuse it unless ``allow_simulator_model`` is set."""
     notes: str = ''
 
     @property

@@ -308,5 +308,6 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             trouble=self._trouble,
             progress=self._progress,
+            caution=self._slot.caution if self._slot and self._slot.simulator_only else '',
             scale=self._scale_status(),
         )

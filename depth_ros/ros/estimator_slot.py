@@ -9,7 +9,7 @@ from depth_ros.errors import DepthRosError
 
 _OF_THE_ESTIMATOR = (
     'model', 'device', 'allow_fallback', 'threads', 'memory_limit_mb', 'precision', 'picture_size',
-    'graph_optimization', 'commercial_only', 'quality', 'range_min_m', 'max_disparity', 'processing_scale',
+    'graph_optimization', 'commercial_only', 'allow_simulator_model', 'quality', 'range_min_m', 'max_disparity', 'processing_scale',
 )  # fmt: skip
 """Settings that an estimator is built from; the others are read for every frame."""
 
@@ -67,6 +67,11 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
     def caution(self) -> str:
         """What a user must be told about the estimator that serves."""
         return str(getattr(self._estimator, 'caution', ''))
+
+    @property
+    def simulator_only(self) -> bool:
+        """Tell whether the estimator that serves is valid for images of a simulator only."""
+        return bool(getattr(self._estimator, 'simulator_only', False))
 
     def get(self, settings: SettingsT) -> EstimatorT:
         """Return the estimator for a frame, and see to it that the right one will be here soon.
