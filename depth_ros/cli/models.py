@@ -168,15 +168,11 @@ def _bench(options: argparse.Namespace) -> int:
     manifest, _ = find_manifest(options.id)
     pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
     if manifest.task == 'mono':
-        mono = mono_estimator(
-            MonoSettings(model=options.id, device=options.device, allow_simulator_model=True)
-        )
+        mono = mono_estimator(MonoSettings(model=options.id, device=options.device, allow_simulator_model=True))
         name, frame = mono.name, Frame(pictures[0], camera)
         estimate: Callable[[], object] = partial(mono.estimate, frame)
     else:
-        stereo = stereo_estimator(
-            StereoSettings(model=options.id, device=options.device, allow_simulator_model=True)
-        )
+        stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device, allow_simulator_model=True))
         pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
         name, estimate = stereo.name, partial(stereo.estimate, pair)
     times_ms = []

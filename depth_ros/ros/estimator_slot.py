@@ -9,7 +9,8 @@ from depth_ros.errors import DepthRosError
 
 _OF_THE_ESTIMATOR = (
     'model', 'device', 'allow_fallback', 'threads', 'memory_limit_mb', 'precision', 'picture_size',
-    'graph_optimization', 'commercial_only', 'allow_simulator_model', 'quality', 'range_min_m', 'max_disparity', 'processing_scale',
+    'graph_optimization', 'commercial_only', 'allow_simulator_model', 'quality', 'range_min_m', 'max_disparity',
+    'processing_scale',
 )  # fmt: skip
 """Settings that an estimator is built from; the others are read for every frame."""
 
