@@ -287,6 +287,9 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
 
     def _report_health(self) -> None:
         self._reported_s = time.monotonic()
+        for role, subscription in (self._input.subscriptions if self._input else {}).items():
+            if words := subscription.report_unpublished():
+                self.get_logger().warning(f'no {role}: {words}')
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
 
     def _state(self) -> NodeState:
