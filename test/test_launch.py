@@ -16,7 +16,7 @@ from graph import Graph, MonoGraph, isolated_environment, next_domain, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model
 
-from depth_ros.ros import messages
+from depth_ros.ros.ros_messages import to_ros
 
 ROOT = Path(__file__).parents[1]
 try:
@@ -182,7 +182,7 @@ def test_rviz_in_a_namespace_receives_our_topics_the_camera_s_and_the_camera_inf
 
             def sent():
                 head = graph.head()
-                infos.publish(messages.calibration_message(graph.infos['left'], head))
+                infos.publish(to_ros.calibration(graph.infos['left'], head))
                 images.publish(graph.image(head))
                 time.sleep(0.1)
                 return heard.is_file() and wanted <= set(json.loads(heard.read_text() or '[]'))
