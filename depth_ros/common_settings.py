@@ -97,6 +97,12 @@ class Settings(Table):
         read_only=True,
         rebuilds=('network',),
     )
+    allow_simulator_model: bool = parameter(
+        False,
+        'Accept models that are marked as valid for a simulator only. On images of a real camera their depth is '
+        'meaningless; /diagnostics warns for as long as such a model is used.',
+        read_only=True,
+    )
     camera_height_m: float = parameter(
         0.0,
         'Of the camera above the floor, for scale.source: ground and for everything that has a height; 0 = not known.',

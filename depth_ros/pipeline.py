@@ -18,6 +18,7 @@ from depth_ros.estimators.estimator import BatchEstimator, Estimator, MonoEstima
 from depth_ros.estimators.load import load_network
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
+from depth_ros.models.catalog import available_models
 from depth_ros.scale.scaler import Scaler
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
@@ -259,8 +260,8 @@ def check_model(settings: MonoSettings) -> None:
     """
     if not settings.model:
         raise BadSettings(
-            "model is ''; expected the id of a network (depth-ros models list) or the path of its manifest. "
-            'Depth from one image needs a network'
+            "model is ''; expected the id of a network or the path of its manifest or ONNX file, because depth from "
+            f'one image needs a network. {available_models("mono")}'
         )
 
 

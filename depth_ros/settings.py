@@ -53,9 +53,8 @@ class MonoSettings(Settings):
     """Parameters of ``mono_depth``."""
 
     model: str = parameter(
-        'sim-indoor',
-        'The network: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file. The '
-        'default needs no download and is good for the simulator only.',
+        '',
+        'The network, required: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file.',
         rebuilds=('network',),
     )
     filter_edges: bool = parameter(

@@ -1,18 +1,20 @@
 """Start `stereo_depth`. `ros2 launch depth_ros stereo.launch.py --show-args` lists the arguments."""
 
 from depth_ros.launching import describe
+from depth_ros.settings import StereoSettings
 
 
 def generate_launch_description():
     """Declare the arguments, then the node and, on request, RViz."""
     return describe(
         'stereo_depth',
+        StereoSettings,
         'config/stereo.yaml',
-        inputs=('left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info'),
-        parameters={name: name for name in ('quality', 'camera_height_m', 'camera_pitch_rad')},
-        meanings={
-            'quality': 'of the matcher: balanced or strict',
-            'camera_height_m': 'of the camera above the floor',
-            'camera_pitch_rad': 'how far the camera looks down',
+        inputs={
+            'left/image_rect': '',
+            'left/camera_info': 'left/image_rect',
+            'right/image_rect': '',
+            'right/camera_info': 'right/image_rect',
         },
+        parameters=('quality', 'camera_height_m', 'camera_pitch_rad'),
     )

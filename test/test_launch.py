@@ -1,16 +1,22 @@
 """The launch files: started for real where `launch_ros` is installed (it is not on PyPI), read as text everywhere."""
 
 import ast
+import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
-from graph import Graph, MonoGraph, isolated_environment
+from graph import Graph, MonoGraph, isolated_environment, next_domain, wait_for
+from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model
+
+from depth_ros.ros.ros_messages import to_ros
 
 ROOT = Path(__file__).parents[1]
 try:
@@ -21,8 +27,8 @@ else:
     NO_LAUNCH = ''
 
 
-def run_launch(domain, *arguments, file='stereo'):
-    """Start the launch file as ros2 launch does."""
+def run_launch(domain, *arguments, file='stereo', prefix=None):
+    """Start the launch file as ros2 launch does; packages under ``prefix`` are found besides the installed ones."""
     program = (
         'import sys; from launch import LaunchService; '
         'from launch.actions import IncludeLaunchDescription; '
@@ -35,9 +41,10 @@ def run_launch(domain, *arguments, file='stereo'):
         'sys.exit(service.run())'
     )
     command = [sys.executable, '-c', program, str(ROOT / f'launch/{file}.launch.py'), *arguments]
-    return subprocess.Popen(
-        command, env=isolated_environment(domain), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    environment = isolated_environment(domain)
+    if prefix is not None:
+        environment['AMENT_PREFIX_PATH'] = os.pathsep.join([str(prefix), environment['AMENT_PREFIX_PATH']])
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.mark.ros
@@ -84,6 +91,127 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
     assert launch.returncode == 0 and 'process has finished cleanly' in output, output
 
 
+@pytest.mark.ros
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+@pytest.mark.parametrize(
+    ('file', 'argument', 'words'),
+    [
+        ('stereo', 'rviz:=true', 'the package rviz2 is not installed. Install it'),
+        ('stereo', 'rviz:=maybe', 'Argument "rviz" provided value "maybe" is not valid'),
+        ('stereo', 'quality:=best', 'Argument "quality" provided value "best" is not valid'),
+        ('stereo', 'camera_height_m:=abc', "camera_height_m is 'abc' of type str; expected float"),
+        ('stereo', 'camera_pitch_rad:=90', 'camera_pitch_rad is 90.0; expected -1.5 to 1.5 rad'),
+        ('stereo', 'params_file:=/no/such.yaml', 'params_file is /no/such.yaml, which does not exist'),
+        ('mono', 'scale_source:=guess', 'Argument "scale_source" provided value "guess" is not valid'),
+        ('mono', 'cameras:=front', "cameras is 'front'; expected a list of names such as [front, left]"),
+    ],
+)
+def test_an_argument_that_cannot_work_ends_the_launch_before_a_process_starts(file, argument, words):
+    if argument == 'rviz:=true' and rviz_is_installed():
+        pytest.skip('rviz2 is installed')
+    launch = run_launch(next_domain(), argument, file=file)
+    output, _ = launch.communicate(timeout=60)
+    assert launch.returncode == 1 and words in output, output
+    assert 'process started' not in output and 'Traceback' not in output, output
+
+
+def rviz_is_installed():
+    from ament_index_python.packages import get_packages_with_prefixes
+
+    return 'rviz2' in get_packages_with_prefixes()
+
+
+RVIZ = """#!{python}
+# Subscribes by name as RViz does: to the topics of the displays in the file, relative to the node's namespace, and for
+# DepthCloud to the camera_info that image_transport::getCameraInfoTopic derives, whose name is absolute.
+import json, sys
+import rclpy, yaml
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+rclpy.init()
+node = rclpy.create_node('rviz')
+kinds = dict(Image=Image, LaserScan=LaserScan, PointCloud2=PointCloud2)
+received = set()
+def hear(kind, topic):
+    topic = node.resolve_topic_name(topic)
+    def note(message):
+        received.add(topic)
+        open({out!r}, 'w').write(json.dumps(sorted(received)))
+    node.create_subscription(kind, topic, note, 5)
+for display in yaml.safe_load(open(sys.argv[sys.argv.index('-d') + 1]))['Visualization Manager']['Displays']:
+    kind = display['Class'].rpartition('/')[2]
+    if kind in kinds:
+        hear(kinds[kind], display['Topic']['Value'])
+    elif kind == 'DepthCloud':
+        hear(CameraInfo, '/' + display['Depth Map Topic'].strip('/').rpartition('/')[0] + '/camera_info')
+try:
+    rclpy.spin(node)
+except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
+    pass
+"""
+
+
+def stand_in_for_rviz(prefix, out):
+    """Install a package rviz2 whose executable subscribes as RViz would."""
+    marker, executable = prefix / 'share/ament_index/resource_index/packages/rviz2', prefix / 'lib/rviz2/rviz2'
+    for path in (marker, executable):
+        path.parent.mkdir(parents=True)
+    marker.write_text('')
+    executable.write_text(RVIZ.format(python=sys.executable, out=str(out)))
+    executable.chmod(0o755)
+
+
+@pytest.mark.ros
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+def test_rviz_in_a_namespace_receives_our_topics_the_camera_s_and_the_camera_info_of_the_depth(tmp_path):
+    heard = tmp_path / 'heard.json'
+    stand_in_for_rviz(tmp_path / 'prefix', heard)
+    wanted = {
+        '/front/points',
+        '/front/depth/image_rect',
+        '/front/depth/color',
+        '/front/depth/camera_info',
+        '/cam/image',
+    }
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'model': str(model(tmp_path / 'tiny'))}}}))
+    arguments = ('namespace:=front', 'rviz:=true', 'image:=/cam/image', f'params_file:={parameters}')
+    with MonoGraph(node=False, listen=()) as graph:
+        launch = run_launch(graph.domain, *arguments, file='mono', prefix=tmp_path / 'prefix')
+        try:
+            images, infos = graph.publisher(Image, '/cam/image'), graph.publisher(CameraInfo, '/cam/camera_info')
+
+            def sent():
+                head = graph.head()
+                infos.publish(to_ros.calibration(graph.infos['left'], head))
+                images.publish(graph.image(head))
+                time.sleep(0.1)
+                return heard.is_file() and wanted <= set(json.loads(heard.read_text() or '[]'))
+
+            wait_for(sent, 30, lambda: heard.read_text() if heard.is_file() else 'RViz received nothing')
+        finally:
+            launch.send_signal(signal.SIGINT)
+            output, _ = launch.communicate(timeout=30)
+    assert launch.returncode == 0 and 'Traceback' not in output, output
+
+
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        ({'image': '/cam/image_raw'}, '/cam/camera_info'),
+        ({'image': 'cam/image_raw'}, 'cam/camera_info'),
+        ({'image': '/image_raw'}, '/camera_info'),
+        ({}, 'camera_info'),
+        ({'image': '/cam/image_raw', 'camera_info': '/other/info'}, '/other/info'),
+    ],
+)
+def test_camera_info_is_expected_beside_its_image_unless_it_is_named(given, expected):
+    from depth_ros.launching import _topics
+
+    values = {'image': 'image', 'camera_info': '', **given}
+    assert _topics(values, {'image': '', 'camera_info': 'image'})['camera_info'] == expected
+
+
 @pytest.mark.parametrize('file', ['stereo', 'mono'])
 def test_the_launch_file_declares_what_people_expect(file):
     ast.parse((ROOT / f'launch/{file}.launch.py').read_text())
@@ -98,7 +226,7 @@ def test_the_launch_file_declares_what_people_expect(file):
         'autostart',
         'shared_memory',
     ):
-        assert f"('{argument}'," in text
+        assert f"_Argument('{argument}'," in text
 
 
 # Of rviz_default_plugins since Humble, as far as our file uses them.
@@ -118,18 +246,18 @@ def test_the_rviz_file_shows_topics_that_exist_with_a_quality_that_reaches_them(
         kind, topic = display['Class'].rpartition('/')[2], display.get('Topic')
         if topic is None:
             continue
-        name = topic['Value'].lstrip('/')
+        name = topic['Value']  # relative: RViz resolves it in the namespace of its node
         if name in outputs:  # our publishers are reliable: either policy hears them
             assert outputs[name].__name__ == TYPES[kind] and topic['Reliability Policy'] in ('Reliable', 'Best Effort')
         else:  # drivers' may not be
             assert name in ('left/image_rect', 'image') and topic['Reliability Policy'] == 'Best Effort'
-    assert {'/points', '/depth/color', '/depth/image_rect', '/scan'} <= {
+    assert {'points', 'depth/color', 'depth/image_rect', 'scan'} <= {
         display['Topic']['Value'] for display in displays.values() if 'Topic' in display
     }
     metres = displays['depth (metres)']
     assert metres['Normalize Range'] is False and metres['Min Value'] < metres['Max Value']  # inf and NaN blacken it
     cloud = next(display for display in displays.values() if display['Class'].endswith('DepthCloud'))
-    assert cloud['Depth Map Topic'] == '/depth/image_rect' and 'depth/camera_info' in outputs
+    assert cloud['Depth Map Topic'] == 'depth/image_rect' and 'depth/camera_info' in outputs
 
 
 def test_the_rviz_file_names_classes_that_rviz_has():

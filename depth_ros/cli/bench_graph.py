@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         if options.model:
             camera += ['-r', 'left/image_rect:=image', '-r', 'left/camera_info:=camera_info']
             node[0] = 'depth_ros.ros.mono_depth'
-            parameters = {**parameters, 'model': options.model}
+            parameters = {**parameters, 'model': options.model, 'allow_simulator_model': True}
         for name, value in parameters.items():
             node += ['-p', f'{name}:={value if isinstance(value, str) else str(value).lower()}']
         graph = run_graph(

@@ -13,6 +13,8 @@ BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
 _SEED = 1
 """A world that the network was not trained on."""
 
+_NETWORK = ('-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true')
+
 
 def run(options: argparse.Namespace) -> int:
     """Run the demo; 0 if depth and points arrived and the error is within bounds."""
@@ -21,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     line = LiveLine(_words)
     graph = run_graph(
         ['depth_ros.ros.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
-        ['depth_ros.ros.mono_depth', '--ros-args', '--log-level', 'error'],
+        ['depth_ros.ros.mono_depth', '--ros-args', *_NETWORK, '--log-level', 'error'],
         options.seconds,
         line.show,
         shared_memory=not options.no_shared_memory,

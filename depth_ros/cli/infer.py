@@ -100,7 +100,7 @@ def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, An
 
 def _run_stereo(options: argparse.Namespace) -> list[str]:
     """Measure the pair; return hints."""
-    settings = StereoSettings(**_settings(options, StereoSettings))
+    settings = StereoSettings(**_settings(options, StereoSettings), allow_simulator_model=True)
     left, right = read_picture(options.left), read_picture(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
     with closing(stereo_estimator(settings)) as estimator:
@@ -115,7 +115,7 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
 
 def _run_mono(options: argparse.Namespace) -> list[str]:
     """Estimate the image, or all of a folder or video; return hints."""
-    settings = MonoSettings(**_settings(options, MonoSettings))
+    settings = MonoSettings(**_settings(options, MonoSettings), allow_simulator_model=True)
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     hints: list[str] = []
     if calibration is not None:

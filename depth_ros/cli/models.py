@@ -167,10 +167,12 @@ def _bench(options: argparse.Namespace) -> int:
     pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
     estimator: Estimator | MonoEstimator
     if manifest.task == 'mono':
-        estimator = mono = mono_estimator(MonoSettings(model=options.id, device=options.device))
+        settings = MonoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        estimator = mono = mono_estimator(settings)
         estimate: Callable[[], object] = partial(mono.estimate, Frame(pictures[0], camera))
     else:
-        estimator = stereo = stereo_estimator(StereoSettings(model=options.id, device=options.device))
+        pair_settings = StereoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        estimator = stereo = stereo_estimator(pair_settings)
         pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
         estimate = partial(stereo.estimate, pair)
     times_ms = []
@@ -192,8 +194,9 @@ def _build_engine(options: argparse.Namespace) -> int:
     """Load the network as a node with device: tensorrt does, which builds its engine into the cache."""
     if options.cameras < 1:
         raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
-    values = {
-        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture
+    values: dict[str, Any] = {
+        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture,
+        'allow_simulator_model': True,
     }  # fmt: skip
     watch = Watch(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured
 
 from depth_ros.cli.graph import Graph
 from depth_ros.errors import BadFile
 from depth_ros.files.pictures import write_picture
 from depth_ros.files.ply import write_ply
+from depth_ros.ros.ros_messages import read_points
 from depth_ros.stages.colorize import colorize
 from depth_ros.types import Cloud
 
@@ -113,8 +114,8 @@ def put_results(graph: Graph, out: Path, report_path: Path, report: dict[str, An
     if depth_m is not None:
         write_picture(out / 'depth_turbo.png', colorize(depth_m))
     if points is not None:
-        columns = len(points.fields)
-        write_ply(out / 'points.ply', Cloud(np.frombuffer(points.data, np.float32).reshape(-1, columns)))
+        fields = read_points(points, [field.name for field in points.fields])
+        write_ply(out / 'points.ply', Cloud(structured_to_unstructured(fields)))
     try:
         report_path.write_text(json.dumps({**report, 'passed': not failures}, indent=2) + '\n', encoding='utf-8')
     except OSError as error:

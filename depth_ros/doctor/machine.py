@@ -7,9 +7,9 @@ from contextlib import closing
 from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.doctor.finding import Finding
-from depth_ros.errors import BackendError, BackendUnavailable, ModelError
+from depth_ros.errors import BackendError, BackendUnavailable, BadSettings, ModelError
 from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, model_file
-from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator
 from depth_ros.settings import MonoSettings, StereoSettings
 
 _INSTALL = {
@@ -23,6 +23,12 @@ _CANNOT = 'the node cannot be configured'
 def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
     """Look at model, device and engine; a network that needs no engine is loaded and checked, as the node does it."""
     if not settings.model:
+        if isinstance(settings, MonoSettings):
+            try:
+                check_model(settings)
+            except BadSettings as error:
+                yield Finding('fault', 'model', 'model', str(error), _CANNOT, 'set model to one of these')
+            return
         yield Finding('ok', 'model', 'model', 'none: semi-global matching, which needs neither file nor GPU')
         return
     try:

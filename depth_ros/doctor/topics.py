@@ -1,6 +1,5 @@
 """What was seen of the topics → findings about each, and about what they have to do with each other."""
 
-import difflib
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +8,7 @@ from depth_ros.doctor.finding import Finding, Level
 from depth_ros.doctor.observed import Observed, ObservedTopic
 from depth_ros.doctor.pictures import calibration_findings, content_findings
 from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.similar_topic import remap_to, similar_topic
 from depth_ros.stamps import apart_ns
 
 _SLOW_HZ = 1.0
@@ -134,14 +134,10 @@ def _traffic_findings(topic: ObservedTopic, seen: Observed) -> Iterator[Finding]
 def _remap(topic: ObservedTopic, seen: Observed) -> str:
     """Return the launch argument for the topic of the same type whose name is nearest."""
     candidates = [name for name, kind in seen.others.items() if kind == topic.kind and name != topic.topic]
-    words = topic.argument.replace('_', '/').split('/')
-    side = next((word for word in words if word in ('left', 'right')), '')
-    candidates = [name for name in candidates if side in name] or candidates
-    near = difflib.get_close_matches(topic.topic, candidates, n=1, cutoff=0.0)
-    if not near:
+    near = similar_topic(topic.argument, topic.topic, candidates)
+    if near is None:
         return f'start the driver; no {topic.kind} is on this graph (ROS_DOMAIN_ID, ROS_LOCALHOST_ONLY?)'
-    launch_argument = topic.argument.replace('/', '_')
-    return f'{launch_argument}:={near[0]} in ros2 launch, or -r {topic.argument}:={near[0]}'
+    return remap_to(topic.argument, near)
 
 
 def _clock_findings(seen: Observed) -> Iterator[Finding]:

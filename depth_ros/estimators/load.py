@@ -42,7 +42,8 @@ def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
             to as many frames.
 
     Raises:
-        ModelError: the network is not known, its file is not here or not right, or its licence is not wanted.
+        ModelError: the network is not known, its file is not here or not right, its licence is not wanted, or it is
+            for a simulator only and such models are not allowed.
         BackendError: what was asked to run it cannot, or the preparation was given up.
     """
     manifest, folder = find_manifest(settings.model)
@@ -50,6 +51,12 @@ def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
         raise ModelError(
             f'{manifest.id} is refused: commercial_only is true, and its licence (code {manifest.license.code}, '
             f'weights {manifest.license.weights}) does not clearly allow commercial use. See depth-ros models list'
+        )
+    if manifest.simulator_only and not settings.allow_simulator_model:
+        raise ModelError(
+            f'{manifest.id} is valid for images of a simulator only, and allow_simulator_model is false. Set model to '
+            'a network for real cameras (depth-ros models list); with a simulated camera, set '
+            'allow_simulator_model: true'
         )
     path = model_file(manifest, folder)
     options = Options(

@@ -45,6 +45,7 @@ class _Network:
         self._backend = backend
         self.name = f'{manifest.id} on {backend.device}'
         self.caution = manifest.caution
+        self.simulator_only = manifest.simulator_only
         self.largest_batch = largest_batch
         try:
             if manifest.task != self._task:

@@ -30,6 +30,7 @@ class _SharedNetwork:
         """Counted and guarded by ``Sharing``."""
         self.name = ''
         self.caution = ''
+        self.simulator_only = False
         self._estimator: BatchEstimator | None = None
         self._load_error: Exception = EstimatorError('the network is not loaded')
         self._failures_in_a_row = 0
@@ -57,6 +58,7 @@ class _SharedNetwork:
             if self._estimator is None:
                 self._estimator = load()
                 self.name, self.caution = self._estimator.name, str(getattr(self._estimator, 'caution', ''))
+                self.simulator_only = bool(getattr(self._estimator, 'simulator_only', False))
         except Exception as error:
             self._load_error = error
             raise
@@ -136,7 +138,7 @@ class SharedEstimator:
     """One camera's share of a network."""
 
     def __init__(self, network: _SharedNetwork, give_back: Callable[[], None]) -> None:
-        self.name, self.caution = network.name, network.caution
+        self.name, self.caution, self.simulator_only = network.name, network.caution, network.simulator_only
         self._network = network
         self._give_back = give_back
         self._request: _Request | None = None

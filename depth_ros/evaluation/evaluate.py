@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -106,6 +106,7 @@ See = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
 def _seer(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, See]:
     """Return the estimator, and what makes a map of a sample; for pairs with their geometry at full size."""
     state = CameraState()
+    settings = replace(settings, allow_simulator_model=True)  # measured here, not published
     if isinstance(settings, MonoSettings):
         mono = mono_estimator(settings)
         scaler = Scaler() if settings.scale_source != 'none' else None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import BadImage, BadInput
-from depth_ros.stages.decode import decode_compressed, decode_image
+from depth_ros.stages.decode import SUPPORTED_ENCODINGS, decode_compressed, decode_image, unsupported_encoding
 from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
 _NS = 1_000_000_000
@@ -24,14 +24,41 @@ def stamp_ns(stamp: Any) -> int:
 def picture(message: Any) -> UInt8Array:
     """Decode an Image or CompressedImage as (H, W) grey or (H, W, 3) RGB; may share the message's memory.
 
+    Encodings that ``decode_image`` does not support are decoded by cv_bridge, where it is installed.
+
     Raises:
         BadImage: the message cannot be decoded.
     """
     if not hasattr(message, 'encoding'):
         return decode_compressed(message.format, message.data)
+    if message.encoding not in SUPPORTED_ENCODINGS:
+        return _decoded_by_cv_bridge(message)
     return decode_image(
         message.encoding, message.width, message.height, message.step, message.data, bool(message.is_bigendian)
     )
+
+
+def _decoded_by_cv_bridge(message: Any) -> UInt8Array:
+    try:
+        from cv_bridge import CvBridge
+    except ImportError as error:
+        raise BadImage(
+            f'{unsupported_encoding(message.encoding)}, or install cv_bridge, which may support it (ros-$ROS_DISTRO-'
+            f'cv-bridge; {error})'
+        ) from error
+    try:
+        rgb = CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    except Exception as error:  # besides CvBridgeError those of numpy and OpenCV, for damaged messages
+        raise BadImage(
+            f'{unsupported_encoding(message.encoding)}. cv_bridge does not decode it either: {error}'
+        ) from error
+    expected = (message.height, message.width, 3)
+    if rgb.dtype != np.uint8 or rgb.shape != expected or not rgb.size:
+        raise BadImage(
+            f"cv_bridge decoded '{message.encoding}' as {rgb.dtype} of shape {rgb.shape}; expected uint8 of shape "
+            f'{expected}. Check width, height and step of the image'
+        )
+    return np.asarray(rgb)
 
 
 def depth_m(message: Any) -> Float32Array:

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from depth_ros import __version__
 from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
@@ -45,6 +46,21 @@ def _folder(manifest: Manifest, path: Path) -> Path:
 def is_here(manifest: Manifest, folder: Path) -> bool:
     """Tell whether all files of a model are in a folder."""
     return bool(manifest.files) and all((folder / name).is_file() for name in manifest.files)
+
+
+def available_models(task: Literal['mono', 'stereo']) -> str:
+    """Say which models for a task are on this machine, and how to get another one."""
+    models = [(manifest, folder) for manifest, folder in shipped_models() if manifest.task == task]
+    here = [
+        f'{manifest.id} (simulator only)' if manifest.simulator_only else manifest.id
+        for manifest, folder in models
+        if is_here(manifest, folder)
+    ]
+    pulled = [manifest.id for manifest, _ in models if manifest.artifact.urls and manifest.metric_by_itself]
+    return (
+        f'Available on this machine: {", ".join(here) or "none"}. Metric models that depth-ros models pull ID '
+        f'downloads: {", ".join(pulled) or "none"}; depth-ros models list shows all'
+    )
 
 
 def find_manifest(model: str) -> tuple[Manifest, Path]:

@@ -208,6 +208,8 @@ class Manifest:
     """Accuracy and speed by others, with their source."""
     caution: str = ''
     """What a user must be told who chooses this model."""
+    simulator_only: bool = False
+    """The model is valid for images of a simulator only; nodes refuse it unless ``allow_simulator_model`` is set."""
     notes: str = ''
 
     @property
@@ -291,12 +293,8 @@ def _contradictions(manifest: Manifest) -> list[str]:
     if decode.kind == 'sigmoid_disparity' and not (decode.min_depth and decode.max_depth):
         problems.append('decode.min_depth and decode.max_depth are missing')
     problems += _size_problems(resize)
-    channels = len(manifest.preprocess.normalize.mean)
-    if (
-        channels != len(manifest.preprocess.normalize.std)
-        or channels not in (1, 3)
-        or 0 in (manifest.preprocess.normalize.std)
-    ):
+    mean, std = manifest.preprocess.normalize.mean, manifest.preprocess.normalize.std
+    if len(mean) != len(std) or len(mean) not in (1, 3) or 0 in std:
         problems.append('preprocess.normalize: mean and std need one or three numbers each, std without 0')
     for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
         if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:

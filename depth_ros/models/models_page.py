@@ -52,6 +52,8 @@ def _row(manifest: Manifest) -> str:
     gives = manifest.decode.kind.replace('_', ' ')
     if manifest.metric_by_itself:
         gives = f'**metric** ({gives})'
+    if manifest.simulator_only:
+        gives += ', on images of the simulator only'
     blocked = '' if manifest.runnable else ' **not runnable yet**'
     pulled = f'`depth-ros models pull {manifest.id}`, or ' if manifest.artifact.urls else ''
     licence = f'{manifest.license.code} / {manifest.license.weights}'

@@ -286,6 +286,9 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
 
     def _report_health(self) -> None:
         self._reported_s = time.monotonic()
+        for role, subscription in (self._input.subscriptions if self._input else {}).items():
+            if words := subscription.report_unpublished():
+                self.get_logger().warning(f'no {role}: {words}')
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
         self._tell_of_namesakes()
 
@@ -317,5 +320,6 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             trouble=self._trouble,
             progress=self._progress,
+            caution=self._slot.caution if self._slot and self._slot.simulator_only else '',
             scale=self._scale_status(),
         )

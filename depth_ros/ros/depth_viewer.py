@@ -17,10 +17,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from depth_ros.errors import BadInput, BadSettings
-from depth_ros.files.ros_fields import calibration, depth_m, picture, point_fields
+from depth_ros.files.ros_fields import calibration, depth_m, picture
 from depth_ros.parameter_table import Rule, Value, rules
 from depth_ros.ros import process
 from depth_ros.ros.parameters import number_parameter, refuse_unknown_parameters
+from depth_ros.ros.ros_messages import read_points
 from depth_ros.ros.subscription import AdoptingSubscription
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages.calibration import rectified_camera
@@ -122,7 +123,7 @@ class DepthViewer(Node):
     def _show_one(self, topic: str, message: Any) -> None:
         if topic == 'points':
             colored = any(field.name == 'rgb' for field in message.fields)
-            self.page.show_cloud(point_fields(message, ('x', 'y', 'z', 'rgb') if colored else 'xyz'))
+            self.page.show_cloud(read_points(message, ('x', 'y', 'z', 'rgb') if colored else ('x', 'y', 'z')))
         elif topic == 'depth/image_rect':
             self.page.show_depth(depth_m(message))
         elif topic == 'depth/camera_info':

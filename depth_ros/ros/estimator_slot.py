@@ -71,6 +71,11 @@ class EstimatorSlot(Generic[EstimatorT, SettingsT]):
         """What a user must be told about the estimator that serves."""
         return str(getattr(self._estimator, 'caution', ''))
 
+    @property
+    def simulator_only(self) -> bool:
+        """Whether the estimator that serves is valid for images of a simulator only."""
+        return bool(getattr(self._estimator, 'simulator_only', False))
+
     @contextmanager
     def serving(self, settings: SettingsT) -> Iterator[EstimatorT]:
         """Lend the estimator for one frame, and start to build another one if the settings ask for it.

@@ -43,6 +43,8 @@ class NodeState:
     """The latest complaint that no published frame has answered yet."""
     progress: str = ''
     """What configuring is at."""
+    caution: str = ''
+    """Warning about the estimator that applies for as long as it is used."""
     scale: ScaleStatus | None = None
     """None where the depth needs none."""
 
@@ -70,10 +72,11 @@ def verdict(state: NodeState) -> tuple[bytes, str]:
             return WARN, _silence(topic)
     if state.trouble:
         return WARN, state.trouble
-    if not state.wanted:
-        return OK, 'idle: nobody subscribes to the results'
     age = state.account.age_ms
-    return OK, f'{state.account.rate_hz:.1f} Hz' + (f', age {age["p50"]:.0f} ms' if age else '')
+    words = f'{state.account.rate_hz:.1f} Hz' + (f', age {age["p50"]:.0f} ms' if age else '')
+    if not state.wanted:
+        words = 'idle: nobody subscribes to the results'
+    return (WARN, f'{words}. {state.caution}') if state.caution else (OK, words)
 
 
 def _silence(topic: TopicState) -> str:
@@ -92,6 +95,7 @@ def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
     values = {
         'lifecycle': state.lifecycle,
         'estimator': state.estimator,
+        **({'caution': state.caution} if state.caution else {}),
         'received': account.received,
         'published': account.published,
         'in_flight': account.in_flight,

@@ -13,8 +13,14 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointFiel
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from depth_ros.files.ros_fields import point_fields
 from depth_ros.messages.message_builder import MessageBuilder
 from depth_ros.types import AnyArray
+
+try:
+    from sensor_msgs_py.point_cloud2 import read_points as read_points
+except ImportError:  # comes with a ROS installation, not from PyPI
+    read_points = point_fields
 
 _TYPES = {
     'builtin_interfaces/msg/Time': Time,

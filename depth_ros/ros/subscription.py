@@ -15,8 +15,10 @@ except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 from depth_ros.ros.qos_overrides import check_qos_overrides
+from depth_ros.similar_topic import remap_to, similar_topic
 
 _DEPTH = 5
+_UNPUBLISHED_S = 5.0
 
 
 class AdoptingSubscription:
@@ -44,6 +46,7 @@ class AdoptingSubscription:
         """The policy that keeps a publisher from reaching us, once the middleware has said so."""
         self.last_message_s = time.monotonic()
         """When the last message came (or the subscription was made), monotonic seconds."""
+        self._received = self._reported = False
         self._override = self._declare_override()
         self._open()
 
@@ -56,6 +59,33 @@ class AdoptingSubscription:
     def publishers(self) -> int:
         """How many publishers the graph shows."""
         return int(self._node.count_publishers(self.topic))
+
+    def report_unpublished(self) -> str | None:
+        """Say, once, that nobody publishes the topic for which no message has arrived, and which one may be meant."""
+        silent_s = time.monotonic() - self.last_message_s
+        if self._received or self._reported or silent_s < _UNPUBLISHED_S or self.publishers:
+            return None
+        self._reported = True
+        kind = f'{self._type.__module__.split(".")[0]}/msg/{self._type.__name__}'
+        near = similar_topic(self._topic, self.topic, self._published_by_others(kind))
+        if near is None:
+            remedy = f'and no other {kind} either. Start the driver, or check ROS_DOMAIN_ID'
+        else:
+            remedy = f'but {near} has the same type: {remap_to(self._topic, near)}'
+        return f'nobody has published {self.topic} for {silent_s:.0f} s, {remedy}'
+
+    def _published_by_others(self, kind: str) -> list[str]:
+        """Return the topics of a type that other nodes publish."""
+        own = (self._node.get_name(), self._node.get_namespace())
+        return [
+            name
+            for name, kinds in self._node.get_topic_names_and_types()
+            if kind in kinds
+            and any(
+                (offer.node_name, offer.node_namespace) != own
+                for offer in self._node.get_publishers_info_by_topic(name)
+            )
+        ]
 
     def refresh(self) -> None:
         """Subscribe anew if the publishers now offer something else."""
@@ -101,6 +131,7 @@ class AdoptingSubscription:
 
     def _receive(self, message: Any) -> None:
         self.last_message_s = time.monotonic()
+        self._received = True
         self._callback(message)
 
     def _on_incompatible(self, event: Any) -> None:

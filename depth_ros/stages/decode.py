@@ -90,10 +90,7 @@ def decode_image(
     """
     layout = _ENCODINGS.get(encoding)
     if layout is None:
-        raise BadImage(
-            f"image encoding '{encoding}' is not supported; supported: {', '.join(SUPPORTED_ENCODINGS)}. "
-            'Set the camera driver or an image_proc node to one of these'
-        )
+        raise BadImage(unsupported_encoding(encoding))
     rows = _rows(encoding, layout, width, height, step, data)
     if layout.bytes_per_channel == 2:
         rows = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
@@ -104,6 +101,14 @@ def decode_image(
         picture = (picture >> 8).astype(np.uint8)
     picture.flags.writeable = False
     return picture
+
+
+def unsupported_encoding(encoding: str) -> str:
+    """Say which encodings are supported instead of this one."""
+    return (
+        f"image encoding '{encoding}' is not supported; supported: {', '.join(SUPPORTED_ENCODINGS)}. "
+        'Set the camera driver or an image_proc node to one of these'
+    )
 
 
 def _rows(encoding: str, layout: _Encoding, width: int, height: int, step: int, data: Buffer) -> UInt8Array:

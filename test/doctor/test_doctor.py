@@ -21,6 +21,7 @@ from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = pytest.mark.ros
 WIDTH, HEIGHT = 160, 120
+SIMULATOR_MODEL = ['-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true']
 LEFT, RIGHT = pair(np.full((HEIGHT, WIDTH), 8.0, np.float32))
 
 
@@ -240,7 +241,9 @@ def damaged(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'check', 'words'),
     [
-        (lambda p: ['-p', 'model:=sim-indoor', '-p', 'device:=cuda'], 'device', 'has no provider for cuda'),
+        (lambda p: ['-p', 'model:=sim-indoor'], 'model', 'allow_simulator_model is false'),
+        (lambda p: ['--node', 'mono_depth'], 'model', "model is ''; expected"),
+        (lambda p: [*SIMULATOR_MODEL, '-p', 'device:=cuda'], 'device', 'has no provider for cuda'),
         (lambda p: ['-p', 'model:=moge-2-small'], 'model', 'does not exist'),
         (lambda p: ['-p', 'model:=mogee'], 'parameters', "model 'mogee' is not known"),
         (lambda p: ['-p', f'model:={damaged(p)}'], 'model', 'tiny.onnx'),
@@ -255,7 +258,7 @@ def test_faults_of_settings_and_machine_need_no_graph(capsys, tmp_path, monkeypa
 
 
 def test_a_device_with_fallback_is_a_warning_and_the_words_are_for_people(capsys):
-    arguments = ['-p', 'model:=sim-indoor', '-p', 'device:=cuda', '-p', 'allow_fallback:=true']
+    arguments = [*SIMULATOR_MODEL, '-p', 'device:=cuda', '-p', 'allow_fallback:=true']
     code, bad, _ = ask(capsys, '--offline', *arguments)
     assert code == 0 and bad['device']['level'] == 'warning'
     assert main(['doctor', '--offline', *arguments]) == 0
@@ -278,7 +281,7 @@ def test_a_mono_node_needs_its_image_its_sensor_and_what_its_network_needs(capsy
         any_lens = ['-p', f'model:={model(tmp_path / "tiny")}']
         code, bad, _ = ask(capsys, *any_lens, *image)
         assert code == 0 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'warning'
-        code, bad, _ = ask(capsys, '-p', 'model:=sim-indoor', *image)
+        code, bad, _ = ask(capsys, *SIMULATOR_MODEL, *image)
         assert code == 1 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'fault'
         code, bad, _ = ask(capsys, *any_lens, *image, *info, '-p', 'scale.source:=reference')
         assert code == 1 and bad['topic']['about'] == '/scale/reference'

@@ -21,6 +21,8 @@ def state(**values):
         ({'lifecycle': 'unconfigured', 'trouble': 'cannot configure: x'}, ERROR, 'cannot configure: x'),
         ({'wanted': False}, OK, 'nobody subscribes'),
         ({'trouble': 'image too short'}, WARN, 'image too short'),
+        ({'caution': 'for the simulator only'}, WARN, '9.8 Hz, age 20 ms. for the simulator only'),
+        ({'caution': 'for the simulator only', 'wanted': False}, WARN, 'for the simulator only'),
         ({'device_lost': True, 'trouble': 'the device is lost'}, ERROR, 'the device is lost'),
         ({'busy_s': 6.0}, ERROR, 'busy with one frame for 6.0 s'),
         ({'failures_in_a_row': 30, 'trouble': 'boom'}, ERROR, '30 frames failed in a row: boom'),

@@ -1,6 +1,8 @@
 """Family G of the fault list: output; and what becomes of it on the wire."""
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from sensor_msgs.msg import CompressedImage
 from stereo_msgs.msg import DisparityImage
 
 from depth_ros.files import ros_fields
+from depth_ros.files.ros_fields import point_fields
 from depth_ros.ros.outputs import CloudMessages
-from depth_ros.ros.ros_messages import to_ros
+from depth_ros.ros.ros_messages import read_points, to_ros
 from depth_ros.types import Calibration, Camera, Cloud, DepthMap, Disparity
 
 HEAD = to_ros.header(12_000_000_034, 'left_camera_optical_frame')
@@ -130,3 +133,29 @@ def test_calibrations_survive_both_ways():
     for calibration in (left, right, Calibration(**{**right.__dict__, 'binning': (2, 2), 'roi': (8, 4, 320, 240)})):
         back = ros_fields.calibration(over_the_wire(to_ros.calibration(calibration, HEAD)))
         assert back == Calibration(**{**calibration.__dict__, 'frame_id': HEAD.frame_id})
+
+
+@pytest.mark.parametrize('colored', [True, False])
+def test_sensor_msgs_py_reads_our_clouds_as_we_do(colored):
+    reader = pytest.importorskip(
+        'sensor_msgs_py.point_cloud2', reason='sensor_msgs_py comes with a ROS installation, not from PyPI'
+    )
+    points = np.random.default_rng(0).normal(size=(50, 4 if colored else 3)).astype(np.float32)
+    points[7, 2] = np.nan
+    message = to_ros.point_cloud(Cloud(points), HEAD)
+    names = ('x', 'y', 'z', 'rgb') if colored else ('x', 'y', 'z')
+    theirs, ours = reader.read_points(message, names), point_fields(message, names)
+    assert theirs.dtype == ours.dtype
+    for column, name in enumerate(names):
+        np.testing.assert_array_equal(theirs[name], points[:, column])
+        np.testing.assert_array_equal(ours[name], points[:, column])
+    assert read_points is reader.read_points  # the tools on the subscriber's side use it
+
+
+def test_without_sensor_msgs_py_the_tools_read_clouds_with_our_own_reader():
+    code = (
+        'import sys; sys.modules["sensor_msgs_py.point_cloud2"] = None; '
+        'from depth_ros.ros.ros_messages import read_points; print(read_points.__name__)'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == 'point_fields', done.stderr

@@ -138,7 +138,9 @@ def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path):
 @pytest.mark.parametrize(
     ('parameters', 'words'),
     [
-        ({'model': ''}, "model is ''; expected the id of a network"),
+        ({}, "model is ''; expected the id of a network"),
+        ({}, 'Available on this machine: sim-indoor (simulator only)'),
+        ({}, 'depth-ros models pull ID'),
         ({'model': 'no-such-model'}, "model 'no-such-model' is not known"),
         ({'model': 'raft-stereo'}, 'does not exist. Get or export it'),
         ({'model': 'depth-anything-v2-large', 'commercial_only': True}, 'is refused: commercial_only is true'),

@@ -1,10 +1,13 @@
 """What the node publishes, on a live graph."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
-from graph import STEREO_TOPICS, Graph, wait_for
-from sensor_msgs.msg import CompressedImage
+from graph import STEREO_TOPICS, Graph, MonoGraph, wait_for
+from rcl_interfaces.msg import Log
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.files import ros_fields
@@ -181,3 +184,29 @@ def test_clouds_for_a_navigation_stack_need_the_height_of_the_camera():
         assert scan.angle_max > 0 > scan.angle_min
         clear = graph.wait_for_messages('points_clear')[-1]
         assert clear.is_dense and clear.header.frame_id == 'left_camera_optical_frame'
+
+
+def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_its_type():
+    with Graph(listen=()) as graph:
+        logged = []
+        graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
+        for side in ('left', 'right'):
+            graph.publisher(Image, f'/camera/{side}/image_raw')
+        graph.publisher(CameraInfo, 'left/camera_info').publish(CameraInfo())
+        about = lambda role: [text for text in logged if text.startswith(f'no {role}: nobody has published')]  # noqa: E731
+        wait_for(lambda: about('right camera_info'), 15)
+        time.sleep(2.0)
+        assert ['/right/image_rect' in text for text in about('right image')] == [True]
+        assert 'left_image_rect:=/camera/left/image_raw in ros2 launch' in about('left image')[0]
+        assert '-r right/image_rect:=/camera/right/image_raw' in about('right image')[0]
+        assert 'right_camera_info:=/left/camera_info' in about('right camera_info')[0]
+        assert not about('left camera_info')  # it is published
+
+
+def test_a_topic_without_a_similar_one_says_that_there_is_none():
+    with MonoGraph({'model': 'x'}, lambda settings, watch: FakeEstimator(), listen=()) as graph:
+        logged = []
+        graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
+        wait_for(lambda: any('nobody has published /image' in text for text in logged), 15, lambda: f'{logged}')
+        text = next(text for text in logged if 'nobody has published /image' in text)
+        assert 'no other sensor_msgs/msg/Image either. Start the driver' in text  # our own topics do not count

@@ -9,9 +9,11 @@ from sensor_msgs.msg import Image, LaserScan
 from depth_ros.evaluation.depth import depth_accuracy
 from depth_ros.files import ros_fields
 from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.ros.health import ERROR, WARN
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
+SIMULATOR_MODEL = {'model': 'sim-indoor', 'allow_simulator_model': True}
 
 
 def floats(message):
@@ -46,14 +48,23 @@ def test_stereo_depth_measures_the_simulated_world():
 
 
 def test_mono_depth_works_offline_with_the_network_that_ships():
-    with MonoGraph({}, mono_estimator, listen=(DEPTH, 'points')) as graph:
+    with MonoGraph(SIMULATOR_MODEL, mono_estimator, listen=(DEPTH, 'points')) as graph:
         also_listen(graph, Image, 'truth/depth')
         arguments = ('--ros-args', '-p', 'baseline_m:=0.0', '-p', 'seed:=501')
         with NodeProcess(graph.domain, *arguments, module='depth_ros.ros.sim_camera'):
             graph.wait_for_messages(DEPTH, 10, timeout_s=20)
             graph.wait_for_messages('points', 5)
             wait_for(lambda: len(compared(graph)) >= 5)
+            level, _, values = graph.wait_for_status('its metres mean nothing')
+            assert level == WARN and float(values['rate_hz']) > 0 and 'mean nothing' in values['caution']
         assert np.mean([a.abs_rel for a in compared(graph)]) < 0.25
+
+
+def test_the_network_for_the_simulator_publishes_nothing_unless_it_is_allowed_explicitly():
+    with MonoGraph({'model': 'sim-indoor'}, mono_estimator, listen=(DEPTH,)) as graph:
+        level, words, _ = graph.wait_for_status('cannot configure')
+        assert level == ERROR and 'set allow_simulator_model: true' in words
+        assert graph.lifecycle_state('mono_depth') == 'unconfigured'
 
 
 def test_a_simulation_that_cannot_be_says_why():

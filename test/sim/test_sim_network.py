@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from depth_ros.errors import ModelError
 from depth_ros.evaluation.depth import depth_accuracy
 from depth_ros.models.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator
@@ -16,7 +17,7 @@ from depth_ros.types import Camera, Frame
 
 @pytest.mark.parametrize(('width', 'height', 'focal'), [(320, 240, 256.0), (640, 480, 450.0), (320, 240, 350.0)])
 def test_it_gives_metres_in_worlds_and_through_lenses_that_it_has_not_seen(width, height, focal, record_property):
-    network = mono_estimator(MonoSettings())
+    network = mono_estimator(MonoSettings(model='sim-indoor', allow_simulator_model=True))
     camera = Camera(width, height, focal, focal, width / 2 - 0.5, height / 2 - 0.5)
     each = []
     for seed in range(500, 530):  # training starts at 1000
@@ -38,4 +39,9 @@ def test_it_is_small_and_says_what_it_is():
     manifest, folder = find_manifest('sim-indoor')
     assert isinstance(manifest.artifact.onnx, str)
     assert (Path(folder) / manifest.artifact.onnx).stat().st_size <= 1.5e6
-    assert 'mean nothing' in manifest.caution
+    assert 'mean nothing' in manifest.caution and manifest.simulator_only
+
+
+def test_it_is_refused_unless_it_is_allowed_explicitly():
+    with pytest.raises(ModelError, match='allow_simulator_model: true'):
+        mono_estimator(MonoSettings(model='sim-indoor'))
