@@ -20,10 +20,6 @@ _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_node_options(parser)
-    parser.add_argument('--namespace', default='', metavar='/NS', help='of the node')
-    parser.add_argument(
-        '-r', action='append', default=[], metavar='FROM:=TO', dest='remaps', help='a remapping, as ros2 run takes it'
-    )
     parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen (3)')
     parser.add_argument('--offline', action='store_true', help='leave the ROS graph alone: parameters and machine only')
     parser.add_argument('--json', action='store_true', help='as JSON')
@@ -81,8 +77,9 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
         )
         return
     parameters = {k: v for k, v in ros_parameters(options).items() if k.startswith(('qos_overrides.', 'use_sim_time'))}
+    remaps = [':='.join(each) for each in options.remaps]
     try:
-        seen = observe(settings, options.seconds, options.namespace, options.remaps, parameters)
+        seen = observe(settings, options.seconds, options.namespace, remaps, parameters)
     except BadSettings as error:
         yield Finding('fault', 'qos', 'qos_overrides', str(error), 'the node cannot subscribe', 'correct it')
         return

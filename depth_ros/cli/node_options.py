@@ -1,4 +1,4 @@
-"""Options of commands that work as a node would: which node, and its parameters."""
+"""Options of commands that stand for a node: which node, its parameters, namespace and remappings."""
 
 import argparse
 from pathlib import Path
@@ -16,16 +16,43 @@ _NOT_OURS = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--node``, ``--params`` and ``-p``."""
+    """Declare ``--node``, ``--model``, ``--params``, ``-p``, ``--namespace`` and ``-r``."""
     parser.add_argument(
         '--node',
         choices=('stereo_depth', 'mono_depth'),
-        help="whose work it is (by the model's task; stereo_depth without a model)",
+        help="the node (by the model's task; stereo_depth without a model)",
     )
+    parser.add_argument('--model', metavar='ID|FILE', help='same as -p model:=ID; without one, stereo_depth matches')
+    add_parameter_options(parser)
+    add_topic_options(parser)
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--params`` and ``-p``."""
     parser.add_argument('--params', type=Path, metavar='FILE', help='parameters of the node, as ros2 run takes them')
     parser.add_argument(
         '-p', action='append', default=[], metavar='NAME:=VALUE', dest='parameters', help='a parameter; wins over FILE'
     )
+
+
+def add_topic_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--namespace``, '' or with a leading slash, and ``-r``, pairs of names."""
+    parser.add_argument('--namespace', type=_namespace, default='', metavar='/NS', help='namespace of the node')
+    parser.add_argument(
+        '-r', action='append', type=_remap, default=[], metavar='FROM:=TO', dest='remaps',
+        help='use the topic TO in place of FROM, as ros2 run takes it',
+    )  # fmt: skip
+
+
+def _namespace(text: str) -> str:
+    return f'/{text.strip("/")}' if text.strip('/') else ''
+
+
+def _remap(text: str) -> tuple[str, str]:
+    source, _, target = text.partition(':=')
+    if not source or not target or ':' in source or source.startswith('__'):
+        raise BadSettings(f"-r '{text}'; expected from:=to with names of topics, such as image:=/camera/image_raw")
+    return source, target
 
 
 def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
@@ -65,6 +92,8 @@ def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
         if not separator:
             raise BadSettings(f"-p '{each}'; expected name:=value")
         found[name] = yaml.safe_load(value)
+    if getattr(options, 'model', None):
+        found['model'] = options.model
     return found
 
 

@@ -61,7 +61,7 @@ class BagPlayer(Node):
 
     def _open_outlets(self) -> dict[str, Publisher]:
         outlets = {}
-        for connection in self._bag.reader.connections:
+        for connection in self._bag.connections:
             if connection.topic == '/clock' and self._clock_wanted:
                 continue
             package, _, name = connection.msgtype.partition('/msg/')
