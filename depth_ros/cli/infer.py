@@ -4,12 +4,14 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from depth_ros.cli.node_options import add_parameter_options, settings_of
 from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import MonoEstimator
@@ -61,12 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         options = ['--' + spelling.replace('_', '-') for spelling in dict.fromkeys((name.removesuffix('_m'), name))]
         text = f'{rule.description} ({default})' if default != '' else rule.description
         if isinstance(default, bool):
-            estimation.add_argument(*options, dest=name, action='store_true', help=text)
+            estimation.add_argument(*options, dest=name, action='store_true', default=None, help=text)
         else:
             estimation.add_argument(
-                *options, dest=name, type=type(default), default=default, choices=rule.choices or None, help=text,
+                *options, dest=name, type=type(default), choices=rule.choices or None, help=text,
                 metavar=None if rule.choices else (rule.unit or ('ID|FILE' if name == 'model' else 'X')).upper(),
             )  # fmt: skip
+    add_parameter_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,7 +88,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
+    """Return the values by field that differ from the defaults; the options of this command win over ``-p``."""
+    named = {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
+    settings = settings_of(options, kind).changed({name: v for name, v in named.items() if v is not None})
+    options.colormap = settings.colormap
+    return {name: v for name, v in asdict(settings).items() if v != getattr(kind, name)}
 
 
 def _run_stereo(options: argparse.Namespace) -> None:

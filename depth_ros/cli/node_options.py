@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from depth_ros.common_settings import Settings, SettingsT
 from depth_ros.errors import BadFile, BadSettings
 from depth_ros.models.catalog import find_manifest
 from depth_ros.parameter_table import defaults
@@ -66,9 +67,23 @@ def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
     if options.node is None:
         model = _parameters(options, 'stereo_depth').get('model')
         options.node = 'mono_depth' if model and find_manifest(str(model))[0].task == 'mono' else 'stereo_depth'
-    kind = MonoSettings if options.node == 'mono_depth' else StereoSettings
-    given, known = _parameters(options, options.node), defaults(kind)
+    if options.node == 'mono_depth':
+        return settings_of(options, MonoSettings)
+    return settings_of(options, StereoSettings)
+
+
+def settings_of(options: argparse.Namespace, kind: type[SettingsT]) -> SettingsT:
+    """Return the settings of one node that follow from the options.
+
+    Raises:
+        BadFile, BadSettings: as ``node_settings``.
+    """
+    given, known = _parameters(options, _node_of(kind)), defaults(kind)
     return kind().changed({name: v for name, v in given.items() if name in known or not name.startswith(_NOT_OURS)})
+
+
+def _node_of(kind: type[Settings]) -> str:
+    return 'mono_depth' if issubclass(kind, MonoSettings) else 'stereo_depth'
 
 
 def ros_parameters(options: argparse.Namespace) -> dict[str, Any]:
