@@ -42,7 +42,7 @@ setup(
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
         'hub': ['huggingface_hub'],
-        'bags': ['rosbags'],
+        'bags': ['rosbags>=0.11'],
         'eval': ['matplotlib', 'h5py'],
         'view': ['viser'],
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],

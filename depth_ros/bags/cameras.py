@@ -19,15 +19,16 @@ from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo
 from depth_ros.scale.scaler import Scaler
 from depth_ros.scale.sensors import sensor_topics
 from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.topic_names import TopicNames
 from depth_ros.types import Calibration, DepthMap, RelativeMap
 
 
 class BagCamera(Protocol):
     """One camera; stateful, so its messages must come in order."""
 
-    namespace: str
-    topics: tuple[str, ...]
-    """Of its own; the first one's messages count the frames."""
+    names: TopicNames
+    topics: dict[str, str]
+    """Name before remapping, by name in the recording; the messages of the first one count the frames."""
     known_first: dict[str, Callable[[Any], None]]
     """Takers of topics that say how things are, and are read before the rest: calibrations, static transforms."""
     streamed: tuple[str, ...]
@@ -50,14 +51,15 @@ class BagCamera(Protocol):
 class StereoBagCamera:
     """As ``stereo_depth``."""
 
-    def __init__(self, bag: Bag, namespace: str, settings: StereoSettings, estimator: Estimator) -> None:
-        self.namespace = namespace
+    def __init__(self, bag: Bag, names: TopicNames, settings: StereoSettings, estimator: Estimator) -> None:
+        self.names = names
         sides: tuple[Side, Side] = ('left', 'right')
-        self._sides = {f'{namespace}/{side}/image_rect': side for side in sides}
-        infos = {side: f'{namespace}/{side}/camera_info' for side in sides}
+        self._sides = {names(f'{side}/image_rect'): side for side in sides}
+        infos = {side: names(f'{side}/camera_info') for side in sides}
         bag.require(dict.fromkeys(self._sides, IMAGES) | dict.fromkeys(infos.values(), (INFO,)))
         self.streamed = tuple(self._sides)
-        self.topics = (*self._sides, *infos.values())
+        own = [f'{side}/{name}' for name in ('image_rect', 'camera_info') for side in sides]
+        self.topics = {names(topic): names.full(topic) for topic in own}
         self._infos: dict[Side, CalibrationLookup[Calibration]] = {side: CalibrationLookup() for side in sides}
         self.known_first: dict[str, Callable[[Any], None]] = {
             topic: partial(keep_camera_info, self._infos[side]) for side, topic in infos.items()
@@ -94,9 +96,9 @@ class StereoBagCamera:
 class MonoBagCamera:
     """As ``mono_depth``, with the sensors of its scale."""
 
-    def __init__(self, bag: Bag, namespace: str, settings: MonoSettings, estimator: MonoEstimator) -> None:
-        self.namespace = namespace
-        self._image, info = f'{namespace}/image', f'{namespace}/camera_info'
+    def __init__(self, bag: Bag, names: TopicNames, settings: MonoSettings, estimator: MonoEstimator) -> None:
+        self.names = names
+        self._image, info = names('image'), names('camera_info')
         bag.require({self._image: IMAGES})
         self._infos: CalibrationLookup[Calibration] = CalibrationLookup()
         self.known_first: dict[str, Callable[[Any], None]] = {info: partial(keep_camera_info, self._infos)}
@@ -106,13 +108,14 @@ class MonoBagCamera:
         self._takers: dict[str, Callable[[Any], None]] = {}
         sensors = sensor_topics(settings, self._scaler) if self._scaler else []
         for sensor in sensors:
-            topic = f'{namespace}/{sensor.topic}'
+            topic = names(sensor.topic)
             bag.require({topic: (f'sensor_msgs/msg/{sensor.kind}',)})
             self._takers[topic] = sensor.take
-        self.topics = (self._image, info, *self._takers)
+        own = ['image', 'camera_info', *(sensor.topic for sensor in sensors)]
+        self.topics = {names(topic): names.full(topic) for topic in own}
         if sensors and not settings.scale_extrinsics:
-            self.known_first['/tf_static'] = lambda message: transforms.add(message, static=True)
-            self._takers['/tf'] = lambda message: transforms.add(message, static=False)
+            self.known_first[names('/tf_static')] = lambda message: transforms.add(message, static=True)
+            self._takers[names('/tf')] = lambda message: transforms.add(message, static=False)
         self.streamed = (self._image, *self._takers)
         self.state = CameraState()
 
@@ -138,9 +141,9 @@ def _steady(seen: DepthMap | RelativeMap, settings: Settings, state: CameraState
 
 @contextmanager
 def cameras_of(
-    bag: Bag, settings: MonoSettings | StereoSettings, namespaces: Iterable[str]
+    bag: Bag, settings: MonoSettings | StereoSettings, names: Iterable[TopicNames]
 ) -> Iterator[Sequence[BagCamera]]:
-    """Yield the cameras of some namespaces; they share one estimator, which is closed at the end.
+    """Yield one camera for each set of topic names; they share one estimator, which is closed at the end.
 
     Raises:
         BadFile: a topic is missing or of another type.
@@ -148,10 +151,10 @@ def cameras_of(
     """
     if isinstance(settings, MonoSettings):
         with closing(mono_estimator(settings)) as mono:
-            yield _calibrated(bag, [MonoBagCamera(bag, namespace, settings, mono) for namespace in namespaces])
+            yield _calibrated(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
     else:
         with closing(stereo_estimator(settings)) as stereo:
-            yield _calibrated(bag, [StereoBagCamera(bag, namespace, settings, stereo) for namespace in namespaces])
+            yield _calibrated(bag, [StereoBagCamera(bag, each, settings, stereo) for each in names])
 
 
 def _calibrated(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:

@@ -33,6 +33,7 @@ FIGURES = {
     'delta1': 'pixels within 25 % of the reference',
     'covered_share': 'pixels of the reference that have a depth',
 }
+_OF_A_REFERENCE = ('compared_share', 'abs_rel', 'rmse_m', 'delta1', 'covered_share')
 _INPUTS = ('left/image_rect', 'image')
 _RECENT = 50
 """References that wait for their depth image, and the other way round."""
@@ -55,7 +56,12 @@ class Verdict:
         """Say it."""
         value = 'not measured' if self.value is None else f'{self.value:.4g}'
         relation = 'at least' if self.kind == 'min' else 'at most'
-        return f'{self.figure} is {value}; expected {relation} {self.limit:g}'
+        text = f'{self.figure} is {value}; expected {relation} {self.limit:g}'
+        if self.value is None and self.figure == 'drop_share':
+            return f'{text}. The recording has no input images: use bag process --keep-inputs'
+        if self.value is None and self.figure in _OF_A_REFERENCE:
+            return f'{text}. Nothing to compare with: give --reference, with stamps within --max-apart-ms'
+        return text
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,11 @@ def measure(path: Path, namespace: str = '', reference: Reference | None = None)
         topic = f'{namespace}/depth/image_rect'
         bag.require({topic: IMAGES[:1]})
         if reference is not None:
+            if other is None and reference.topic not in bag.types():
+                raise BadFile(
+                    f'{path} has no topic {reference.topic}. Name the recording that has it: '
+                    f'--reference RECORDING:{reference.topic}'
+                )
             (other or bag).require({reference.topic: IMAGES[:1]})
         seen = _Seen(reference.max_apart_ms * 1e6 if reference else 0.0)
         for is_reference, recorded_ns, message in _in_order(bag, topic, other, reference):

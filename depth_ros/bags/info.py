@@ -14,7 +14,7 @@ from depth_ros.stamps import apart_ns
 from depth_ros.types import Calibration
 
 _GAP_PERIODS = 3.0
-"""A pause longer than this many periods is a gap."""
+"""A pause longer than this many mean periods is a gap."""
 _MS = 1e6
 
 
@@ -26,8 +26,9 @@ class TopicInfo:
     type: str
     messages: int
     rate_hz: float | None
-    """By the median distance of the recordings; None for fewer than two."""
+    """Messages per second over the whole recording; None for fewer than two."""
     longest_gap_s: float | None
+    """None if no pause is longer than three mean periods."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -39,6 +40,8 @@ class BagInfo:
     topics: list[TopicInfo]
     cameras: list[str]
     """What can be processed, in words: one line a camera."""
+    remarks: list[str] = field(default_factory=list)
+    """What is unusual about the recording, one line each."""
 
 
 def look(path: Path) -> BagInfo:
@@ -52,10 +55,11 @@ def look(path: Path) -> BagInfo:
         stamps: dict[str, list[int]] = {}
         infos: dict[str, Calibration] = {}
         topics = []
-        for name, kind in sorted(bag.types().items()):
+        unreadable = bag.unreadable()
+        for name, kind in sorted({(c.topic, c.msgtype) for c in bag.connections}):
             recorded: list[int] = []
             problems: list[str] = []
-            stamped = kind in IMAGES or kind == INFO
+            stamped = (kind in IMAGES or kind == INFO) and name not in unreadable
             if stamped:
                 stamps[name] = []
             for connection, recorded_ns, data in bag.serialized(name):
@@ -70,18 +74,24 @@ def look(path: Path) -> BagInfo:
                 problems = _stamp_problems(stamps[name], recorded)
                 if damaged := len(recorded) - len(stamps[name]):
                     problems.append(f'{damaged} damaged')
-            topics.append(TopicInfo(name, kind, len(recorded), *_rhythm(recorded), problems))
-        return BagInfo(max(bag.reader.duration, 0) / 1e9, topics, _cameras(stamps, infos))
+            topics.append(TopicInfo(name, kind, len(recorded), *_rhythm(recorded, bag.duration_ns), problems))
+        return BagInfo(bag.duration_ns / 1e9, topics, _cameras(stamps, infos), bag.remarks())
     finally:
         bag.close()
 
 
-def _rhythm(recorded_ns: Sequence[int]) -> tuple[float | None, float | None]:
-    if len(recorded_ns) < 2:
+def _rhythm(recorded_ns: Sequence[int], duration_ns: int) -> tuple[float | None, float | None]:
+    """Return rate and longest gap.
+
+    Messages may come in bursts (static transforms, services), so the rate is a mean over the whole recording: neither
+    the median period nor the time from the first message to the last says how many messages per second there are.
+    """
+    if len(recorded_ns) < 2 or not duration_ns:
         return None, None
-    periods = np.diff(recorded_ns) / 1e9
-    period, longest = float(np.median(periods)), float(periods.max())
-    return (1 / period if period > 0 else None), (longest if longest > _GAP_PERIODS * period else None)
+    periods_s = np.diff(recorded_ns) / 1e9
+    rate_hz, longest_s = periods_s.size / (duration_ns / 1e9), float(periods_s.max())
+    is_gap = longest_s > max(_GAP_PERIODS * periods_s.mean(), 1 / rate_hz)
+    return rate_hz, (longest_s if is_gap else None)
 
 
 def _stamp_problems(stamps: Sequence[int], recorded_ns: Sequence[int]) -> list[str]:

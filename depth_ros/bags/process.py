@@ -5,18 +5,20 @@ Reading and writing have a thread each, so that the estimator does not wait for 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Full, Queue
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 from depth_ros.bags.cameras import cameras_of
-from depth_ros.bags.reader import Bag, full_type
+from depth_ros.bags.reader import Bag
 from depth_ros.bags.writer import DepthBag
 from depth_ros.errors import BadCameraInfo, BadImage, BadInput, EstimatorError
 from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.topic_names import Remap, TopicNames
 
 Progress = Callable[[int, int], None]
 """Told how many frames have begun, and how many there are."""
@@ -41,6 +43,13 @@ class Report:
     seconds: float
     cut_off: str
     """Why the rest of the recording could not be read; empty if all could."""
+    remarks: list[str]
+    """What is unusual about the recording."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there were frames and none became depth."""
+        return self.frames > 0 and not self.written
 
 
 def process(
@@ -51,6 +60,7 @@ def process(
     keep_inputs: bool = False,
     mcap: bool = False,
     progress: Progress = lambda done, count: None,
+    remaps: Sequence[Remap] = (),
 ) -> Report:
     """Write a bag with the depth of another one.
 
@@ -60,27 +70,29 @@ def process(
         settings: Of ``mono_depth`` or ``stereo_depth``, which decides what is done.
         namespaces: One for each camera, of its topics and of what is written: ``/front`` for
             ``/front/left/image_rect``. All cameras share one network.
-        keep_inputs: Copy the cameras' messages too.
+        keep_inputs: Copy the cameras' messages too, under the names before remapping, so that ``bag check`` finds them.
         mcap: Write mcap instead of sqlite3.
         progress: Called for every message.
+        remaps: Names of topics in the recording that differ from those of the node, as ``-r from:=to``.
 
     Raises:
         BadFile: a bag is of no use, or a topic is missing.
         ModelError, BackendError: the network cannot be used.
     """
     started_s = time.monotonic()
-    with closing(Bag(source)) as bag, cameras_of(bag, settings, namespaces) as cameras:
-        copied = {topic for camera in cameras for topic in camera.topics} if keep_inputs else set()
+    names = [TopicNames(namespace, remaps) for namespace in namespaces]
+    with closing(Bag(source)) as bag, cameras_of(bag, settings, names) as cameras:
+        copied = {topic: name for camera in cameras for topic, name in camera.topics.items()} if keep_inputs else {}
         streamed = {topic for camera in cameras for topic in camera.streamed}
-        counting = {camera.topics[0] for camera in cameras}
+        counting = {next(iter(camera.topics)) for camera in cameras}
         frames, done, written = bag.count(*counting), 0, 0
-        with DepthBag(target, mcap) as depth_bag, _ahead(bag, streamed, copied) as messages:
+        with DepthBag(target, mcap) as depth_bag, _ahead(bag, streamed, set(copied)) as messages:
             for connection, recorded_ns, data, message in messages:
                 topic = connection.topic
                 done += topic in counting
                 progress(done, frames)
                 if topic in copied:
-                    depth_bag.copy(topic, full_type(connection.msgtype), recorded_ns, data)
+                    depth_bag.copy(copied[topic], connection.msgtype, recorded_ns, data)
                 for camera in cameras:
                     if message is None or topic not in camera.streamed:
                         continue
@@ -90,11 +102,12 @@ def process(
                         bag.trouble.add(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind)))
                         continue
                     if seen is not None:
-                        depth_bag.write(camera.namespace, seen[1], seen[0], settings, camera.state.rays)
+                        depth_bag.write(camera.names, seen[1], seen[0], settings, camera.state.rays)
                         written += 1
             for camera in cameras:
                 camera.finish()
-        return Report(frames, written, dict(bag.trouble.counts), time.monotonic() - started_s, bag.cut_off)
+        seconds = time.monotonic() - started_s
+        return Report(frames, written, dict(bag.trouble.counts), seconds, bag.cut_off, bag.remarks())
 
 
 _Message = tuple[Any, int, bytes, Any]
@@ -102,7 +115,11 @@ _Message = tuple[Any, int, bytes, Any]
 
 @contextmanager
 def _ahead(bag: Bag, streamed: set[str], copied: set[str]) -> Iterator[Iterator[_Message]]:
-    """Read on a thread of its own, a few messages in advance; what is not streamed is not deserialized (None)."""
+    """Read on a thread of its own, a few messages in advance; what is not streamed is not deserialized (None).
+
+    Raises:
+        BadFile: messages that the recording lists were not read; raised when the last one has been handled.
+    """
     waiting: Queue[_Message | None] = Queue(_AHEAD)
     stop = Event()
 
@@ -124,10 +141,10 @@ def _ahead(bag: Bag, streamed: set[str], copied: set[str]) -> Iterator[Iterator[
         finally:
             put(None)
 
-    thread = Thread(target=read, name='reader', daemon=True)
-    thread.start()
-    try:
-        yield iter(waiting.get, None)
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1, 'reader') as thread:
+        reading = thread.submit(read)
+        try:
+            yield iter(waiting.get, None)
+        finally:
+            stop.set()
+        reading.result()

@@ -16,6 +16,7 @@ from depth_ros.messages.message_builder import MessageBuilder
 from depth_ros.pipeline import cloud
 from depth_ros.stages.millimetres import encoded
 from depth_ros.stages.rays import PixelRays
+from depth_ros.topic_names import TopicNames
 from depth_ros.types import DepthMap, RelativeMap
 
 _FORMAT: Literal[9] = 9
@@ -60,10 +61,10 @@ class DepthBag:
             self._thread.shutdown()
 
     def write(
-        self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
+        self, names: TopicNames, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
     ) -> None:
         """Write everything that follows from one frame, under the time at which its image was recorded."""
-        self._submit(self._write_depth, namespace, depth, recorded_ns, settings, rays)
+        self._submit(self._write_depth, names, depth, recorded_ns, settings, rays)
         self._wait(_BEHIND)
 
     def copy(self, topic: str, msgtype: str, recorded_ns: int, data: bytes) -> None:
@@ -86,14 +87,14 @@ class DepthBag:
         self._writer.open()
 
     def _write_depth(
-        self, namespace: str, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
+        self, names: TopicNames, depth: DepthMap | RelativeMap, recorded_ns: int, settings: Settings, rays: PixelRays
     ) -> None:
         build = self._build
         head = build.header(depth.stamp_ns, depth.frame_id)
 
         def put(topic: str, message: Any) -> None:
             kind = message.__msgtype__
-            self._write(f'{namespace}/{topic}', kind, recorded_ns, self._store.serialize_cdr(message, kind))
+            self._write(names(topic), kind, recorded_ns, self._store.serialize_cdr(message, kind))
 
         if isinstance(depth, RelativeMap):
             put('depth/relative', build.image(depth.values, '32FC1', head))

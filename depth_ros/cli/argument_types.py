@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 _NAMESPACE = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)*')
-_NAME = r'(rostopic://|rosservice://)?[~/A-Za-z_][~/A-Za-z0-9_]*'
-_REMAPPING = re.compile(rf'(\w+:)?{_NAME}:={_NAME}')
+_NAME = r'[~/A-Za-z_][~/A-Za-z0-9_]*'
+_REMAPPING = re.compile(f'{_NAME}:={_NAME}')
 
 
 def assignment(text: str) -> str:
@@ -23,11 +23,12 @@ def assignment(text: str) -> str:
     return text
 
 
-def remapping(text: str) -> str:
-    """Return ``FROM:=TO`` as it is."""
-    if not _REMAPPING.fullmatch(text):
+def remapping(text: str) -> tuple[str, str]:
+    """Return the names of ``FROM:=TO``."""
+    if not _REMAPPING.fullmatch(text) or text.startswith('__'):
         raise argparse.ArgumentTypeError(f"'{text}' is not a remapping; expected FROM:=TO with topic names")
-    return text
+    source, _, target = text.partition(':=')
+    return source, target
 
 
 def ros_namespace(text: str) -> str:

@@ -29,10 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', type=Path, metavar='BAG', help='a recording with depth/image_rect')
     parser.add_argument('--limits', type=Path, metavar='FILE', help='YAML; without it the figures are only shown')
     parser.add_argument(
-        '--reference', metavar='REF', help='a topic of true depth (/truth/depth), or a bag whose depth is the reference'
+        '--reference',
+        metavar='REF',
+        help='reference depth: a topic of BAG (/truth/depth), a topic of another bag (drive:/truth/depth), or another '
+        'bag with depth/image_rect',
     )
     parser.add_argument('--max-apart-ms', type=float, default=20.0, help='of depth and reference (20)')
-    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of depth/image_rect')
+    parser.add_argument(
+        '--namespace', type=ros_namespace, default='', metavar='/NS', help='namespace of depth/image_rect'
+    )
     parser.add_argument('--junit', type=Path, metavar='FILE', help='write the verdicts as JUnit XML')
     parser.add_argument('--json', action='store_true', help='print figures and verdicts as JSON')
 
@@ -71,9 +76,13 @@ def _reference(options: argparse.Namespace, namespace: str) -> 'Reference | None
         return None
     if Path(text).exists():
         return Reference(f'{namespace}/depth/image_rect', Path(text), options.max_apart_ms)
-    if not text.startswith('/'):
-        raise BadFile(f"--reference is '{text}'; expected a topic that begins with a slash, or a bag that exists")
-    return Reference(text, None, options.max_apart_ms)
+    bag, _, topic = text.rpartition(':')
+    if not topic.startswith('/') or (bag and not Path(bag).exists()):
+        raise BadFile(
+            f"--reference is '{text}'; expected a topic that begins with a slash, a bag that exists, or both as "
+            'BAG:/topic'
+        )
+    return Reference(topic, Path(bag) if bag else None, options.max_apart_ms)
 
 
 def _write_junit(path: Path, source: Path, verdicts: 'list[Verdict]') -> None:

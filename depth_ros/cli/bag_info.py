@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
         gap = [f'a gap of {topic.longest_gap_s:.1f} s'] if topic.longest_gap_s else []
         remarks = ', '.join([*gap, *topic.problems])
         print(f'  {topic.name:<36} {topic.messages:>6} {rate}  {topic.type}{f"  ! {remarks}" if remarks else ""}')
+    for remark in found.remarks:
+        print(f'note: {remark}')
     for camera in found.cameras or ['no camera whose topics a node would take (left/image_rect …, or image)']:
         print(camera)
     return 0

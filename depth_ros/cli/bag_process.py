@@ -1,6 +1,7 @@
 """``depth-ros bag process``: recordings in, depth out. No ROS."""
 
 import argparse
+import functools
 import json
 import multiprocessing
 import os
@@ -9,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depth_ros.cli.argument_types import ros_namespace
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
 from depth_ros.files.folders import make_folder
@@ -32,9 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_node_options(parser)
     parser.add_argument(
-        '--namespace', type=ros_namespace, default='', metavar='/NS', help="of the camera's topics, and of the results"
-    )
-    parser.add_argument(
         '--cameras', default='', metavar='A,B', help='several cameras on one network: names below the namespace'
     )
     parser.add_argument('--keep-inputs', action='store_true', help="copy the cameras' messages too")
@@ -44,22 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Process the bags; 1 if one of them failed."""
+    """Process the bags; 1 if one of them failed, or has frames and none of them became depth."""
     settings = node_settings(options)
     if options.jobs < 1:
         raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
     if len(options.sources) == 1:
-        print(
-            _words(
-                options.target, _process(options, settings, options.sources[0], options.target, bar=True), options.json
-            )
-        )
-        return 0
+        report = _process(options, settings, options.sources[0], options.target, bar=True)
+        print(_words(options.target, report, options.json))
+        return int(report.failed)
     names = [source.name for source in options.sources]
     if len(set(names)) < len(names):
         raise BadFile(f'the bags {", ".join(sorted(names))} do not all have names of their own; process them apart')
     make_folder(options.target)
-    failed = 0
+    failed = False
     # Spawned: forking a process whose OpenCV has threads may hang.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context('spawn')) as pool:
         targets = {
@@ -69,14 +63,16 @@ def run(options: argparse.Namespace) -> int:
         try:
             for done in as_completed(targets):
                 try:
-                    print(_words(targets[done], done.result(), options.json), flush=True)
+                    report = done.result()
+                    failed |= report.failed
+                    print(_words(targets[done], report, options.json), flush=True)
                 except DepthRosError as error:
-                    failed = 1
+                    failed = True
                     print(f'{targets[done]}: {error}', flush=True)
         except KeyboardInterrupt:  # the bags at hand are closed by their own processes; no other is begun
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return failed
+    return int(failed)
 
 
 def _process(
@@ -90,11 +86,13 @@ def _process(
     keep_large_blocks()
     if options.jobs > 1:
         cv2.setNumThreads(max((os.cpu_count() or 1) // options.jobs, 1))
-    namespace = options.namespace.rstrip('/')
     names = [name.strip(' /') for name in options.cameras.split(',') if name.strip(' /')]
-    namespaces = [f'{namespace}/{name}' for name in names] or [namespace]
+    namespaces = [f'{options.namespace}/{name}' for name in names] or [options.namespace]
+    work = functools.partial(
+        process, source, target, settings, namespaces, options.keep_inputs, options.mcap, remaps=options.remaps
+    )
     if not bar or options.json:
-        return process(source, target, settings, namespaces, options.keep_inputs, options.mcap)
+        return work()
     from tqdm import tqdm
 
     with tqdm(unit='frame', delay=0.2) as shown:
@@ -103,7 +101,7 @@ def _process(
             shown.total = count
             shown.update(done - shown.n)
 
-        return process(source, target, settings, namespaces, options.keep_inputs, options.mcap, show)
+        return work(progress=show)
 
 
 def _words(target: Path, report: 'Report', as_json: bool) -> str:
@@ -114,4 +112,5 @@ def _words(target: Path, report: 'Report', as_json: bool) -> str:
         f'{target}: {report.written} of {report.frames} frames in {report.seconds:.1f} s '
         f'({report.written / report.seconds:.1f} a second), not used: {dropped}'
     )
-    return f'{text}. The recording breaks off: {report.cut_off}' if report.cut_off else text
+    text = f'{text}. The recording breaks off: {report.cut_off}' if report.cut_off else text
+    return '\n'.join([*(f'note: {remark}' for remark in report.remarks), text])

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from depth_ros.cli.argument_types import remapping, ros_namespace
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
 from depth_ros.errors import BadSettings, ModelError
 
@@ -21,16 +20,6 @@ _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_node_options(parser)
-    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of the node')
-    parser.add_argument(
-        '-r',
-        action='append',
-        default=[],
-        type=remapping,
-        metavar='FROM:=TO',
-        dest='remaps',
-        help='a remapping, as ros2 run takes it',
-    )
     parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen (3)')
     parser.add_argument('--offline', action='store_true', help='leave the ROS graph alone: parameters and machine only')
     parser.add_argument('--json', action='store_true', help='as JSON')
@@ -88,8 +77,9 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
         )
         return
     parameters = {k: v for k, v in ros_parameters(options).items() if k.startswith(('qos_overrides.', 'use_sim_time'))}
+    remaps = [':='.join(each) for each in options.remaps]
     try:
-        seen = observe(settings, options.seconds, options.namespace, options.remaps, parameters)
+        seen = observe(settings, options.seconds, options.namespace, remaps, parameters)
     except BadSettings as error:
         yield Finding('fault', 'qos', 'qos_overrides', str(error), 'the node cannot subscribe', 'correct it')
         return

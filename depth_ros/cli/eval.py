@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from depth_ros.cli.node_options import add_node_options, node_settings
+from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
 from depth_ros.errors import BadFile
 
 _EPILOG = """DATASET is known by its layout:
@@ -18,7 +18,10 @@ examples:
   depth-ros eval --model sim-indoor sim:1 --out report
   depth-ros eval --model raft-stereo.onnx Middlebury/trainingH
   depth-ros eval --model midas.onnx --align affine --crop nyu --cap 10 nyu_depth_v2_labeled.mat
-  depth-ros eval compare report_a report_b"""
+  depth-ros eval compare report_a report_b
+
+Filters and range limits are off unless they are given (-p, --params), as the benchmarks expect; the report prints every
+setting that shapes the depth values."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument('dataset', metavar='DATASET', help='a path, or sim:SEED')
     add_node_options(parser)
-    parser.add_argument('--model', help='as -p model:=MODEL; without one, stereo_depth uses its matcher')
     parser.add_argument(
         '--align',
         choices=('none', 'median', 'affine'),
@@ -37,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--crop', choices=('none', 'eigen', 'garg', 'nyu'), help="which part counts (the benchmark's)")
     parser.add_argument('--cap', type=float, default=0.0, metavar='METRES', help='truth beyond does not count (no cap)')
     parser.add_argument('--depth-scale', type=float, default=1000.0, help='units a metre of 16-bit files (1000)')
-    parser.add_argument('--namespace', default='', metavar='/NS', help="of a bag's topics")
     parser.add_argument('--truth-topic', default='truth/depth', help="a bag's true depth (truth/depth)")
     parser.add_argument('--limit', type=int, default=0, metavar='N', help='evaluate the first N only')
     parser.add_argument('--out', type=Path, default=Path('eval_output'), help='folder of the report (eval_output)')
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate; 1 if no frame could be."""
     from tqdm import tqdm
 
+    from depth_ros.evaluation.comparable_settings import comparable, effective
     from depth_ros.evaluation.datasets.find import find_dataset
     from depth_ros.evaluation.evaluate import Evaluation, Protocol, evaluate
     from depth_ros.evaluation.page import Extremes, html_page
@@ -54,14 +56,14 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.files.folders import make_folder
     from depth_ros.large_blocks import keep_large_blocks
     from depth_ros.settings import StereoSettings
+    from depth_ros.topic_names import TopicNames
 
     keep_large_blocks()
-    if options.model:
-        options.parameters.append(f'model:={options.model}')
     settings = node_settings(options)
+    settings = comparable(settings, ros_parameters(options))
     stereo = isinstance(settings, StereoSettings)
-    namespace = options.namespace.rstrip('/')
-    dataset = find_dataset(options.dataset, stereo, options.depth_scale, namespace, options.truth_topic)
+    names = TopicNames(options.namespace, options.remaps)
+    dataset = find_dataset(options.dataset, stereo, options.depth_scale, names, options.truth_topic)
     for remark in dataset.remarks:
         print(f'note: {remark}')
     crop = dataset.crop if options.crop is None else options.crop.replace('none', '')
@@ -77,7 +79,13 @@ def run(options: argparse.Namespace) -> int:
     if not found.frames and not found.failed:
         raise BadFile(f'{options.dataset} has no frame with its truth at the same time')
     words = f'align {protocol.align}, crop {crop or "none"}, cap {f"{options.cap:g} m" if options.cap else "none"}'
-    about = {'dataset': options.dataset, 'layout': dataset.layout, 'node': options.node, 'protocol': words}
+    about = {
+        'dataset': options.dataset,
+        'layout': dataset.layout,
+        'node': options.node,
+        'protocol': words,
+        'settings': effective(settings),
+    }
     report = report_of(found, about)
     write_report(options.out, report, html_page(report, extremes))
     _print(report, options.out)
@@ -85,7 +93,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(report: dict[str, Any], out: Path) -> None:
+    from depth_ros.evaluation.comparable_settings import in_words
+
     print(f'{report["estimator"]} on {report["dataset"]} ({report["layout"]}; {report["protocol"]})')
+    print(f'  settings: {in_words(report["settings"])}')
     for name, value in report['figures'].items():
         print(f'  {name:<12} {"-" if value is None else format(value, ".4f")}')
     for each in report['by_distance']:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from depth_ros.camera_state import CameraState
 from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
+from depth_ros.cli.node_options import add_parameter_options, settings_of
 from depth_ros.common_settings import Settings
 from depth_ros.doctor.machine import needs_lens
 from depth_ros.errors import BadFile
@@ -71,12 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         options = ['--' + spelling.replace('_', '-') for spelling in dict.fromkeys((name.removesuffix('_m'), name))]
         text = f'{rule.description} ({default})' if default != '' else rule.description
         if isinstance(default, bool):
-            estimation.add_argument(*options, dest=name, action='store_true', help=text)
+            estimation.add_argument(*options, dest=name, action='store_true', default=None, help=text)
         else:
             estimation.add_argument(
-                *options, dest=name, type=type(default), default=default, choices=rule.choices or None, help=text,
+                *options, dest=name, type=type(default), choices=rule.choices or None, help=text,
                 metavar=None if rule.choices else (rule.unit or ('ID|FILE' if name == 'model' else 'X')).upper(),
             )  # fmt: skip
+    add_parameter_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -95,12 +98,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
+    """Return the values by field that differ from the defaults; the options of this command win over ``-p``."""
+    named = {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
+    settings = settings_of(options, kind).changed({name: v for name, v in named.items() if v is not None})
+    options.colormap = settings.colormap
+    return {name: v for name, v in asdict(settings).items() if v != getattr(kind, name)} | {
+        'allow_simulator_model': True
+    }
 
 
 def _run_stereo(options: argparse.Namespace) -> list[str]:
     """Measure the pair; return hints."""
-    settings = StereoSettings(**_settings(options, StereoSettings), allow_simulator_model=True)
+    settings = StereoSettings(**_settings(options, StereoSettings))
     left, right = read_picture(options.left), read_picture(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
     with closing(stereo_estimator(settings)) as estimator:
@@ -115,7 +124,7 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
 
 def _run_mono(options: argparse.Namespace) -> list[str]:
     """Estimate the image, or all of a folder or video; return hints."""
-    settings = MonoSettings(**_settings(options, MonoSettings), allow_simulator_model=True)
+    settings = MonoSettings(**_settings(options, MonoSettings))
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     hints: list[str] = []
     if calibration is not None:

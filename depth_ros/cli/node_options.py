@@ -1,11 +1,12 @@
-"""Options of commands that work as a node would: which node, and its parameters."""
+"""Options of commands that stand for a node: which node, its parameters, namespace and remappings."""
 
 import argparse
 from typing import Any
 
 import yaml
 
-from depth_ros.cli.argument_types import assignment, existing_file
+from depth_ros.cli.argument_types import assignment, existing_file, remapping, ros_namespace
+from depth_ros.common_settings import Settings, SettingsT
 from depth_ros.errors import BadFile
 from depth_ros.models.catalog import find_manifest
 from depth_ros.parameter_table import defaults
@@ -16,12 +17,19 @@ _NOT_OURS = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--node``, ``--params`` and ``-p``."""
+    """Declare ``--node``, ``--model``, ``--params``, ``-p``, ``--namespace`` and ``-r``."""
     parser.add_argument(
         '--node',
         choices=('stereo_depth', 'mono_depth'),
-        help="whose work it is (by the model's task; stereo_depth without a model)",
+        help="the node (by the model's task; stereo_depth without a model)",
     )
+    parser.add_argument('--model', metavar='ID|FILE', help='same as -p model:=ID; without one, stereo_depth matches')
+    add_parameter_options(parser)
+    add_topic_options(parser)
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--params`` and ``-p``."""
     parser.add_argument(
         '--params', type=existing_file, metavar='FILE', help='parameters of the node, as ros2 run takes them'
     )
@@ -36,6 +44,15 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_topic_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--namespace``, '' or with a leading slash, and ``-r``, pairs of names."""
+    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='namespace of the node')
+    parser.add_argument(
+        '-r', action='append', type=remapping, default=[], metavar='FROM:=TO', dest='remaps',
+        help='use the topic TO in place of FROM, as ros2 run takes it',
+    )  # fmt: skip
+
+
 def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
     """Return the settings that follow from the options; ``options.node`` is known from then on.
 
@@ -47,9 +64,23 @@ def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
     if options.node is None:
         model = _parameters(options, 'stereo_depth').get('model')
         options.node = 'mono_depth' if model and find_manifest(str(model))[0].task == 'mono' else 'stereo_depth'
-    kind = MonoSettings if options.node == 'mono_depth' else StereoSettings
-    given, known = _parameters(options, options.node), defaults(kind)
+    if options.node == 'mono_depth':
+        return settings_of(options, MonoSettings)
+    return settings_of(options, StereoSettings)
+
+
+def settings_of(options: argparse.Namespace, kind: type[SettingsT]) -> SettingsT:
+    """Return the settings of one node that follow from the options.
+
+    Raises:
+        BadFile, BadSettings: as ``node_settings``.
+    """
+    given, known = _parameters(options, _node_of(kind)), defaults(kind)
     return kind().changed({name: v for name, v in given.items() if name in known or not name.startswith(_NOT_OURS)})
+
+
+def _node_of(kind: type[Settings]) -> str:
+    return 'mono_depth' if issubclass(kind, MonoSettings) else 'stereo_depth'
 
 
 def ros_parameters(options: argparse.Namespace) -> dict[str, Any]:
@@ -78,6 +109,8 @@ def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
     for each in options.parameters:
         name, _, value = each.partition(':=')
         found[name] = yaml.safe_load(value)
+    if getattr(options, 'model', None):
+        found['model'] = options.model
     return found
 
 

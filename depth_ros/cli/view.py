@@ -2,23 +2,14 @@
 
 import argparse
 
-from depth_ros.cli.argument_types import remapping, ros_namespace
+from depth_ros.cli.node_options import add_topic_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--host', default='127.0.0.1', help='address to bind to (127.0.0.1: this machine only)')
     parser.add_argument('--port', type=int, default=8080, help='port; another one is taken if it is not free (8080)')
-    parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='of the depth node')
-    parser.add_argument(
-        '-r',
-        action='append',
-        default=[],
-        type=remapping,
-        metavar='FROM:=TO',
-        dest='remaps',
-        help='a remapping, as ros2 run takes it',
-    )
+    add_topic_options(parser)
     parser.add_argument(
         '--max-points', type=int, default=100_000, metavar='N', help='most points of a cloud that are shown (100000)'
     )
@@ -34,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.ros import depth_viewer
 
     values = [Parameter(name, value=getattr(options, name)) for name in ('host', 'port', 'max_points', 'max_mb_s')]
-    words = ['--ros-args', *(word for remap in options.remaps for word in ('-r', remap))]
+    words = ['--ros-args', *(word for remap in options.remaps for word in ('-r', ':='.join(remap)))]
     return depth_viewer.run(namespace=options.namespace, parameter_overrides=values, cli_args=words)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile
+from depth_ros.evaluation.comparable_settings import in_words
 from depth_ros.evaluation.evaluate import Shown
 from depth_ros.stages.colorize import colorize
 from depth_ros.types import AnyArray, UInt8Array
@@ -104,6 +105,7 @@ def html_page(report: dict[str, Any], extremes: Extremes) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f'</head><body><h1>{title}</h1><p class="about">{html.escape(about)}. {counts}</p>'
+        f'<p class="about">settings: {html.escape(in_words(report.get("settings", {})))}</p>'
         f'<table><tr><th>figure</th><th>value</th><th></th></tr>{figures}</table>'
         f'<div class="plots">{_plots(report)}</div><h2>By distance</h2><table><tr><th>metres</th><th>pixels</th>'
         f'<th>valid share</th><th>AbsRel</th><th>RMSE, m</th></tr>{bins}</table>'

@@ -1,16 +1,18 @@
 """Which pixels count: the crops and the cap of the benchmarks."""
 
+from fractions import Fraction
+
 import numpy as np
 
 from depth_ros.types import Float32Array
 
-CROPS: dict[str, tuple[float, float, float, float]] = {
+CROPS: dict[str, tuple[float | Fraction, ...]] = {
     'eigen': (0.3324324, 0.91351351, 0.0359477, 0.96405229),
     'garg': (0.40810811, 0.99189189, 0.03594771, 0.96405229),
-    'nyu': (45 / 480, 471 / 480, 41 / 640, 601 / 640),
+    'nyu': (Fraction(45, 480), Fraction(471, 480), Fraction(41, 640), Fraction(601, 640)),
 }
 """First and last row, first and last column, as shares. eigen, garg: of KITTI, as in Garg et al., ECCV 2016, whose code
-the field copies; nyu: Eigen et al., NIPS 2014."""
+the field copies: products are truncated to whole pixels; nyu: Eigen et al., NIPS 2014, whole pixels of 640x480."""
 
 
 def counted(truth_m: Float32Array, crop: str, cap_m: float) -> Float32Array:
@@ -18,8 +20,8 @@ def counted(truth_m: Float32Array, crop: str, cap_m: float) -> Float32Array:
     kept = truth_m
     if crop:
         edges, (height, width) = CROPS[crop], truth_m.shape
-        rows = [int(share * height + 1e-6) for share in edges[:2]]
-        columns = [int(share * width + 1e-6) for share in edges[2:]]
+        rows = [int(share * height) for share in edges[:2]]
+        columns = [int(share * width) for share in edges[2:]]
         kept = np.full_like(truth_m, np.nan)
         inside = (slice(*rows), slice(*columns))
         kept[inside] = truth_m[inside]

@@ -12,7 +12,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from depth_ros.bags.reader import Bag, full_type
+from depth_ros.bags.reader import Bag
 from depth_ros.errors import BadFile, BadSettings
 from depth_ros.ros import process
 
@@ -61,10 +61,10 @@ class BagPlayer(Node):
 
     def _open_outlets(self) -> dict[str, Publisher]:
         outlets = {}
-        for connection in self._bag.reader.connections:
+        for connection in self._bag.connections:
             if connection.topic == '/clock' and self._clock_wanted:
                 continue
-            package, _, name = full_type(connection.msgtype).partition('/msg/')
+            package, _, name = connection.msgtype.partition('/msg/')
             try:
                 kind = getattr(importlib.import_module(f'{package}.msg'), name)
             except (ImportError, AttributeError):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bag_files import BagWriter, depth_message, image, info
+from scenes import calibrations, pair
 
 from depth_ros.bags.check import Reference, judge, measure, read_limits
 from depth_ros.cli.main import main
@@ -103,7 +106,7 @@ def test_limits_that_make_no_sense_are_refused(tmp_path, text, words):
 
 def test_wrong_references_and_an_empty_bag(tmp_path, capsys):
     bag = depth_bag(tmp_path / 'bag')
-    for reference, words in (('truth', 'begins with a slash'), ('/nothing', 'has no topic /nothing')):
+    for reference, words in (('truth', 'begins with a slash'), ('/nothing', '--reference RECORDING:/nothing')):
         assert main(['bag', 'check', str(bag), '--reference', reference]) == 1
         assert words in capsys.readouterr().err
     with BagWriter(tmp_path / 'other') as writer:
@@ -115,8 +118,22 @@ def test_wrong_references_and_an_empty_bag(tmp_path, capsys):
     assert [verdict.kept for verdict in judge(figures, {'rate_hz': {'min': 1.0}})] == [False]
 
 
-def test_the_example_gates_a_drive_through_the_simulator(tmp_path):
-    with BagWriter(tmp_path / 'drive') as bag:
+def drive(path):
+    """Write a recording of a stereo camera that sees a wall at 3.75 m, and of the true depth."""
+    pictures, infos = pair(np.full((240, 320), 8.0, np.float32)), calibrations(320, 240)
+    with BagWriter(path) as bag:
+        for i in range(10):
+            stamp = 10**9 + i * 10**8
+            for side, pixels, calibration in zip(('left', 'right'), pictures, infos, strict=True):
+                bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
+                bag.add(f'/{side}/image_rect', image(pixels, stamp), stamp)
+            bag.add('/truth/depth', depth_message(np.full((240, 320), 3.75, np.float32), stamp), stamp)
+    return path
+
+
+def simulated_drive(path):
+    """Write a drive through the simulator: a stereo camera, and true depth."""
+    with BagWriter(path) as bag:
         for i, (_, load) in enumerate(simulated('sim:2:300').entries[:20]):
             sample, stamp = load(), 10**9 + i * 10**8
             for side, pixels, calibration in (
@@ -125,6 +142,46 @@ def test_the_example_gates_a_drive_through_the_simulator(tmp_path):
                 bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
                 bag.add(f'/{side}/image_rect', image(pixels.mean(axis=2).astype(np.uint8), stamp), stamp)
             bag.add('/truth/depth', depth_message(sample.truth_m, stamp), stamp)
+    return path
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/bags.md'])
+def test_the_gate_that_the_documentation_shows_works_as_written(tmp_path, monkeypatch, capsys, page):
+    text = (ROOT / page).read_text()
+    commands = [
+        shlex.split(line, comments=True) for line in re.findall(r'^depth-ros bag (?:process|check) .*', text, re.M)
+    ]
+    assert [command[2] for command in commands] == ['process', 'check']
+    limits = re.search(r'```yaml\n(valid_share.*?)```', (ROOT / 'docs/bags.md').read_text(), re.S)[1]
+    drive(tmp_path / 'drive')
+    (tmp_path / 'limits.yaml').write_text(limits)
+    (tmp_path / 'config').symlink_to(ROOT / 'config')
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        assert main(command[1:]) == 0, capsys.readouterr()
+    said = capsys.readouterr().out
+    assert 'FAILED' not in said and all(figure in said for figure in ('abs_rel', 'drop_share'))
+
+
+def test_a_figure_that_cannot_be_measured_says_what_it_needs(tmp_path, capsys):
+    drive(tmp_path / 'drive')
+    assert main(['bag', 'process', str(tmp_path / 'drive'), str(tmp_path / 'out')]) == 0
+    (tmp_path / 'limits.yaml').write_text('drop_share: {max: 0.1}\nabs_rel: {max: 0.1}')
+    check = ['bag', 'check', str(tmp_path / 'out'), '--limits', str(tmp_path / 'limits.yaml')]
+    assert main(check) == 1
+    said = capsys.readouterr().out
+    assert 'bag process --keep-inputs' in said and 'give --reference' in said
+    assert main([*check, '--reference', '/truth/depth']) == 1
+    assert '--reference RECORDING:/truth/depth' in capsys.readouterr().err
+    assert main([*check, '--reference', f'{tmp_path}/nothing:/truth/depth']) == 1
+    assert 'expected a topic that begins with a slash, a bag that exists, or both' in capsys.readouterr().err
+    main([*check, '--reference', f'{tmp_path}/drive:/truth/depth', '--json'])
+    figures = json.loads(capsys.readouterr().out)['figures']
+    assert figures['compared_share'] == 1 and figures['abs_rel'] < 0.05
+
+
+def test_the_example_gates_a_drive_through_the_simulator(tmp_path):
+    simulated_drive(tmp_path / 'drive')
 
     def gate():
         command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'test_depth_on_a_bag.py']

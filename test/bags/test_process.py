@@ -293,3 +293,30 @@ def test_temporal_stabilisation_is_done_as_in_a_node(tmp_path):
         depths = [m.data.view(np.float32)[0] for _, _, m in read(tmp_path / str(temporal))['/depth/image_rect']]
         spread[temporal] = np.ptp(depths[3:])
     assert spread[False] == pytest.approx(1, rel=1e-3) and 0 < spread[True] < 0.6
+
+
+def test_a_recording_with_a_drivers_own_names_is_processed_with_remappings(tmp_path):
+    source = write_bag(tmp_path / 'in', namespace='/zed/zed_node')
+    names = [f'{side}/{topic}' for side in ('left', 'right') for topic in ('image_rect', 'camera_info')]
+    remaps = [word for name in names for word in ('-r', f'{name}:=/zed/zed_node/{name}')]
+    arguments = ['bag', 'process', str(source), str(tmp_path / 'out'), '-p', 'range_min_m:=2.0', '--keep-inputs']
+    assert main([*arguments, *remaps, '-r', '/front/points:=cloud', '--namespace', 'front']) == 0
+    found = read(tmp_path / 'out')
+    expected = [*names, 'depth/image_rect', 'depth/camera_info', 'cloud']
+    assert set(found) == {f'/front/{name}' for name in expected}
+    before = read(source)
+    for name in names:
+        assert [m[:2] for m in found[f'/front/{name}']] == [m[:2] for m in before[f'/zed/zed_node/{name}']]
+
+
+def test_one_network_is_named_by_a_model_option_and_wrong_remappings_are_one_line(tmp_path, capsys):
+    network = model(tmp_path / 'tiny')
+    with BagWriter(tmp_path / 'in') as bag:
+        bag.add('/camera/image_raw', image(np.full(SIZE, 9, np.uint8), 10**9), 10**9)
+    arguments = ['bag', 'process', str(tmp_path / 'in'), str(tmp_path / 'out'), '--model', str(network)]
+    for remap in ('image=/camera/image_raw', 'image:=', '__ns:=/camera', 'mono_depth:image:=/camera/image_raw'):
+        assert main([*arguments, '-r', remap]) == 1
+        error = capsys.readouterr().err
+        assert f"-r '{remap}'; expected from:=to" in error and error.count('\n') == 1
+    assert main([*arguments, '-r', 'image:=/camera/image_raw']) == 0
+    assert len(read(tmp_path / 'out')['/depth/image_rect']) == 1

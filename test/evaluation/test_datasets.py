@@ -13,7 +13,11 @@ from tiny_model import RELATIVE, model
 
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
+from depth_ros.evaluation.comparable_settings import comparable, effective
 from depth_ros.evaluation.datasets.find import find_dataset
+from depth_ros.evaluation.datasets.sample import read_array
+from depth_ros.files.pfm import read_pfm
+from depth_ros.settings import MonoSettings, StereoSettings
 
 HEIGHT, WIDTH = 48, 64
 GREY = np.full((HEIGHT, WIDTH), 9, np.uint8)
@@ -94,7 +98,7 @@ def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_pictures(t
     (tmp_path / 'data').mkdir() if make is not bag else None
     path, count = make(tmp_path / 'data')
     network = model(tmp_path / 'tiny')
-    arguments = ['eval', str(path), '--model', str(network), '-p', 'filter.edges:=false', '--namespace', '/cam']
+    arguments = ['eval', str(path), '--model', str(network), '--namespace', '/cam']
     assert main([*arguments, '--out', str(tmp_path / 'out')]) == 0, capsys.readouterr()
     report = json.loads((tmp_path / 'out/report.json').read_text())
     assert len(report['frames']) == count and not report['failed'] and report['node'] == 'mono_depth'
@@ -109,8 +113,55 @@ def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_pictures(t
         assert 'note: 1 pictures have no depth within 20 ms' in said
 
 
-def write_pfm(path, values):
-    cv2.imwrite(str(path), values)
+def write_pfm(path, values, header='Pf\n{width} {height}\n-0.003922\n'):
+    """As Middlebury publishes them: the scale in the header does not apply to the values."""
+    height, width = values.shape
+    order = '>f4' if '\n0' in header or '\n1' in header else '<f4'
+    path.write_bytes(header.format(width=width, height=height).encode() + values[::-1].astype(order).tobytes())
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        'Pf\n{width} {height}\n-0.003922\n',
+        'Pf \n{width} {height} \n-1.0 \n',
+        'Pf\r\n{width} {height}\r\n-1\r\n',
+        'Pf\n{width}\n{height}\n-1e0\n',
+        'Pf\n{width} {height}\n0.003922\n',
+        'Pf\n{width} {height}\n1.000000\n',
+    ],
+)
+def test_a_pfm_holds_its_values_whatever_the_scale_and_the_line_ends_of_its_header_are(tmp_path, header):
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    values[0, 0] = np.inf
+    write_pfm(tmp_path / 'a.pfm', values, header)
+    np.testing.assert_array_equal(read_array(tmp_path / 'a.pfm'), values)
+
+
+def test_a_colour_pfm_is_read_by_the_reader_and_refused_as_depth(tmp_path):
+    values = np.arange(24, dtype='<f4').reshape(2, 4, 3)
+    (tmp_path / 'a.pfm').write_bytes(b'PF\n4 2\n-1\n' + values[::-1].tobytes())
+    np.testing.assert_array_equal(read_pfm(tmp_path / 'a.pfm'), values)
+    with pytest.raises(BadFile, match='expected one channel'):
+        read_array(tmp_path / 'a.pfm')
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'Pf\n4 3\n-1\n' + bytes(47), '47 bytes of data; expected 48 for 4x3'),
+        (b'Pf\n4 0\n-1\n', 'expected 0 for 4x0'),
+        (b'P5\n4 3\n255\n' + bytes(12), 'expected the header of a PFM'),
+        (b'Pf\n4 3\n', 'expected the header of a PFM'),
+        (b'', 'expected the header of a PFM'),
+    ],
+)
+def test_a_pfm_that_is_truncated_or_is_none_is_one_clear_error(tmp_path, content, words):
+    (tmp_path / 'a.pfm').write_bytes(content)
+    with pytest.raises(BadFile, match=words):
+        read_array(tmp_path / 'a.pfm')
+    with pytest.raises(BadFile, match='cannot be read'):
+        read_pfm(tmp_path / 'nothing.pfm')
 
 
 def middlebury(root):
@@ -189,7 +240,7 @@ def test_a_relative_model_is_refused_without_alignment_and_right_with_it(tmp_pat
     (tmp_path / 'data/depth').mkdir()
     np.save(tmp_path / 'data/depth/a.npy', 1 / (0.002 * (ramp.astype(np.float32) + 1) + 0.1))
     network = model(tmp_path / 'rel', RELATIVE)
-    arguments = ['eval', str(tmp_path / 'data'), '--model', str(network), '-p', 'filter.edges:=false']
+    arguments = ['eval', str(tmp_path / 'data'), '--model', str(network)]
     assert main([*arguments, '--out', str(tmp_path / 'none')]) == 1
     assert '--align median or affine' in capsys.readouterr().err
     abs_rel = {}
@@ -254,3 +305,66 @@ def test_a_bag_without_truth_and_a_report_that_cannot_be_written_are_one_line(tm
         assert main(['eval', *arguments]) == 1
         error = capsys.readouterr().err
         assert words in error and error.count('\n') == 1
+
+
+def figures_of(tmp_path, capsys, *arguments):
+    """Evaluate; return the figures, the settings of the report, and what was printed."""
+    assert main(['eval', *map(str, arguments), '--out', str(tmp_path / 'out')]) == 0
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    return report['figures'], report['settings'], capsys.readouterr().out
+
+
+def test_an_evaluation_counts_every_pixel_unless_filters_and_range_limits_are_given(tmp_path, capsys):
+    """A checkerboard has an edge everywhere, and half of it is farther than a node trusts."""
+    (tmp_path / 'data/depth').mkdir(parents=True)
+    board = np.where(np.indices((HEIGHT, WIDTH)).sum(axis=0) // 4 % 2, 4, 90).astype(np.uint8)
+    picture(tmp_path / 'data/image/a.png', board)
+    np.save(tmp_path / 'data/depth/a.npy', board.astype(np.float32) + 1)
+    network = model(tmp_path / 'tiny')
+    plain, settings, said = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network)
+    assert plain['valid_share'] == 1
+    assert settings['range_min_m'] == settings['range_max_m'] == 'none' and 'filter.edges' not in settings
+    assert f'settings: model {network}, device auto, range_min_m none, range_max_m none\n' in said
+    page = (tmp_path / 'out/report.html').read_text()
+    assert 'range_max_m none' in page
+    given = ['-p', 'filter.edges:=true', '-p', 'range_max_m:=40.0']
+    cut, settings, said = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network, *given)
+    assert cut['valid_share'] < 0.6
+    assert settings['filter.edges'] is True and settings['range_max_m'] == 40.0
+    assert 'range_max_m 40.0, filter.edges true' in said
+
+
+def test_a_wall_beyond_40_m_counts_for_pairs_and_parameters_of_a_file_are_given(tmp_path, capsys):
+    root = stereo_folder(tmp_path / 'data')
+    for side, calibration in zip(('left', 'right'), calibrations(160, 96, baseline_m=2.0), strict=True):
+        write_info(root / f'{side}.yaml', calibration)
+    truth = np.full((96, 160), 300 * 2.0 / 8, np.float32)
+    truth[:, :60] = np.nan
+    np.save(root / 'depth/a.npy', truth)
+    search = ['-p', 'range_min_m:=20.0']
+    far, settings, _ = figures_of(tmp_path, capsys, root, *search)
+    assert far['valid_share'] > 0.9 and far['d1_all'] < 0.1
+    assert settings == {'quality': 'balanced', 'range_min_m': 20.0, 'range_max_m': 'none'}
+    (tmp_path / 'node.yaml').write_text('/**: {ros__parameters: {range_max_m: 40.0, filter: {speckle_px: 5}}}')
+    cut, settings, _ = figures_of(tmp_path, capsys, root, *search, '--params', tmp_path / 'node.yaml')
+    assert cut['valid_share'] == 0 and settings['range_max_m'] == 40.0 and settings['filter.speckle_px'] == 5
+
+
+def test_a_network_for_pairs_and_a_given_search_range_leave_no_range_limit():
+    off = comparable(StereoSettings(max_disparity=64), {'max_disparity'})
+    assert effective(off) == {'quality': 'balanced', 'max_disparity': 64, 'range_min_m': 'none', 'range_max_m': 'none'}
+    network = comparable(StereoSettings(model='x', filter_temporal=True, max_skew_ms=9.0), {'model'})
+    assert effective(network) == {
+        'model': 'x', 'device': 'auto', 'range_min_m': 'none', 'range_max_m': 'none',
+    }  # fmt: skip
+    fixed = comparable(MonoSettings(model='x', scale_source='fixed', scale_fixed_scale=3.0), {'scale.source'})
+    assert effective(fixed)['scale.fixed_scale'] == 3.0 and not fixed.filter_edges
+
+
+def test_a_recording_with_names_of_its_own_is_evaluated_with_remappings(tmp_path):
+    bag(tmp_path / 'data')
+    network = model(tmp_path / 'tiny')
+    arguments = ['eval', str(tmp_path / 'data'), '--model', str(network), '--out', str(tmp_path / 'out')]
+    remaps = ['-r', 'image:=/cam/image', '-r', '/camera_info:=cam/camera_info', '-r', 'truth/depth:=/cam/truth/depth']
+    assert main([*arguments, *remaps]) == 0
+    assert json.loads((tmp_path / 'out/report.json').read_text())['figures']['valid_share'] == 1

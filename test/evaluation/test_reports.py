@@ -42,6 +42,8 @@ def test_crops_and_caps_are_those_of_the_benchmarks():
     kitti = np.ones((375, 1242), np.float32)
     garg = np.argwhere(np.isfinite(counted(kitti, 'garg', 0.0)))
     assert garg.min(axis=0).tolist() == [153, 44] and garg.max(axis=0).tolist() == [370, 1196]
+    garg = np.argwhere(np.isfinite(counted(np.ones((370, 1226), np.float32), 'garg', 0.0)))  # 0.99189189 * 370 < 367
+    assert garg.min(axis=0).tolist() == [151, 44] and garg.max(axis=0).tolist() == [365, 1180]
     nyu = np.argwhere(np.isfinite(counted(np.ones((480, 640), np.float32), 'nyu', 0.0)))
     assert nyu.min(axis=0).tolist() == [45, 41] and nyu.max(axis=0).tolist() == [470, 600]
     assert np.isfinite(counted(np.float32([[79.0, 81.0]]), '', 80.0)).tolist() == [[True, False]]

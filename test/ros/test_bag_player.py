@@ -1,5 +1,7 @@
 """`depth-ros bag play` in a process of its own, heard by a node on the graph."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 from bag_files import BagWriter, image, make, write_bag
@@ -53,8 +55,8 @@ def test_best_effort_recordings_and_types_that_are_not_here(tmp_path):
     with BagWriter(tmp_path / 'in') as bag:
         bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 1)
         bag.add('/strange', make('std_msgs/msg/String', data='x'), 2)
-    text = (tmp_path / 'in' / 'metadata.yaml').read_text().replace('std_msgs/msg/String', 'nobody_msgs/msg/String')
-    (tmp_path / 'in' / 'metadata.yaml').write_text(text)
+    with sqlite3.connect(tmp_path / 'in' / 'in.db3') as database:
+        database.execute("UPDATE topics SET type = 'nobody_msgs/msg/String' WHERE name = '/strange'")
     with Graph(node=False, listen=()) as graph:
         got = []
         graph.probe.create_subscription(Image, '/image', got.append, 10)

@@ -9,6 +9,7 @@ from depth_ros.evaluation.datasets.made import recorded, simulated
 from depth_ros.evaluation.datasets.middlebury import find_scenes
 from depth_ros.evaluation.datasets.pairs import find_folder
 from depth_ros.evaluation.datasets.sample import Dataset
+from depth_ros.topic_names import TopicNames
 
 _LAYOUTS = """expected one of
   image/ and depth/ with files of one name (and right/ for pairs)
@@ -19,7 +20,11 @@ _LAYOUTS = """expected one of
 
 
 def find_dataset(
-    text: str, stereo: bool, units_a_metre: float = 1000.0, namespace: str = '', truth_topic: str = 'truth/depth'
+    text: str,
+    stereo: bool,
+    units_a_metre: float = 1000.0,
+    names: TopicNames | None = None,
+    truth_topic: str = 'truth/depth',
 ) -> Dataset:
     """Return the dataset at a place, by its layout.
 
@@ -27,7 +32,7 @@ def find_dataset(
         text: A path, or ``sim:SEED``.
         stereo: Whether pairs are wanted.
         units_a_metre: Of the 16-bit depth files of a plain folder.
-        namespace: Of a bag's topics.
+        names: Of a bag's topics.
         truth_topic: Of a bag; below the namespace unless it begins with a slash.
 
     Raises:
@@ -38,7 +43,7 @@ def find_dataset(
     if found is None and not path.exists():
         raise BadFile(f'{path} does not exist')
     if found is None and (path.suffix in ('.mcap', '.db3') or any(path.glob('*.mcap')) or any(path.glob('*.db3'))):
-        found = recorded(path, namespace, stereo, truth_topic)
+        found = recorded(path, names or TopicNames(), stereo, truth_topic)
     found = (
         found or find_nyu(path) or find_depth(path) or find_stereo(path) or find_tum(path)
         or find_folder(path, units_a_metre) or find_scenes(path)

@@ -12,6 +12,7 @@ from depth_ros.files.ros_fields import depth_m, picture, stamp_ns
 from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
 from depth_ros.sim.camera import Mount, render
 from depth_ros.sim.world import make_world
+from depth_ros.topic_names import TopicNames
 from depth_ros.types import Calibration, Camera
 
 _WIDTH, _HEIGHT, _FOCAL_PX, _BASELINE_M, _CAMERA_HEIGHT_M = 640, 480, 512.0, 0.1, 0.5
@@ -50,7 +51,7 @@ def simulated(text: str) -> Dataset | None:
     return Dataset('sim', [entry(i) for i in range(count)], count)
 
 
-def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Dataset | None:
+def recorded(path: Path, names: TopicNames, stereo: bool, truth_topic: str) -> Dataset:
     """Return the pictures of a bag whose stamp a depth topic has too.
 
     Raises:
@@ -61,8 +62,8 @@ def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Data
     bag = Bag(path)
     images = ('left/image_rect', 'right/image_rect') if stereo else ('image',)
     infos = ('left/camera_info', 'right/camera_info') if stereo else ('camera_info',)
-    image_topics, info_topics = ([f'{namespace}/{name}' for name in names] for names in (images, infos))
-    truth_topic = truth_topic if truth_topic.startswith('/') else f'{namespace}/{truth_topic}'
+    image_topics, info_topics = ([names(topic) for topic in topics] for topics in (images, infos))
+    truth_topic = names(truth_topic)
     bag.require(dict.fromkeys(image_topics, IMAGES) | {truth_topic: IMAGES[:1]})
     bag.require(dict.fromkeys(info_topics, (INFO,)) if stereo else {})
     calibrations: dict[str, CalibrationLookup[Calibration]] = {topic: CalibrationLookup() for topic in info_topics}
@@ -89,4 +90,4 @@ def recorded(path: Path, namespace: str, stereo: bool, truth_topic: str) -> Data
             return Sample(str(stamp), pictures[0], found[0], truth_m=truth)
         return Sample(str(stamp), pictures[0], found[0], pictures[1], found[1], truth)
 
-    return Dataset('bag', entries(), bag.count(truth_topic))
+    return Dataset('bag', entries(), bag.count(truth_topic), tuple(bag.remarks()))

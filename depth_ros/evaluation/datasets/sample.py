@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile
+from depth_ros.files.pfm import read_pfm
 from depth_ros.stages.calibration import stereo_rig
 from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
@@ -75,7 +76,13 @@ def read_array(path: Path) -> AnyArray:
         BadFile: missing, or none of these.
     """
     try:
-        found = np.load(path) if path.suffix == '.npy' else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        found: AnyArray | None
+        if path.suffix.lower() == '.pfm':
+            found = read_pfm(path)
+        elif path.suffix.lower() == '.npy':
+            found = np.load(path)
+        else:
+            found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError) as error:
         raise BadFile(f'{path} cannot be read: {error}') from error
     if found is None or found.ndim != 2:
