@@ -1,7 +1,8 @@
 """How a node's process begins and ends.
 
 Signals are handled in the main thread, which only waits; the executor spins on another one. So a signal is answered in
-every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds.
+every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds. If native
+code holds the interpreter lock, no thread of Python can answer; ``exit_guard`` then kills the process in that time.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 
 from depth_ros.errors import DepthRosError
 from depth_ros.large_blocks import keep_large_blocks
+from depth_ros.ros import exit_guard
 
 _stop_requested = threading.Event()
 _exit_code = 0
@@ -44,7 +46,9 @@ def catch_signals() -> None:
 
     def note(_signal: int, _frame: FrameType | None) -> None:
         _stop_requested.set()
+        exit_guard.answer()
 
+    exit_guard.start()
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
 
