@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graph import Graph, MonoGraph, isolated_environment
+from domains import isolated_environment
+from graph import Graph, MonoGraph
 from tiny_model import model
 
 ROOT = Path(__file__).parents[1]
