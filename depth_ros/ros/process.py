@@ -7,6 +7,7 @@ code holds the interpreter lock, no thread of Python can answer; ``exit_guard`` 
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from depth_ros.errors import DepthRosError
 from depth_ros.large_blocks import keep_large_blocks
 from depth_ros.ros import exit_guard
 
+_LEAST_SHARED_MEMORY = 64 << 10
 _stop_requested = threading.Event()
 _exit_code = 0
 
@@ -42,7 +44,13 @@ def say_frames_sent(count: int) -> None:
 
 
 def catch_signals() -> None:
-    """Note SIGINT and SIGTERM from now on; call it before the slow imports."""
+    """Note SIGINT and SIGTERM from now on; call it before the slow imports.
+
+    Raises:
+        SystemExit: importing rclpy would crash.
+    """
+    if problem := _full_shared_memory():
+        sys.exit(f'{Path(sys.argv[0]).stem}: {problem}')
 
     def note(_signal: int, _frame: FrameType | None) -> None:
         _stop_requested.set()
@@ -113,6 +121,25 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone
     return _exit_code
+
+
+def _full_shared_memory(folder: str = '/dev/shm') -> str:
+    """Return why Fast DDS would end this process by SIGBUS as soon as it is loaded; empty if it would not.
+
+    With more free space than that, but too little for its segments, Fast DDS uses UDP alone and says so.
+    """
+    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
+        return ''
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return ''
+    if free >= _LEAST_SHARED_MEMORY:
+        return ''
+    return (
+        f'{folder} has {free} bytes free; Fast DDS needs at least {_LEAST_SHARED_MEMORY}. Remove files of processes '
+        'that were killed (fastdds shm clean), or make it larger (docker run --shm-size=512m)'
+    )
 
 
 def start(node: Any) -> None:

@@ -82,6 +82,7 @@ def test_the_guard_is_no_node_holds_nothing_costs_nothing_and_ends_with_its_proc
         wait_for(lambda: has_ended(guard))
 
 
+@pytest.mark.slow
 def test_a_paused_process_is_not_killed_and_a_node_lives_without_its_guard():
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
         graph.wait_for_status('')
