@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 
-_UNANSWERED_S = 2.3
+_UNANSWERED_S = 2.0
 """Time from a signal to the kill if Python has not run its handler."""
 _ANSWERED_S = 8.0
 """The same if it has; ``ros2 launch`` kills after 10 s."""

@@ -109,7 +109,7 @@ def test_d4_subscribers_that_never_read_or_come_and_go_do_not_hold_up_the_node()
 @pytest.mark.slow
 def test_d7_a_node_without_a_camera_leaves_the_processor_alone():
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain) as running:
-        graph.wait_for_status('')
+        graph.wait_for_status('', timeout_s=20.0)
         time.sleep(1.0)
         process = psutil.Process(running.popen.pid)
         before, started_s = process.cpu_times(), time.monotonic()
