@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import pytest
+from domains import isolate, next_domain
 
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.estimators import load
@@ -38,3 +39,9 @@ def opened_backends(monkeypatch):
 @pytest.fixture(scope='session')
 def motorcycle() -> Motorcycle:
     return load_motorcycle()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def isolated() -> None:
+    """Keep what tests start away from nodes that run on this machine or in its network, whoever forgets it."""
+    isolate(next_domain())

@@ -6,7 +6,8 @@ import time
 import cv2
 import numpy as np
 from browser import open_chromium
-from graph import NodeProcess, next_domain
+from domains import next_domain
+from graph import NodeProcess
 
 PORT = 8461
 

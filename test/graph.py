@@ -1,7 +1,5 @@
 """A live ROS 2 graph for one test: own domain, own context, real DDS; the node under test and a probe beside it."""
 
-import itertools
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from collections import defaultdict
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from domains import isolate, isolated_environment, next_domain, release_domain
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import GetParameters, SetParametersAtomically
@@ -29,25 +28,10 @@ from depth_ros.ros.outputs import TOPICS
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.ros.stereo_node import StereoDepthNode
 
-_domains = itertools.count(os.getpid() % 97)
 NOW = -1
 PLAIN_TOPICS = tuple(topic for topic in TOPICS if topic not in ('points_clear', 'scan', 'scale'))
 STEREO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'depth/relative')
 MONO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'disparity')
-
-
-def next_domain():
-    """Return a domain id that no other test of this run uses; 1 to 100 have ports everywhere."""
-    return 1 + next(_domains) % 100
-
-
-def isolated_environment(domain):
-    return {
-        **os.environ,
-        'ROS_DOMAIN_ID': str(domain),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'ROS_LOCALHOST_ONLY': '1',
-    }
 
 
 class Spinner:
@@ -105,7 +89,7 @@ class Graph:
     ):
         self.domain = next_domain()
         self.context = rclpy.Context()
-        os.environ.update(isolated_environment(self.domain))
+        isolate(self.domain)
         rclpy.init(context=self.context, domain_id=self.domain)
         self.probe = rclpy.create_node('probe', context=self.context, namespace=namespace)
         self.received = defaultdict(list)
@@ -269,6 +253,7 @@ class Graph:
             self.node.destroy_node()
         self.probe.destroy_node()
         self.context.try_shutdown()
+        release_domain(self.domain)
 
     def __enter__(self):
         return self

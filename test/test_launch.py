@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graph import Graph, MonoGraph, isolated_environment, next_domain, wait_for
+from domains import isolated_environment, next_domain
+from graph import Graph, MonoGraph, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model
 

@@ -19,6 +19,11 @@ _LARGEST_INVALID_SHARE = 0.5
 _OTHER_PROBE: Size = (320, 320)
 
 
+def _without_infinity(values: AnyArray) -> AnyArray:
+    infinite = np.isinf(values)
+    return np.where(infinite, values.dtype.type(np.nan), values) if infinite.any() else values
+
+
 class _Network:
     """What mono and stereo networks share: one size, one check at load, one way through the backend.
 
@@ -108,7 +113,9 @@ class _Network:
     def _infer(
         self, canvas: Canvas, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
     ) -> Mapping[str, AnyArray]:
-        return self._backend.infer(prepare(self._manifest, canvas, left, right, camera))
+        """Return the outputs; an infinite value, which is an overflow of the network's arithmetic, becomes NaN."""
+        outputs = self._backend.infer(prepare(self._manifest, canvas, left, right, camera))
+        return {name: _without_infinity(values) for name, values in outputs.items()}
 
     def _checked(self, values: Float32Array) -> Float32Array:
         """Refuse a map that is mostly NaN.

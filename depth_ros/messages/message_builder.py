@@ -84,12 +84,17 @@ class MessageBuilder:
     def point_cloud(self, cloud: Cloud, header: Any) -> Any:
         """Return a cloud as PointCloud2: float32 x y z (rgb), packed; row by row when organized.
 
-        Pixel (u, v) of an organized cloud is point ``v * width + u``. ``is_dense`` is false if a point may be NaN.
+        Pixel (u, v) of an organized cloud is point ``v * width + u``. ``is_dense`` is false if a point is NaN.
         """
-        return self.point_cloud_of(cloud.points, cloud.points.shape, header)
+        dense = bool(np.isfinite(cloud.points[..., 2]).all())
+        return self.point_cloud_of(cloud.points, cloud.points.shape, header, dense)
 
-    def point_cloud_of(self, data: Any, shape: tuple[int, ...], header: Any) -> Any:
-        """Return a PointCloud2 of points of a shape, (N, C) or (H, W, C), around ``data`` as the library stores it."""
+    def point_cloud_of(self, data: Any, shape: tuple[int, ...], header: Any, dense: bool) -> Any:
+        """Return a PointCloud2 of points of a shape, (N, C) or (H, W, C), around ``data`` as the library stores it.
+
+        Args:
+            dense: Whether no point is NaN.
+        """
         height, width = shape[:2] if len(shape) == 3 else (1, shape[0])
         names = ('x', 'y', 'z', 'rgb')[: shape[-1]]
         fields = [
@@ -99,5 +104,5 @@ class MessageBuilder:
         return self._make(
             'sensor_msgs/msg/PointCloud2', header=header, height=height, width=width, fields=fields,
             is_bigendian=_BIG_ENDIAN, point_step=4 * len(names), row_step=4 * len(names) * width, data=data,
-            is_dense=len(shape) == 2,
+            is_dense=dense,
         )  # fmt: skip

@@ -185,5 +185,6 @@ class CloudMessages:
         shape = (rows, columns, 4 if colored else 3)
         if len(self._memory) != 4 * math.prod(shape):
             self._memory = array.array('B', bytes(4 * math.prod(shape)))
-        project(depth, colored, True, stride, np.frombuffer(self._memory, np.float32).reshape(shape), rays)
-        return to_ros.point_cloud_of(self._memory, shape, head)
+        points = np.frombuffer(self._memory, np.float32).reshape(shape)
+        project(depth, colored, True, stride, points, rays)
+        return to_ros.point_cloud_of(self._memory, shape, head, bool(np.isfinite(points[..., 2]).all()))

@@ -1,12 +1,14 @@
 """How a node's process begins and ends.
 
 Signals are handled in the main thread, which only waits; the executor spins on another one. So a signal is answered in
-every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds.
+every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds. If native
+code holds the interpreter lock, no thread of Python can answer; ``exit_guard`` then kills the process in that time.
 """
 
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -18,7 +20,9 @@ from typing import Any
 
 from depth_ros.errors import DepthRosError
 from depth_ros.large_blocks import keep_large_blocks
+from depth_ros.ros import exit_guard
 
+_LEAST_SHARED_MEMORY = 64 << 10
 _stop_requested = threading.Event()
 _exit_code = 0
 
@@ -41,11 +45,19 @@ def say_frames_sent(count: int) -> None:
 
 
 def catch_signals() -> None:
-    """Note SIGINT and SIGTERM from now on; call it before the slow imports."""
+    """Note SIGINT and SIGTERM from now on; call it before the slow imports.
+
+    Raises:
+        SystemExit: importing rclpy would crash.
+    """
+    if problem := _full_shared_memory():
+        sys.exit(f'{Path(sys.argv[0]).stem}: {problem}')
 
     def note(_signal: int, _frame: FrameType | None) -> None:
         _stop_requested.set()
+        exit_guard.answer()
 
+    exit_guard.start()
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
 
@@ -141,6 +153,25 @@ def wrong_ros_argument(message: str) -> str:
     else:
         reason = 'is not valid'
     return f'{option} {value} {reason}; expected {_EXPECTED.get(option, "another value")}'
+
+
+def _full_shared_memory(folder: str = '/dev/shm') -> str:
+    """Return why Fast DDS would end this process by SIGBUS as soon as it is loaded; empty if it would not.
+
+    With more free space than that, but too little for its segments, Fast DDS uses UDP alone and says so.
+    """
+    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
+        return ''
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return ''
+    if free >= _LEAST_SHARED_MEMORY:
+        return ''
+    return (
+        f'{folder} has {free} bytes free; Fast DDS needs at least {_LEAST_SHARED_MEMORY}. Remove files of processes '
+        'that were killed (fastdds shm clean), or make it larger (docker run --shm-size=512m)'
+    )
 
 
 def start(node: Any) -> None:

@@ -195,6 +195,51 @@ def test_f14_a_map_of_nan_is_refused_with_a_hint_and_the_next_one_works():
     assert np.isfinite(network.estimate(FRAME).values).all()
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('rows', [1, 48])
+def test_f14_what_is_partly_nan_or_infinite_is_unknown_there_and_right_elsewhere(value, rows):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, backend), backend.infer
+    right = network.estimate(FRAME).values
+
+    def spoiled(tensors):
+        outputs = {name: output.copy() for name, output in whole(tensors).items()}
+        for output in outputs.values():
+            output[..., :rows, :] = value
+        return outputs
+
+    backend.infer = spoiled
+    values = network.estimate(FRAME).values
+    assert (
+        not np.isfinite(values[0]).any() and not np.isinf(values).any()
+    )  # not even 'beyond range': that reads as free
+    known = np.isfinite(values)
+    assert known.mean() > 0.8
+    np.testing.assert_array_equal(values[known], right[known])
+
+
+def test_f14_a_map_of_infinity_is_refused_as_one_of_nan():
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, backend), backend.infer
+    backend.infer = lambda tensors: {name: np.full_like(o, np.inf) for name, o in whole(tensors).items()}
+    with pytest.raises(EstimatorError, match='In half precision'):
+        network.estimate(FRAME)
+
+
+def test_f16_what_one_thread_loads_another_uses(folder):
+    network = load(folder)
+    picture = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    frame, results = Frame(picture, camera(130, 100)), []
+    here = network.estimate(frame).values
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: results.append(network.estimate(frame).values))
+        thread.start()
+        thread.join()
+    assert len(results) == 3 and all(np.array_equal(result, here) for result in results)
+
+
 @pytest.mark.parametrize(
     ('fault', 'error'), [('oom_at', OutOfMemory), ('lost_at', DeviceLost), ('fail_at', BackendError)]
 )

@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from graph import NodeProcess, isolated_environment, next_domain
+from domains import isolated_environment, next_domain
+from graph import NodeProcess
 
 pytestmark = pytest.mark.ros
 

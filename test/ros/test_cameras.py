@@ -9,7 +9,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from graph import MonoGraph, NodeProcess, isolated_environment, next_domain, wait_for
+from domains import isolated_environment, next_domain
+from graph import MonoGraph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model, with_free_batch
 

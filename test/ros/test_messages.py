@@ -15,6 +15,7 @@ from depth_ros.files import ros_fields
 from depth_ros.files.ros_fields import point_fields
 from depth_ros.ros.outputs import CloudMessages
 from depth_ros.ros.ros_messages import read_points, to_ros
+from depth_ros.stages.project import project
 from depth_ros.types import Calibration, Camera, Cloud, DepthMap, Disparity
 
 HEAD = to_ros.header(12_000_000_034, 'left_camera_optical_frame')
@@ -72,7 +73,6 @@ def test_g1_an_organized_cloud_keeps_rows_and_columns():
     message = over_the_wire(to_ros.point_cloud(Cloud(points), HEAD))
     assert (message.height, message.width) == (48, 64)
     assert message.row_step == 64 * message.point_step
-    assert not message.is_dense
     np.testing.assert_array_equal(points_of(message), points)  # pixel (u, v) is point v * width + u
 
 
@@ -85,6 +85,35 @@ def test_g2_fields_are_described_as_they_lie(columns):
     assert message.is_dense and message.height == 1
     assert len(message.data) == message.row_step * message.height
     np.testing.assert_array_equal(points_of(message)[0], points)
+
+
+def test_g2_a_colour_is_packed_as_pcl_and_rviz_read_it():
+    depth_m = np.full((4, 6), 2.0, np.float32)
+    red_green_blue = np.broadcast_to(np.uint8([10, 20, 30]), (4, 6, 3))
+    depth = DepthMap(depth_m, Camera(6, 4, 10.0, 10.0, 3.0, 2.0), None, None, red_green_blue)
+    for organized in (False, True):
+        message = over_the_wire(to_ros.point_cloud(project(depth, True, organized), HEAD))
+        (field,) = [field for field in message.fields if field.name == 'rgb']
+        assert field.datatype == field.FLOAT32
+        points = np.frombuffer(message.data, np.uint8).reshape(-1, message.point_step)
+        packed = points[:, field.offset : field.offset + 4]
+        assert (packed == [30, 20, 10, 0]).all()  # a C++ iterator over 'r' reads byte 2, 'g' byte 1, 'b' byte 0
+
+
+def test_g2_a_cloud_is_dense_exactly_if_no_point_is_nan():
+    depth_m = np.full((4, 6), 2.0, np.float32)
+    camera, image = Camera(6, 4, 10.0, 10.0, 3.0, 2.0), np.zeros((4, 6), np.uint8)
+    for unknown in (False, True):
+        if unknown:
+            depth_m[1, 2] = np.nan
+        depth = DepthMap(depth_m, camera, None, None, image)
+        organized = to_ros.point_cloud(project(depth, True, True), HEAD)
+        reused = CloudMessages().message(depth, True, 1, HEAD)
+        for message in (organized, reused):
+            assert message.is_dense == (not unknown) and (message.height, message.width) == (4, 6)
+            assert np.isnan(points_of(message)[..., :3]).any() == unknown
+        only_known = to_ros.point_cloud(project(depth, True, False), HEAD)
+        assert only_known.is_dense and only_known.width == 24 - unknown
 
 
 def test_g2_sensor_msgs_py_reads_the_same_where_it_is_installed():

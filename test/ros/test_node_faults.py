@@ -4,9 +4,12 @@ import time
 
 import numpy as np
 import pytest
+import rclpy
 from graph import Graph, wait_for
 from rclpy.qos import QoSDurabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
 
 from depth_ros.estimators.fake import FakeEstimator
 from depth_ros.files import ros_fields
@@ -303,6 +306,31 @@ def test_e1_an_incompatible_policy_is_named():
         graph.publisher(Image, 'left/image_rect')
         level, words, _ = graph.wait_for_status('reliability')
         assert level == ERROR and '/left/image_rect' in words
+
+
+def test_e1_bytes_that_are_no_message_and_publishers_of_another_type_do_no_harm():
+    with Graph() as graph:
+        graph.open_camera()
+        good_frame_works(graph)
+        whole = serialize_message(graph.image(graph.head()))
+        encapsulations = [bytes([0, kind]) + whole[2:] for kind in (0, 2, 3, 6, 7, 9, 255)]  # 0 is big endian
+        cut = [whole[:length] for length in (0, 1, 2, 3, 4, 5, 40, len(whole) // 2, len(whole) - 1)]
+        huge_strings = [whole[:4] + b'\xff' * 40 + whole[44:], np.random.default_rng(0).bytes(1000)]
+        for sample in (*encapsulations, *cut, *huge_strings):
+            graph.publisher(Image, 'left/image_rect').publish(sample)
+            graph.publisher(CameraInfo, 'left/camera_info').publish(sample)
+            time.sleep(0.01)
+        good_frame_works(graph)
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=graph.domain)
+        alien = rclpy.create_node('alien', context=context)
+        publisher = alien.create_publisher(String, 'left/image_rect', 10)
+        for _ in range(10):
+            publisher.publish(String(data='no image'))
+            time.sleep(0.01)
+        good_frame_works(graph)
+        alien.destroy_node()
+        context.shutdown()
 
 
 def test_e2_a_camera_that_returns_with_other_qos_and_size_is_heard_again():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from graph import Graph, MonoGraph, NodeProcess, next_domain, wait_for
+from domains import next_domain
+from graph import Graph, MonoGraph, NodeProcess, wait_for
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Image, LaserScan
 
