@@ -115,6 +115,7 @@ def test_wrong_references_and_an_empty_bag(tmp_path, capsys):
     assert [verdict.kept for verdict in judge(figures, {'rate_hz': {'min': 1.0}})] == [False]
 
 
+@pytest.mark.slow
 def test_the_example_gates_a_drive_through_the_simulator(tmp_path):
     with BagWriter(tmp_path / 'drive') as bag:
         for i, (_, load) in enumerate(simulated('sim:2:300').entries[:20]):

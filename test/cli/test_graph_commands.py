@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graph import NodeProcess, isolated_environment, next_domain
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
 def depth_ros(*arguments, cwd, timeout=120):

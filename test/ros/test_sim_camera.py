@@ -10,7 +10,7 @@ from depth_ros.evaluation.depth import depth_accuracy
 from depth_ros.files import ros_fields
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 
 
