@@ -1,8 +1,14 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and the folder of their helpers on the path."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
+
+# The setting pythonpath would do this, but not with the pytest 6.2 of Ubuntu 22.04.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope='session')
