@@ -22,16 +22,17 @@ KNOWN_KEYS = {
     'stereo_msgs', 'launch', 'launch_ros', 'cv_bridge', 'sensor_msgs_py', 'python3-numpy',
     'python3-opencv', 'python3-psutil', 'python3-tqdm', 'python3-yaml', 'python3-pytest', 'python3-hypothesis', 'python3-skimage',
     'geometry_msgs', 'rviz2', 'python3-matplotlib', 'python3-h5py', 'python3-onnxruntime-pip', 'python3-rosbags-pip',
-    'python3-huggingface-hub-pip', 'python3-selenium', 'python3-websockets', 'python3-pil',
+    'python3-selenium', 'python3-websockets', 'python3-pil',
 }  # fmt: skip
 IMPORTED_AS = {
     'cv2': 'python3-opencv', 'yaml': 'python3-yaml', 'numpy': 'python3-numpy', 'psutil': 'python3-psutil', 'tqdm': 'python3-tqdm',
     'skimage': 'python3-skimage', 'matplotlib': 'python3-matplotlib', 'h5py': 'python3-h5py', 'onnxruntime': 'python3-onnxruntime-pip',
-    'rosbags': 'python3-rosbags-pip', 'huggingface_hub': 'python3-huggingface-hub-pip', 'tf2_ros': 'tf2_ros_py', 'pytest': 'python3-pytest',
+    'rosbags': 'python3-rosbags-pip', 'tf2_ros': 'tf2_ros_py', 'pytest': 'python3-pytest',
     'hypothesis': 'python3-hypothesis', 'selenium': 'python3-selenium', 'websockets': 'python3-websockets', 'PIL': 'python3-pil',
 }  # fmt: skip
-WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec'}
-"""Libraries that rosdep does not know; README.md says that pip adds them."""
+WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec', 'huggingface_hub'}
+"""Libraries that pip adds, as README.md says. rosdep does not know them, except huggingface_hub, whose dependency anyio
+stops the pytest 6.2 of Ubuntu 22.04."""
 INSTALLED_AS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'skimage': 'scikit-image', 'PIL': 'pillow'}
 
 
