@@ -1,5 +1,7 @@
 """ament_python package, which pip installs too."""
 
+import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import setuptools
@@ -17,18 +19,45 @@ def files(folder, pattern):
     return [str(path) for path in sorted(Path(folder).glob(pattern))]
 
 
-TYPES = ['types-PyYAML', 'types-psutil', 'types-tqdm']
+# pip writes the command depth-ros itself. In a ROS workspace console scripts belong to lib/<package>, which is not on
+# PATH, and the folder bin of the installation is.
+BUILDS_WHEEL = any(command.endswith('_wheel') for command in sys.argv)
+WORKSPACE_COMMAND = [] if BUILDS_WHEEL else [('bin', ['resource/bin/depth-ros'])]
+
+# The owner sets maintainer and repository in package.xml, and only there.
+PACKAGE = ElementTree.parse(Path(__file__).resolve().parent / 'package.xml').getroot()
+MAINTAINER = PACKAGE.find('maintainer')
+
+TEST = [
+    'pytest>=6.2,<10',
+    'hypothesis',
+    'onnx',
+    'huggingface_hub',
+    'rosbags',
+    'matplotlib',
+    'h5py',
+    'viser',
+    'msgspec',
+    'websockets',
+    'selenium',
+    'pillow',
+]
+LINT = ['pytest-cov', 'ruff>=0.14,<0.18', 'mypy>=1.19,<3', 'types-PyYAML', 'types-psutil', 'types-tqdm']
 
 setup(
     name=NAME,
     version='0.1.0',
     description='Camera images in, metric depth images and point clouds out, on ROS 2',
     license='Apache-2.0',
-    author='The depth_ros authors',
+    author=MAINTAINER.text,
+    maintainer=MAINTAINER.text,
+    maintainer_email=MAINTAINER.get('email'),
+    url=PACKAGE.findtext('url'),
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['py.typed']},
     data_files=[
+        *WORKSPACE_COMMAND,
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', files('launch', '*.launch.py')),
@@ -37,8 +66,8 @@ setup(
     ],
     install_requires=['numpy', 'pyyaml', 'psutil', 'tqdm'],
     extras_require={
-        'cpu': ['opencv-contrib-python-headless<5', 'onnxruntime'],
-        'gpu': ['opencv-contrib-python-headless<5', 'onnxruntime-gpu'],
+        'cpu': ['opencv-python-headless<5', 'onnxruntime'],
+        'gpu': ['opencv-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
         'hub': ['huggingface_hub'],
@@ -47,20 +76,8 @@ setup(
         'view': ['viser'],
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
         'demo': ['scikit-image'],
-        'dev': [
-            'pytest',
-            'hypothesis',
-            'ruff',
-            'mypy',
-            'onnx',
-            'huggingface_hub',
-            'rosbags',
-            'matplotlib',
-            'h5py',
-            'viser',
-            'selenium',
-            *TYPES,
-        ],
+        'test': TEST,  # colcon test looks for pytest here; with pytest-cov it would measure coverage every time
+        'dev': [*TEST, *LINT],
         'colcon': ['colcon-core', 'colcon-ros'],
     },
     zip_safe=False,

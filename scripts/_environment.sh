@@ -1,26 +1,30 @@
 # Sourced by the scripts: makes .venv in the checkout (or $VENV) once, and again when the requirements change.
-# Usage: . scripts/_environment.sh; prepare EXTRA[,EXTRA…]
+# Usage: . scripts/_environment.sh; prepare EXTRA[,EXTRA…]; PYTHON=python3.13 chooses the interpreter.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
 
 say() { printf '%s\n' "$*" >&2; }
 
+has_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
+
+# With a sourced ROS 2 the interpreter is the one that its packages were built for, whatever its version.
+ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && "$1" -c 'import rclpy' 2>/dev/null; }
+
+has_wheels() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
+
 find_python() {
-  # With a sourced ROS 2 the interpreter is the one that its packages were built for: the system's python3.
-  local candidates="python3 python3.12 python3.11 python3.13 python3.10"
+  local candidate candidates="${PYTHON:-python3 python3.12 python3.11 python3.13 python3.10 python3.14}"
   for candidate in $candidates; do
     command -v "$candidate" >/dev/null || continue
-    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || continue
+    { ros_is_sourced "$candidate" || has_wheels "$candidate"; } && has_venv "$candidate" || continue
     command -v "$candidate"
     return
   done
-  say "depth_ros needs Python 3.10 to 3.13 with the venv module, and found none of: $candidates."
+  say "depth_ros needs Python 3.10 to 3.14 with the venv module, and found none of: $candidates."
   say "On Debian or Ubuntu: sudo apt install python3 python3-venv"
   return 1
 }
-
-ros_is_sourced() { [ -n "${ROS_DISTRO:-}" ] && "$1" -c 'import rclpy' 2>/dev/null; }
 
 check_wheels() {
   # ROS 2 as wheels exists for 64-bit Linux on x86.

@@ -1,4 +1,7 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and the folder of their helpers on the path."""
+
+import sys
+from pathlib import Path
 
 import pytest
 from domains import isolate, next_domain
@@ -6,6 +9,9 @@ from domains import isolate, next_domain
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.estimators import load
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
+
+# The setting pythonpath would do this, but not with the pytest 6.2 of Ubuntu 22.04.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class CountedBackend(OnnxRuntimeBackend):

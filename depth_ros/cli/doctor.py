@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
 from depth_ros.errors import BadSettings, ModelError
+from depth_ros.install_hint import install_command
 
 if TYPE_CHECKING:
     from depth_ros.doctor.finding import Finding
@@ -73,7 +74,7 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
             'rclpy',
             f'it cannot be imported: {error}',
             'nodes need ROS 2',
-            "source /opt/ros/<distro>/setup.bash, or pip install 'depth_ros[ros]'",
+            f'source /opt/ros/<distro>/setup.bash, or {install_command("ros")}',
         )
         return
     parameters = {k: v for k, v in ros_parameters(options).items() if k.startswith(('qos_overrides.', 'use_sim_time'))}

@@ -9,6 +9,7 @@ from typing import Any
 
 from depth_ros import __version__
 from depth_ros.errors import DepthRosError
+from depth_ros.install_hint import install_command
 
 _EPILOG = """examples:
   depth-ros demo                                        a real pair through a ROS 2 graph, measured
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(
             f'depth-ros: this command starts ROS 2 nodes, and {error.name} is not installed: source '
-            "/opt/ros/<distro>/setup.bash, or pip install 'depth_ros[ros]'",
+            f'/opt/ros/<distro>/setup.bash, or {install_command("ros")}',
             file=sys.stderr,
         )
         return 1

@@ -8,13 +8,14 @@ from depth_ros.backends.gpu import find_gpu
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.doctor.finding import Finding
 from depth_ros.errors import BackendError, BackendUnavailable, BadSettings, ModelError
+from depth_ros.install_hint import install_command
 from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, model_file
 from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator
 from depth_ros.settings import MonoSettings, StereoSettings
 
 _INSTALL = {
-    'tensorrt': "pip install 'depth_ros[gpu]' and TensorRT (docs/gpu.md), or device: cpu",
-    'cuda': "pip install 'depth_ros[gpu]' (docs/gpu.md), or device: cpu",
+    'tensorrt': f'{install_command("gpu")}, and TensorRT (docs/gpu.md); or device: cpu',
+    'cuda': f'{install_command("gpu")} (docs/gpu.md), or device: cpu',
     'openvino': 'pip install onnxruntime-openvino, or device: cpu',
 }
 _CANNOT = 'the node cannot be configured'
@@ -45,7 +46,7 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
     try:
         missing = settings.device not in ('auto', 'cpu') and not OnnxRuntimeBackend.has(settings.device)
     except BackendUnavailable as error:
-        yield Finding('fault', 'device', settings.device, str(error), _CANNOT, "pip install 'depth_ros[cpu]' or [gpu]")
+        yield Finding('fault', 'device', settings.device, str(error), _CANNOT, install_command('cpu'))
         return
     if missing:
         what = f'this ONNX Runtime has no provider for {settings.device}'

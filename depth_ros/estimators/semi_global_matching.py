@@ -190,7 +190,7 @@ def _agreeing(from_left: Sixteenths, from_right: Sixteenths) -> tuple[Sixteenths
         from_right, columns - from_left.astype(np.float32) / 16, rows, cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT, borderValue=_UNKNOWN,
     )  # fmt: skip
-    difference = np.abs(np.asarray(opposite).astype(np.float32) - from_left) / 16
+    difference = np.abs(np.subtract(opposite, from_left, dtype=np.float32)) / 16
     agrees = (difference <= _AGREEMENT_PX) & (from_left != _UNKNOWN)
     return np.where(agrees, from_left, np.int16(_UNKNOWN)), difference
 

@@ -11,13 +11,14 @@ import numpy as np
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.comparable_settings import in_words
 from depth_ros.evaluation.evaluate import Shown
+from depth_ros.install_hint import install_command
 from depth_ros.stages.colorize import colorize
 from depth_ros.types import AnyArray, UInt8Array
 
 try:  # here, so that a missing library is said before the work
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise BadFile(f'the report needs matplotlib ({error}): pip install depth_ros[eval]') from error
+    raise BadFile(f'the report needs matplotlib ({error}): {install_command("eval")}') from error
 
 _SHOWN = 4
 """Best and worst frames of each."""

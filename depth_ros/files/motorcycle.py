@@ -11,6 +11,7 @@ import numpy as np
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.stereo import StereoAccuracy, stereo_accuracy
 from depth_ros.files.calibration import stereo_calibration
+from depth_ros.install_hint import install_command
 from depth_ros.types import Calibration, Float32Array, UInt8Array
 
 FOCAL_PX = 994.978
@@ -44,7 +45,7 @@ def load_motorcycle() -> Motorcycle:
     try:
         from skimage.data import stereo_motorcycle  # heavy, and only the demo and the tests need it
     except ImportError as error:
-        raise BadFile(f'the Motorcycle pair comes with scikit-image ({error}); pip install scikit-image') from error
+        raise BadFile(f'the Motorcycle pair comes with scikit-image ({error}): {install_command("demo")}') from error
     left, right, disparity = stereo_motorcycle()
     height, width = left.shape[:2]
     calibrations = stereo_calibration(

@@ -15,6 +15,7 @@ import yaml
 from depth_ros import __version__
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options
 from depth_ros.errors import ModelError, ModelLoadError, ModelMismatch
+from depth_ros.install_hint import install_command
 from depth_ros.models import recipes
 from depth_ros.models.canvas import Size, plan
 from depth_ros.models.catalog import sha256
@@ -96,7 +97,7 @@ def _require_libraries() -> None:
         import onnx  # noqa: F401  (used after minutes of tracing)
         import torch  # noqa: F401
     except ImportError as error:
-        raise ModelLoadError(f'exporting needs torch and onnx ({error}): pip install depth_ros[export]') from error
+        raise ModelLoadError(f'exporting needs torch and onnx ({error}): {install_command("export")}') from error
 
 
 def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from depth_ros.errors import ModelError, ModelLoadError
+from depth_ros.install_hint import install_command
 from depth_ros.models.catalog import cache_folder, command_to_get, record_sha256, sha256
 from depth_ros.models.manifest import Manifest
 
@@ -112,7 +113,7 @@ def _from_hub(address: str, part: Path) -> None:
         from huggingface_hub.utils import logging
     except ImportError as error:
         raise ModelLoadError(
-            f'{address} is on the Hugging Face hub, which needs huggingface_hub: pip install depth_ros[hub]'
+            f'{address} is on the Hugging Face hub, which needs huggingface_hub: {install_command("hub")}'
         ) from error
     logging.set_verbosity_error()  # its retries; what they end in is ours to say
     owner, repository, *rest = address.removeprefix('hf://').split('/')

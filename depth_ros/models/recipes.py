@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import ModelError, ModelLoadError
+from depth_ros.install_hint import install_command
 from depth_ros.models.manifest import Manifest
 
 _NOISE_SEED = 0
@@ -197,7 +198,7 @@ def _loading(weights: str, library: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ModelLoadError(f'exporting needs torch and {library} ({error}): pip install depth_ros[export]') from error
+        raise ModelLoadError(f'exporting needs torch and {library} ({error}): {install_command("export")}') from error
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelLoadError(

@@ -38,7 +38,7 @@ class Room:
         low = np.array([-self.half_x, -self.half_y, 0.0], np.float32)
         high = np.array([self.half_x, self.half_y, self.height], np.float32)
         with np.errstate(divide='ignore', invalid='ignore'):
-            to_wall = np.where(direction > 0, high - origin, low - origin) / direction
+            to_wall = np.divide(np.where(direction > 0, high - origin, low - origin), direction, dtype=np.float32)
         to_wall[~(to_wall > 0)] = np.inf
         axis = np.argmin(to_wall, axis=1)
         rows = np.arange(len(axis))

@@ -1,8 +1,9 @@
 """A page in the browser: what a depth node sees and how it is doing. ``ros/depth_viewer.py`` feeds it."""
 
 from depth_ros.errors import BadFile
+from depth_ros.install_hint import install_command
 
 try:
     import viser  # noqa: F401
 except ImportError as error:
-    raise BadFile(f'the page needs the library viser ({error}): pip install depth_ros[view]') from error
+    raise BadFile(f'the page needs the library viser ({error}): {install_command("view")}') from error

@@ -156,6 +156,7 @@ def builder(folder, seconds):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_f10_two_processes_build_one_engine_once(tmp_path):
     first = builder(tmp_path, 4.0)
     for line in first.stdout:
@@ -168,6 +169,7 @@ def test_f10_two_processes_build_one_engine_once(tmp_path):
     assert outputs[0].splitlines()[-1] == outputs[1].splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_f10_a_process_killed_while_building_leaves_no_lock_and_no_rubbish(tmp_path):
     killed = builder(tmp_path, 60.0)
     for line in killed.stdout:
@@ -180,6 +182,7 @@ def test_f10_a_process_killed_while_building_leaves_no_lock_and_no_rubbish(tmp_p
     assert len(folders) == 1 and not folders[0].startswith('.') and done.splitlines()[-1].endswith(folders[0])
 
 
+@pytest.mark.slow
 def test_waiting_for_another_process_can_be_given_up(tmp_path, said):
     other = builder(tmp_path, 60.0)
     for line in other.stdout:
@@ -315,6 +318,7 @@ def opened(monkeypatch):
     return opened
 
 
+@pytest.mark.slow
 def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(network, said, monkeypatch, opened):
     from depth_ros.estimators import load
     from depth_ros.pipeline import mono_estimator

@@ -180,6 +180,7 @@ def test_a_figure_that_cannot_be_measured_says_what_it_needs(tmp_path, capsys):
     assert figures['compared_share'] == 1 and figures['abs_rel'] < 0.05
 
 
+@pytest.mark.slow
 def test_the_example_gates_a_drive_through_the_simulator(tmp_path):
     simulated_drive(tmp_path / 'drive')
 

@@ -9,7 +9,7 @@ import pytest
 from domains import isolated_environment, next_domain
 from graph import NodeProcess
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
 def depth_ros(*arguments, cwd, timeout=120):

@@ -1,30 +1,40 @@
 """A library that an extra brings and that is not there is one line with the command that installs it."""
 
+import shlex
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from bag_files import write_bag
 
+from depth_ros.install_hint import install_command
+
 
 @pytest.mark.parametrize(
-    ('library', 'arguments', 'extra'),
+    ('library', 'arguments', 'installed'),
     [
-        ('rosbags', ['bag', 'info', 'x'], 'bags'),
-        ('h5py', ['eval', 'nyu.mat'], 'eval'),
-        ('matplotlib', ['eval', 'sim:1:1', '--out', 'out'], 'eval'),
-        ('viser', ['view'], 'view'),
-        ('torch', ['models', 'export', 'depth-anything-v2-small', '--weights', 'x', '--out', 'x.onnx'], 'export'),
+        ('rosbags', ['bag', 'info', 'x'], 'rosbags'),
+        ('h5py', ['eval', 'nyu.mat'], 'matplotlib h5py'),
+        ('matplotlib', ['eval', 'sim:1:1', '--out', 'out'], 'matplotlib h5py'),
+        ('viser', ['view'], 'viser'),
+        (
+            'torch',
+            ['models', 'export', 'depth-anything-v2-small', '--weights', 'x', '--out', 'x.onnx'],
+            'torch transformers diffusers onnx onnxruntime huggingface_hub',
+        ),
     ],
 )
-def test_it_is_named_with_its_extra(tmp_path, library, arguments, extra):
+def test_it_is_named_with_a_command_that_can_be_pasted(tmp_path, library, arguments, installed):
     (tmp_path / 'nyu.mat').write_bytes(b'')
     program = (
         f'import sys; sys.modules["{library}"] = None; from depth_ros.cli.main import main; sys.exit(main({arguments}))'
     )
     ended = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     said = [line for line in ended.stderr.splitlines() if library in line]
-    assert ended.returncode == 1 and len(said) == 1 and f'pip install depth_ros[{extra}]' in said[0], ended.stderr
+    assert ended.returncode == 1 and len(said) == 1, ended.stderr
+    assert said[0].endswith(f': {sys.executable} -m pip install {installed}')
     assert 'Traceback' not in ended.stderr
 
 
@@ -37,3 +47,14 @@ def test_commands_that_start_nodes_say_that_ros_is_missing(tmp_path, arguments):
     ended = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and ended.stderr.count('\n') == 1, ended.stderr
     assert 'this command starts ROS 2 nodes, and rclpy' in ended.stderr
+
+
+def test_a_checkout_that_was_never_installed_is_installed_with_the_extra(monkeypatch):
+    def no_metadata(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr('depth_ros.install_hint.requires', no_metadata)
+    words = shlex.split(install_command('view'))
+    assert words[:4] == [sys.executable, '-m', 'pip', 'install'] and words[4] == '-e'
+    folder, _, extra = words[5].partition('[')
+    assert (Path(folder) / 'setup.py').is_file() and extra == 'view]'

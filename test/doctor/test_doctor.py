@@ -19,7 +19,7 @@ from depth_ros.doctor.transport import transport_findings
 from depth_ros.files.share import fastdds_profile
 from depth_ros.ros.ros_messages import to_ros
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 WIDTH, HEIGHT = 160, 120
 SIMULATOR_MODEL = ['-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true']
 LEFT, RIGHT = pair(np.full((HEIGHT, WIDTH), 8.0, np.float32))

@@ -23,7 +23,7 @@ from depth_ros.pipeline import mono_estimator  # noqa: E402
 from depth_ros.settings import MonoSettings  # noqa: E402
 from depth_ros.types import Camera, Frame  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.filterwarnings('ignore'), pytest.mark.slow]
 
 
 def dinov2():

@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 
 from depth_ros.files import ros_fields
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 
 

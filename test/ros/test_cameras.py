@@ -246,6 +246,7 @@ def many(domain, *more):
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
     path = model(tmp_path)
     special = tmp_path / 'parameters.yaml'
@@ -291,6 +292,7 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
     ],
 )
 @pytest.mark.ros
+@pytest.mark.slow
 def test_names_that_cannot_be_are_said(cameras, words):
     command = [sys.executable, '-m', 'depth_ros.ros.mono_depth', '--ros-args', '-p', f'cameras:={cameras}']
     done = subprocess.run(command, env=isolated_environment(next_domain()), capture_output=True, text=True, timeout=30)
@@ -298,6 +300,7 @@ def test_names_that_cannot_be_are_said(cameras, words):
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_a_camera_may_be_served_at_most_so_often():
     with MonoGraph({'model': 'x', 'max_rate_hz': 5.0}, lambda settings, watch: Recorder(0.0)) as graph:
         graph.open_camera()

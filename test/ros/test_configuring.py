@@ -8,7 +8,7 @@ from graph import Graph, NodeProcess, wait_for
 
 from depth_ros.errors import BackendError
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 BUILDING_NODE = """
 import sys, time

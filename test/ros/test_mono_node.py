@@ -16,7 +16,7 @@ from depth_ros.models.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros.health import ERROR, WARN
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 
 

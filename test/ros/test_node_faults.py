@@ -17,7 +17,7 @@ from depth_ros.pipeline import stereo_estimator
 from depth_ros.ros.health import ERROR, OK, WARN
 from depth_ros.ros.ros_messages import to_ros
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 S = 1_000_000_000
 DEPTH = 'depth/image_rect'
 

@@ -15,7 +15,7 @@ from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale import reference_messages as convert
 from depth_ros.types import Camera, Cloud, DepthEstimate
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 WIDTH, HEIGHT = 64, 48
 CAMERA = Camera(WIDTH, HEIGHT, 60.0, 60.0, 32.0, 24.0)

@@ -12,7 +12,7 @@ from depth_ros.files import ros_fields
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros.health import ERROR, WARN
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 SIMULATOR_MODEL = {'model': 'sim-indoor', 'allow_simulator_model': True}
 

@@ -23,7 +23,7 @@ from depth_ros.ros.ros_messages import to_ros
 from depth_ros.ros.stereo_node import StereoDepthNode
 from depth_ros.viewer.paint import colors, positions, thinned
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 WIDTH, HEIGHT = 320, 240
 PARAMETERS = {'cloud_stride': 1, 'range_min_m': 0.5}
 PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)

@@ -10,6 +10,7 @@ from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
 from depth_ros.files.calibration import stereo_calibration
 from depth_ros.files.pictures import read_picture
+from depth_ros.install_hint import install_command
 from depth_ros.types import Calibration
 
 _NYU = (518.857901, 519.469611, 324.582449, 252.736166)
@@ -33,7 +34,7 @@ def find_nyu(path: Path) -> Dataset | None:
     try:
         import h5py
     except ImportError as error:
-        raise BadFile(f'{path} needs the library h5py ({error}): pip install depth_ros[eval]') from error
+        raise BadFile(f'{path} needs the library h5py ({error}): {install_command("eval")}') from error
     try:
         with h5py.File(path) as file:
             count = len(file['depths'])
