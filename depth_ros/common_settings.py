@@ -102,6 +102,7 @@ class Settings(Table):
         'Accept models that are marked as valid for a simulator only. On images of a real camera their depth is '
         'meaningless; /diagnostics warns for as long as such a model is used.',
         read_only=True,
+        rebuilds=('network',),
     )
     camera_height_m: float = parameter(
         0.0,

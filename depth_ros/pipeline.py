@@ -19,7 +19,7 @@ from depth_ros.estimators.load import load_network
 from depth_ros.estimators.network import MonoNetwork, StereoNetwork
 from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
 from depth_ros.models.catalog import available_models
-from depth_ros.scale.scaler import Scaler
+from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
 from depth_ros.stages.calibration import rectified_camera, stereo_rig
@@ -134,7 +134,7 @@ def mono_depth_map(
     frame: Frame,
     estimator: MonoEstimator,
     settings: MonoSettings,
-    scaler: Scaler | None = None,
+    scaler: ScaleSource | None = None,
     mask: UInt8Array | None = None,
 ) -> DepthMap | RelativeMap:
     """Estimate a picture's depth; what is not metres comes back as a relative map that says why.

@@ -13,12 +13,13 @@ from depth_ros.types import Calibration
 T = TypeVar('T')
 
 
-def read_camera_info(path: Path) -> Calibration:
+def read_camera_info(path: Path | str) -> Calibration:
     """Read a camera_info YAML as ROS's camera_calibration and camera_info_manager write it.
 
     Raises:
         BadFile: missing, not YAML, or without a usable entry; the message names the file and the key.
     """
+    path = Path(path)
     try:
         content = yaml.safe_load(_text(path))
     except yaml.YAMLError as error:
@@ -62,14 +63,14 @@ def stereo_calibration(
     return one(k_left, 0.0), one(k_right, -k_right[0] * baseline_m)
 
 
-def read_pair(left: Path, right: Path | None) -> tuple[Calibration, Calibration]:
+def read_pair(left: Path | str, right: Path | str | None = None) -> tuple[Calibration, Calibration]:
     """Read the calibrations of a pair: two camera_info YAMLs, or one calib.txt.
 
     Raises:
         BadFile: as the readers, or a YAML without its partner.
     """
-    if left.suffix.lower() == '.txt':
-        return read_middlebury(left)
+    if Path(left).suffix.lower() == '.txt':
+        return read_middlebury(Path(left))
     if right is None:
         raise BadFile(f'{left} is one camera_info; expected a second one for the right camera (--right-info)')
     return read_camera_info(left), read_camera_info(right)

@@ -12,12 +12,13 @@ from depth_ros.types import AnyArray, UInt8Array
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
 
 
-def read_picture(path: Path) -> UInt8Array:
+def read_picture(path: Path | str) -> UInt8Array:
     """Read a picture as (H, W) grey or (H, W, 3) RGB.
 
     Raises:
         BadFile: missing, unreadable, or not a picture.
     """
+    path = Path(path)
     try:
         return decode_file(path.read_bytes())
     except OSError as error:
@@ -41,12 +42,13 @@ def picture_files(path: Path) -> list[Path]:
     return found
 
 
-def write_picture(path: Path, picture: AnyArray) -> None:
+def write_picture(path: Path | str, picture: AnyArray) -> None:
     """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, as the format that the name says.
 
     Raises:
         BadFile: the place cannot be written.
     """
+    path = Path(path)
     encoded = cv2.imencode(path.suffix, picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     try:
         path.write_bytes(np.asarray(encoded).tobytes())

@@ -8,7 +8,7 @@ from depth_ros.errors import BadFile
 from depth_ros.types import Cloud
 
 
-def write_ply(path: Path, cloud: Cloud) -> int:
+def write_ply(path: Path | str, cloud: Cloud) -> int:
     """Write the finite points of a cloud, with colour where it has some, and return how many.
 
     Raises:
@@ -34,7 +34,7 @@ def write_ply(path: Path, cloud: Cloud) -> int:
          f'element vertex {len(points)}', *properties, 'end_header', '')
     )  # fmt: skip
     try:
-        path.write_bytes(header.encode('ascii') + vertices.tobytes())
+        Path(path).write_bytes(header.encode('ascii') + vertices.tobytes())
     except OSError as error:
         raise BadFile(f'{path} cannot be written: {error.strerror}') from error
     return len(points)

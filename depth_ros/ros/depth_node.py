@@ -132,7 +132,6 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self._slot = self._new_slot()
             self._outputs = Outputs(self, self._without)
         except Exception:
-            self._cleanup()
             self._lifecycle = 'unconfigured'
             self._cleanup()
             raise

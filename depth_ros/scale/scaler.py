@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -29,6 +30,14 @@ class _Seen:
     camera: Camera
     frame_id: str
     stamp_ns: int
+
+
+class ScaleSource(Protocol):
+    """Gives predictions their scale."""
+
+    def update(self, estimate: DepthEstimate, frame: Frame, settings: MonoSettings) -> ScaleStatus:
+        """Return the scale of a prediction."""
+        ...
 
 
 class Scaler:

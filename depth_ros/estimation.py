@@ -1,0 +1,171 @@
+"""Images to depth in Python, without ROS: the classes of ``import depth_ros`` that a notebook or a test needs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from depth_ros.camera_state import CameraState
+from depth_ros.common_settings import SettingsT
+from depth_ros.errors import BadSettings
+from depth_ros.parameter_table import rules, unknown_parameter
+from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
+from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
+from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
+
+if TYPE_CHECKING:
+    from depth_ros.bags.process import Report
+
+
+class _Closing:
+    """Releases the estimator when a ``with`` block ends."""
+
+    def close(self) -> None:
+        """Release the estimator; the object is not used afterwards."""
+        raise NotImplementedError
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StereoDepth(_Closing):
+    """Depth of image pairs, by semi-global matching or, with ``model``, by a stereo network.
+
+    Example::
+
+        with depth_ros.StereoDepth(quality='strict') as stereo:
+            depth = stereo(left, right, left_calibration, right_calibration)
+        depth.depth_m  # (H, W) metres
+
+    Args:
+        parameters: Those of the node ``stereo_depth`` (docs/parameters.md), with ``_`` for ``.``:
+            ``filter_edges=True``.
+
+    Raises:
+        BadSettings: a parameter is unknown, out of range, or contradicts another.
+        ModelError, BackendError: the network is unusable.
+    """
+
+    def __init__(self, **parameters: Any) -> None:
+        self.settings = _settings(StereoSettings, parameters)
+        self._state = CameraState()
+        self._estimator = stereo_estimator(self.settings)
+
+    def __enter__(self) -> 'StereoDepth':
+        return self
+
+    def __call__(
+        self, left: UInt8Array, right: UInt8Array, left_calibration: Calibration, right_calibration: Calibration
+    ) -> DepthMap:
+        """Return the depth of the left image.
+
+        Args:
+            left: (H, W) grey or (H, W, 3) RGB, rectified; raw with ``rectify=True``.
+            right: Of the same size.
+            left_calibration: Calibration of the left image.
+            right_calibration: Calibration of the right image; its P holds the baseline.
+
+        Raises:
+            BadInput: the images or calibrations are unusable.
+            EstimatorError: the network failed on this pair.
+        """
+        frame = stereo_frame(
+            left, right, left_calibration, right_calibration, self.settings, rectifier=self._state.rectifier
+        )
+        mask = self._state.mask.current(self.settings.filter_mask_file)
+        return depth_map(frame, self._estimator, self.settings, mask)
+
+    def close(self) -> None:
+        """Release the estimator; the object is not used afterwards."""
+        self._estimator.close()
+
+
+class MonoDepth(_Closing):
+    """Depth of single images, by a network.
+
+    Example::
+
+        with depth_ros.MonoDepth('depth-anything-v2-metric-indoor-small') as mono:
+            depth = mono(image)
+
+    Args:
+        model: The id of a manifest (``depth-ros models list``), or the path of a manifest or ONNX file.
+        parameters: Those of the node ``mono_depth`` (docs/parameters.md), with ``_`` for ``.``.
+
+    Raises:
+        BadSettings: a parameter is unknown, out of range, or contradicts another.
+        ModelError, BackendError: the network is unusable.
+    """
+
+    def __init__(self, model: str, **parameters: Any) -> None:
+        self.settings = _settings(MonoSettings, {'model': model, **parameters})
+        self._state = CameraState()
+        self._estimator = mono_estimator(self.settings)
+
+    def __enter__(self) -> 'MonoDepth':
+        return self
+
+    def __call__(
+        self, image: UInt8Array, calibration: Calibration | None = None, known_depths: Sequence[KnownDepth] = ()
+    ) -> DepthMap | RelativeMap:
+        """Return the depth of an image.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB.
+            calibration: Calibration of the image; required for points, and for metres by networks that need it.
+            known_depths: Pixels of known depth, which give a relative prediction metres.
+
+        Returns:
+            Metres, or a ``RelativeMap`` that says what is missing for metres.
+
+        Raises:
+            BadInput: the image, the calibration or the known depths are unusable.
+            EstimatorError: the network failed on this image.
+        """
+        frame = mono_frame(image, calibration, self.settings, rectifier=self._state.rectifier)
+        scale = KnownDepthScale(known_depths) if known_depths else None
+        mask = self._state.mask.current(self.settings.filter_mask_file)
+        return mono_depth_map(frame, self._estimator, self.settings, scale, mask)
+
+    def close(self) -> None:
+        """Release the estimator; the object is not used afterwards."""
+        self._estimator.close()
+
+
+def process_recording(
+    source: Path | str, target: Path | str, settings: StereoSettings | MonoSettings, namespaces: Sequence[str] = ('',)
+) -> 'Report':
+    """Write a recording with the depth of another one, as the node of the settings would publish it.
+
+    Args:
+        source: The recording, a rosbag2 folder.
+        target: The new recording; must not exist.
+        settings: Those of ``stereo_depth`` or ``mono_depth``.
+        namespaces: One for each camera: ``/front`` for ``/front/left/image_rect``.
+
+    Returns:
+        How many frames there were, how many were written, and why the others were not used.
+
+    Raises:
+        BadFile: a recording is unusable, a topic is missing, or the extra ``bags`` is not installed.
+        ModelError, BackendError: the network is unusable.
+    """
+    from depth_ros.bags.process import process  # needs the extra bags
+
+    return process(Path(source), Path(target), settings, namespaces)
+
+
+def _settings(kind: type[SettingsT], parameters: Mapping[str, Any]) -> SettingsT:
+    """Return settings from parameters whose names have ``_`` for ``.``.
+
+    Raises:
+        BadSettings: a parameter is unknown, or a value is wrong.
+    """
+    names = {name.replace('.', '_'): name for name in rules(kind)}
+    for parameter in parameters:
+        if parameter not in names:
+            raise BadSettings(unknown_parameter(kind, parameter))
+    return kind().changed({names[parameter]: value for parameter, value in parameters.items()})

@@ -1,0 +1,46 @@
+"""The names of ``import depth_ros``."""
+
+from depth_ros.errors import BadInput, BadSettings, DepthRosError, EstimatorError, ModelError
+from depth_ros.estimation import MonoDepth, StereoDepth, process_recording
+from depth_ros.files.calibration import read_camera_info as read_calibration
+from depth_ros.files.calibration import read_pair as read_stereo_calibration
+from depth_ros.files.motorcycle import load_motorcycle as example_pair
+from depth_ros.files.pictures import read_picture as read_image
+from depth_ros.files.pictures import write_picture as write_image
+from depth_ros.files.ply import write_ply
+from depth_ros.files.share import fastdds_profile
+from depth_ros.scale.known_depth import KnownDepth
+from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.stages.colorize import colorize
+from depth_ros.stages.millimetres import to_millimetres
+from depth_ros.stages.project import project as point_cloud
+from depth_ros.types import Calibration, Camera, Cloud, DepthMap, RelativeMap
+
+__all__ = [
+    'BadInput',
+    'BadSettings',
+    'Calibration',
+    'Camera',
+    'Cloud',
+    'DepthMap',
+    'DepthRosError',
+    'EstimatorError',
+    'KnownDepth',
+    'ModelError',
+    'MonoDepth',
+    'MonoSettings',
+    'RelativeMap',
+    'StereoDepth',
+    'StereoSettings',
+    'colorize',
+    'example_pair',
+    'fastdds_profile',
+    'point_cloud',
+    'process_recording',
+    'read_calibration',
+    'read_image',
+    'read_stereo_calibration',
+    'to_millimetres',
+    'write_image',
+    'write_ply',
+]
