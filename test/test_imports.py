@@ -60,3 +60,12 @@ def test_stages_know_neither_clock_nor_log_nor_files(name):
 def test_no_file_is_longer_than_a_reader_likes():
     long = {n: lines for n in modules() if (lines := len((PACKAGE / n).read_text().splitlines())) > 320}
     assert not long
+
+
+@pytest.mark.parametrize('name', modules())
+def test_arrays_are_typed_in_a_way_that_numpy_1_21_of_ubuntu_22_04_can_import(name):
+    """np.ndarray and np.dtype cannot be subscripted there; numpy.typing.NDArray can."""
+    subscripted = [
+        node.value for node in ast.walk(ast.parse((PACKAGE / name).read_text())) if isinstance(node, ast.Subscript)
+    ]
+    assert not {ast.unparse(value) for value in subscripted} & {'np.ndarray', 'np.dtype'}

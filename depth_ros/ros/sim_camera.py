@@ -18,7 +18,7 @@ from depth_ros.ros.parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.sim.camera import Mount, render, scan
 from depth_ros.sim.world import Pose, make_world
-from depth_ros.types import Camera
+from depth_ros.types import AnyArray, Camera
 
 _SCAN_HEIGHT_M = 0.2
 
@@ -95,7 +95,7 @@ def _odometry(pose: Pose, stamp: Time) -> Odometry:
     return message
 
 
-def _scan_message(ranges: np.ndarray[Any, Any], stamp: Time) -> LaserScan:
+def _scan_message(ranges: AnyArray, stamp: Time) -> LaserScan:
     message = LaserScan(
         angle_min=0.0, angle_max=2 * np.pi * (1 - 1 / len(ranges)), angle_increment=2 * np.pi / len(ranges),
         range_min=0.05, range_max=30.0, ranges=ranges.tolist(),

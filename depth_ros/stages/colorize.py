@@ -4,6 +4,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from depth_ros.types import Float32Array, UInt8Array
 
@@ -30,9 +31,7 @@ def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
     return _painted(levels, np.isnan(depth_m), colormap)
 
 
-def _painted(
-    levels: UInt8Array, unknown: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], name: Colormap
-) -> UInt8Array:
+def _painted(levels: UInt8Array, unknown: npt.NDArray[np.bool_], name: Colormap) -> UInt8Array:
     if name == 'grayscale':
         picture = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
     else:

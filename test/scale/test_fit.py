@@ -65,6 +65,7 @@ def test_without_noise_the_map_is_found_exactly_among_outliers(law):
     np.testing.assert_allclose(found.scale.depth_m(values), depth, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('law', LAWS)
 def test_a_third_of_outliers_moves_no_scale_by_more_than_one_percent(law):
     moved = []
@@ -79,6 +80,7 @@ def test_a_third_of_outliers_moves_no_scale_by_more_than_one_percent(law):
     assert max(moved) < 0.01, max(moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('law', LAWS)
 def test_noise_and_outliers_cost_less_than_half_a_point_over_the_noise_itself(law, record_property):
     """Issue's figure: 5 % noise, 200 references with 30 % outliers; scale within 1 %, AbsRel within 0.5 points."""

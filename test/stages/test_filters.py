@@ -36,6 +36,7 @@ def smeared(depth_m, how):
     return cv2.GaussianBlur(depth_m, (0, 0), 1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('how', ['small', 'blurred inverse', 'blurred depth'])
 def test_flying_pixels_fall_by_five_times_at_a_cost_of_less_than_five_percent(how):
     wrong_before = wrong_after = lost = good = 0
@@ -126,6 +127,7 @@ def moving_box(frame):
     return render(alone, Pose(0.0, 0.0, 0.0), Mount(), camera)[1]
 
 
+@pytest.mark.slow
 def test_flicker_falls_by_half_and_a_moving_box_leaves_no_trail():
     rng, steady = np.random.default_rng(0), Stabilizer()
     camera = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)

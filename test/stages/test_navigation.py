@@ -83,6 +83,7 @@ def drive(frames, mount, with_clearing, noise=0.01):
     return marked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3)])
 def test_an_obstacle_is_marked_within_three_frames_and_cleared_within_five(mount):
     frames = [hall()] * 4 + [hall(BOX)] * 6 + [hall()] * 8
@@ -90,12 +91,14 @@ def test_an_obstacle_is_marked_within_three_frames_and_cleared_within_five(mount
     assert not any(marked[:4]) and all(marked[6:10]) and not any(marked[14:]), marked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3)])
 def test_with_points_alone_it_stays_for_ever(mount):
     frames = [hall()] * 4 + [hall(BOX)] * 6 + [hall()] * 30
     assert all(drive(frames, mount, with_clearing=False)[6:])
 
 
+@pytest.mark.slow
 def test_what_is_looked_over_is_not_cleared():
     """A low box stays marked although the camera sees the far floor and nothing beyond it, frame after frame."""
     low = Box((1.8, 0.1, 0.1), (0.15, 0.2, 0.1))
@@ -120,6 +123,7 @@ def test_unknown_pixels_give_no_ray():
     assert np.isnan(scan(depth, Mount(0.5), OBSTACLES).ranges_m).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.25)])
 def test_a_scan_is_what_a_laser_at_that_height_measures(mount):
     """Against the simulator's own laser, where a thing fills the band."""
