@@ -178,7 +178,7 @@ def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None
     """
     depth_m = depth.depth_m
     if settings.filter_edges:
-        depth_m = filters.without_flying_pixels(depth_m)
+        depth_m = filters.without_flying_pixels(depth_m, depth.camera)
     if settings.filter_speckle_px:
         depth_m = filters.without_speckles(depth_m, settings.filter_speckle_px)
     if settings.filter_min_confidence and depth.confidence is not None:
