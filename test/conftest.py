@@ -5,14 +5,15 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+# The setting pythonpath would do this, but not with the pytest 6.2 of Ubuntu 22.04.
+sys.path.insert(0, str(Path(__file__).parent))
+
 from domains import isolate, next_domain
 
 from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.estimators import load
 from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
-
-# The setting pythonpath would do this, but not with the pytest 6.2 of Ubuntu 22.04.
-sys.path.insert(0, str(Path(__file__).parent))
 
 # A busy machine is no error: no example of a property is timed.
 hypothesis.settings.register_profile('no_deadline', deadline=None)
