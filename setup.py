@@ -86,9 +86,9 @@ setup(
         'console_scripts': [
             'stereo_depth = depth_ros.ros.stereo_depth:main',
             'mono_depth = depth_ros.ros.mono_depth:main',
-            'sim_camera = depth_ros.ros.sim_camera:main',
-            'file_camera = depth_ros.ros.file_camera:main',
-            'depth_viewer = depth_ros.ros.depth_viewer:main',
+            'sim_camera = depth_ros.tools.sim_camera:main',
+            'file_camera = depth_ros.tools.file_camera:main',
+            'depth_viewer = depth_ros.tools.depth_viewer:main',
             'depth-ros = depth_ros.cli.main:main',
         ],
     },

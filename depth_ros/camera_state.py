@@ -1,7 +1,7 @@
 """What is kept of one camera from frame to frame."""
 
 from depth_ros.files.mask_file import MaskFile
-from depth_ros.stages.rays import PixelRays
+from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.rectify import Rectifier
 from depth_ros.stages.stabilizer import Stabilizer
 

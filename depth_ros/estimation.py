@@ -6,16 +6,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from depth_ros.camera_state import CameraState
-from depth_ros.common_settings import SettingsT
 from depth_ros.errors import BadSettings
-from depth_ros.parameter_table import rules, unknown_parameter
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.common_settings import SettingsT
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import rules, unknown_parameter
 from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
 
 if TYPE_CHECKING:
-    from depth_ros.bags.process import Report
+    from depth_ros.bags.bag_processing import Report
 
 
 class _Closing:
@@ -153,7 +153,7 @@ def process_recording(
         BadFile: a recording is unusable, a topic is missing, or the extra ``bags`` is not installed.
         ModelError, BackendError: the network is unusable.
     """
-    from depth_ros.bags.process import process  # needs the extra bags
+    from depth_ros.bags.bag_processing import process  # needs the extra bags
 
     return process(Path(source), Path(target), settings, namespaces)
 

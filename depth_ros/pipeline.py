@@ -12,25 +12,25 @@ camera keeps between frames (camera_state.py) is theirs, and is passed as an arg
 
 from dataclasses import replace
 
-from depth_ros.common_settings import Settings
 from depth_ros.errors import BadFile, BadImage, BadSettings
 from depth_ros.estimators.estimator import BatchEstimator, Estimator, MonoEstimator
-from depth_ros.estimators.load import load_network
-from depth_ros.estimators.network import MonoNetwork, StereoNetwork
-from depth_ros.estimators.semi_global_matching import SemiGlobalMatching
-from depth_ros.models.catalog import available_models
+from depth_ros.networks.catalog import available_models
+from depth_ros.networks.load_network import load_network
+from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
+from depth_ros.networks.runtimes.progress import UNWATCHED, Watch
 from depth_ros.scale.scaler import ScaleSource
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
-from depth_ros.stages.calibration import rectified_camera, stereo_rig
+from depth_ros.stages.intrinsics import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.navigation import cropped, one_per_voxel
+from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.project import project
-from depth_ros.stages.rays import PixelRays
 from depth_ros.stages.rectify import Rectifier
 from depth_ros.stages.resize import resized
+from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
 from depth_ros.types import Calibration, Cloud, DepthMap, Float32Array, Frame, RelativeMap, StereoFrame, UInt8Array
-from depth_ros.watch import UNWATCHED, Watch
 
 _SMALLEST_SIDE_PX = 16
 

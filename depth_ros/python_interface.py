@@ -2,17 +2,17 @@
 
 from depth_ros.errors import BadInput, BadSettings, DepthRosError, EstimatorError, ModelError
 from depth_ros.estimation import MonoDepth, StereoDepth, process_recording
-from depth_ros.files.calibration import read_camera_info as read_calibration
-from depth_ros.files.calibration import read_pair as read_stereo_calibration
-from depth_ros.files.motorcycle import load_motorcycle as example_pair
-from depth_ros.files.pictures import read_picture as read_image
-from depth_ros.files.pictures import write_picture as write_image
-from depth_ros.files.ply import write_ply
-from depth_ros.files.share import fastdds_profile
+from depth_ros.evaluation.motorcycle_pair import load_motorcycle as example_pair
+from depth_ros.files.calibration_files import read_camera_info as read_calibration
+from depth_ros.files.calibration_files import read_pair as read_stereo_calibration
+from depth_ros.files.image_files import read_picture as read_image
+from depth_ros.files.image_files import write_picture as write_image
+from depth_ros.files.installed_files import fastdds_profile
+from depth_ros.files.ply_file import write_ply
 from depth_ros.scale.known_depth import KnownDepth
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.colorize import colorize
-from depth_ros.stages.millimetres import to_millimetres
+from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project as point_cloud
 from depth_ros.types import Calibration, Camera, Cloud, DepthMap, RelativeMap
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from depth_ros.bags.check import Reference, judge, measure, read_limits
-from depth_ros.bags.process import process
-from depth_ros.settings import StereoSettings
+from depth_ros.bags.bag_processing import process
+from depth_ros.evaluation.recording_check import Reference, judge, measure, read_limits
+from depth_ros.settings.node_settings import StereoSettings
 
 BAG = Path(os.environ.get('ROBOT_BAG', 'robot_bag'))
 SETTINGS = StereoSettings(quality='strict', range_min_m=0.5)

@@ -1,7 +1,7 @@
 """Start `mono_depth`. `ros2 launch depth_ros mono.launch.py --show-args` lists the arguments."""
 
-from depth_ros.launching import describe
-from depth_ros.settings import MonoSettings
+from depth_ros.settings.node_settings import MonoSettings
+from depth_ros.tools.launch_description import describe
 
 
 def generate_launch_description():

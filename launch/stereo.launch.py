@@ -1,7 +1,7 @@
 """Start `stereo_depth`. `ros2 launch depth_ros stereo.launch.py --show-args` lists the arguments."""
 
-from depth_ros.launching import describe
-from depth_ros.settings import StereoSettings
+from depth_ros.settings.node_settings import StereoSettings
+from depth_ros.tools.launch_description import describe
 
 
 def generate_launch_description():

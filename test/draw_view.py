@@ -18,7 +18,7 @@ def main(path):
     cloud = ('--ros-args', '-p', 'cloud_stride:=1', '-p', 'quality:=strict')
     page = ('view', '--port', str(PORT), '--max-points', '250000')
     with (
-        NodeProcess(domain, module='depth_ros.ros.file_camera'),
+        NodeProcess(domain, module='depth_ros.tools.file_camera'),
         NodeProcess(domain, *cloud),
         NodeProcess(domain, *page, module='depth_ros.cli.main'),
     ):

@@ -2,7 +2,7 @@
 
 import sys
 
-from depth_ros.backends.gpu import Gpu
+from depth_ros.networks.runtimes.gpu import Gpu
 
 GPU = Gpu('NVIDIA RTX 4090', '8.9', '10.3.0')
 COMPILER = """

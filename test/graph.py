@@ -20,9 +20,9 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from scenes import calibrations
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.files import ros_fields
-from depth_ros.ros import process
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.messages import read_messages
+from depth_ros.ros import node_process
 from depth_ros.ros.mono_node import MonoDepthNode
 from depth_ros.ros.outputs import TOPICS
 from depth_ros.ros.ros_messages import to_ros
@@ -113,7 +113,7 @@ class Graph:
                 namespace=namespace,
                 **node_options,
             )
-            process.start(self.node)
+            node_process.start(self.node)
             self._spinners.append(Spinner(self.context, self.node))
 
     def listen(self, topic):
@@ -169,7 +169,7 @@ class Graph:
     def send(self, stamp_ns=NOW, left=None, right=None, infos=True, skew_ns=0, **changes):
         """Publish one pair; ``left`` and ``right`` may be messages, changes go to the CameraInfos."""
         head = self.head(stamp_ns)
-        right_head = to_ros.header(ros_fields.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
+        right_head = to_ros.header(read_messages.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
         for side, message, stamp in (('left', left, head), ('right', right, right_head)):
             if infos:
                 info = to_ros.calibration(self.infos[side], stamp)
@@ -182,7 +182,7 @@ class Graph:
                 message.header = stamp
             suffix = '/compressed' if isinstance(message, CompressedImage) else ''
             self.publisher(type(message), f'{side}/image_rect{suffix}').publish(message)
-        return ros_fields.stamp_ns(head.stamp)
+        return read_messages.stamp_ns(head.stamp)
 
     def stream(self, count, rate_hz=30.0, **how):
         """Publish pairs at a rate; return their stamps."""
@@ -282,7 +282,7 @@ class MonoGraph(Graph):
         image = image or self.image(head)
         image.header = head
         self.publisher(Image, 'image').publish(image)
-        return ros_fields.stamp_ns(head.stamp)
+        return read_messages.stamp_ns(head.stamp)
 
 
 class NodeProcess:

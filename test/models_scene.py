@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from depth_ros.backends.backend import TensorInfo
-from depth_ros.backends.fake import FakeBackend
-from depth_ros.models.canvas import plan
+from depth_ros.networks.input_placement import plan
+from depth_ros.networks.runtimes.fake_runtime import FakeBackend
+from depth_ros.networks.runtimes.runtime import TensorInfo
 from depth_ros.types import Camera
 
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import yaml
 
-from depth_ros.files.calibration import stereo_calibration
-from depth_ros.stages.calibration import stereo_rig
+from depth_ros.files.calibration_files import stereo_calibration
+from depth_ros.stages.intrinsics import stereo_rig
 from depth_ros.types import Calibration, Float32Array, StereoFrame, StereoRig, UInt8Array
 
 

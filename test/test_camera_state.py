@@ -8,11 +8,11 @@ from bag_files import BagWriter, image, info
 from scenes import calibrations, texture
 from tiny_model import model
 
-from depth_ros.bags.process import process
+from depth_ros.bags.bag_processing import process
 from depth_ros.camera_state import CameraState
 from depth_ros.pipeline import cloud, mono_frame, stereo_frame
-from depth_ros.settings import MonoSettings, StereoSettings
-from depth_ros.stages import rays, rectify
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.stages import pixel_rays, rectify
 from depth_ros.stages.navigation import Band, Mount, clearing_points, scan
 from depth_ros.types import Camera, DepthMap
 
@@ -29,7 +29,7 @@ def computed(monkeypatch):
         monkeypatch.setattr(module, name, lambda *arguments: names.append(name) or function(*arguments))
 
     for name in ('_slopes', '_forward', '_sectors'):
-        count(rays, name)
+        count(pixel_rays, name)
     count(rectify, '_maps')
     return names
 

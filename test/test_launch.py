@@ -207,7 +207,7 @@ def test_rviz_in_a_namespace_receives_our_topics_the_camera_s_and_the_camera_inf
     ],
 )
 def test_camera_info_is_expected_beside_its_image_unless_it_is_named(given, expected):
-    from depth_ros.launching import _topics
+    from depth_ros.tools.launch_description import _topics
 
     values = {'image': 'image', 'camera_info': '', **given}
     assert _topics(values, {'image': '', 'camera_info': 'image'})['camera_info'] == expected
@@ -216,7 +216,7 @@ def test_camera_info_is_expected_beside_its_image_unless_it_is_named(given, expe
 @pytest.mark.parametrize('file', ['stereo', 'mono'])
 def test_the_launch_file_declares_what_people_expect(file):
     ast.parse((ROOT / f'launch/{file}.launch.py').read_text())
-    text = (ROOT / 'depth_ros/launching.py').read_text()
+    text = (ROOT / 'depth_ros/tools/launch_description.py').read_text()
     for argument in (
         'name',
         'namespace',

@@ -9,10 +9,10 @@ from rclpy.parameter import Parameter
 from test_launch import NO_LAUNCH, run_launch
 from tiny_model import model
 
-from depth_ros.files.share import shared_file
-from depth_ros.parameter_table import rules
-from depth_ros.ros.depth_viewer import DepthViewer
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.files.installed_files import shared_file
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import rules
+from depth_ros.tools.depth_viewer import DepthViewer
 
 pytestmark = pytest.mark.ros
 PORT = 8080
@@ -31,7 +31,7 @@ def test_the_executable_serves_the_page_for_its_namespace_and_ends_cleanly():
     arguments = ('--ros-args', '-r', '__ns:=/front', '-p', 'port:=8655')
     with (
         Graph(node=False, listen=(), namespace='/front') as graph,
-        NodeProcess(graph.domain, *arguments, module='depth_ros.ros.depth_viewer') as viewer,
+        NodeProcess(graph.domain, *arguments, module='depth_ros.tools.depth_viewer') as viewer,
     ):
         wait_for(lambda: page_answers(8655), 30.0, 'the page is not served')
         wait_for(lambda: ('depth_viewer', '/front') in graph.probe.get_node_names_and_namespaces(), 20.0)
@@ -88,5 +88,5 @@ def test_view_starts_the_page_in_the_node_s_namespace_and_ends_it_with_the_node(
 
 
 def test_the_launch_files_start_an_executable_that_exists():
-    text = shared_file('depth_ros/launching.py').read_text()
+    text = shared_file('depth_ros/tools/launch_description.py').read_text()
     assert "executable='depth_viewer'" in text and "IfCondition(LaunchConfiguration('view'))" in text

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import depth_ros
-from depth_ros.files.share import fastdds_profile, shared_file
+from depth_ros.files.installed_files import fastdds_profile, shared_file
 
 ROOT = Path(__file__).parents[1]
 # Names that rosdep resolves on Ubuntu (rosdistro: rosdep/python.yaml) or that are ROS packages.

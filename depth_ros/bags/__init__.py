@@ -1,7 +1,7 @@
 """Recordings: what a node would make of a bag, made without ROS, frame by frame."""
 
 from depth_ros.errors import BadFile
-from depth_ros.install_hint import install_command
+from depth_ros.files.install_command import install_command
 
 try:
     import rosbags  # noqa: F401

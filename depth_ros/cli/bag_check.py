@@ -11,7 +11,7 @@ from depth_ros.cli.argument_types import ros_namespace
 from depth_ros.errors import BadFile
 
 if TYPE_CHECKING:
-    from depth_ros.bags.check import Reference, Verdict
+    from depth_ros.evaluation.recording_check import Reference, Verdict
 
 _EPILOG = """limits.yaml, for example:
   valid_share: {min: 0.8}
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and judge; 1 if a limit is broken."""
-    from depth_ros.bags.check import FIGURES, judge, measure, read_limits
+    from depth_ros.evaluation.recording_check import FIGURES, judge, measure, read_limits
 
     limits = read_limits(options.limits) if options.limits else {}
     namespace = options.namespace.rstrip('/')
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace, namespace: str) -> 'Reference | None':
-    from depth_ros.bags.check import Reference
+    from depth_ros.evaluation.recording_check import Reference
 
     text = options.reference
     if not text:

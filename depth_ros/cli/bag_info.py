@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print topics, rates, gaps, stamps, skew, calibrations."""
-    from depth_ros.bags.info import look
+    from depth_ros.bags.bag_summary import look
 
     found = look(options.source)
     if options.json:

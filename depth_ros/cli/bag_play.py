@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Play until the end, or Ctrl-C."""
-    from depth_ros.bags.reader import Bag
-    from depth_ros.ros import process
-    from depth_ros.ros.bag_player import BagPlayer
+    from depth_ros.bags.bag_reader import Bag
+    from depth_ros.ros import node_process
+    from depth_ros.tools.bag_player import BagPlayer
 
     Bag(options.source).close()  # what is wrong with the bag is said before a node is made
-    return process.run(lambda: BagPlayer(options.source, options.rate, options.loop, options.clock), [])
+    return node_process.run(lambda: BagPlayer(options.source, options.rate, options.loop, options.clock), [])

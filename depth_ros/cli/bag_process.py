@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
-from depth_ros.files.folders import make_folder
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.files.result_folders import make_folder
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 if TYPE_CHECKING:
-    from depth_ros.bags.process import Report
+    from depth_ros.bags.bag_processing import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +80,8 @@ def _process(
 ) -> 'Report':
     import cv2
 
-    from depth_ros.bags.process import process
-    from depth_ros.large_blocks import keep_large_blocks
+    from depth_ros.bags.bag_processing import process
+    from depth_ros.memory import keep_large_blocks
 
     keep_large_blocks()
     if options.jobs > 1:

@@ -10,9 +10,9 @@ import numpy as np
 import yaml
 
 from depth_ros.cli.bench_stages import add_json, add_size, put_out
-from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.files.pictures import write_picture
-from depth_ros.sim.camera import Mount, render
+from depth_ros.cli.demo_graph import Graph, run_graph
+from depth_ros.files.image_files import write_picture
+from depth_ros.sim.render import Mount, render
 from depth_ros.sim.world import make_world
 from depth_ros.types import Camera, UInt8Array
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         pictures = _rendered if options.model else _noise
         camera = _camera(Path(folder), pictures(options.width, options.height), options.rate)
-        node = ['depth_ros.cli.null_node', '--ros-args', '--log-level', 'error']
+        node = ['depth_ros.tools.null_node', '--ros-args', '--log-level', 'error']
         if options.model:
             camera += ['-r', 'left/image_rect:=image', '-r', 'left/camera_info:=camera_info']
             node[0] = 'depth_ros.ros.mono_depth'
@@ -68,7 +68,7 @@ def _rendered(width: int, height: int) -> list[UInt8Array]:
 def _camera(folder: Path, pictures: list[UInt8Array], rate_hz: float) -> list[str]:
     """Write pictures, the same for left and right, with calibration; return the camera's module and arguments."""
     height, width = pictures[0].shape[:2]
-    arguments = ['depth_ros.ros.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
+    arguments = ['depth_ros.tools.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
     focal = 0.8 * width
     for side, tx in (('left', 0.0), ('right', -0.1 * focal)):
         (folder / side).mkdir()

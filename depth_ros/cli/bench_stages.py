@@ -15,15 +15,15 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import BadFile
-from depth_ros.files import ros_fields
-from depth_ros.large_blocks import keep_large_blocks
-from depth_ros.models.canvas import plan
-from depth_ros.models.manifest import Input, Normalize, Preprocess, Resize
-from depth_ros.models.prepare import tensor_of
+from depth_ros.memory import keep_large_blocks
+from depth_ros.messages import read_messages
+from depth_ros.networks.input_placement import plan
+from depth_ros.networks.manifest import Input, Normalize, Preprocess, Resize
+from depth_ros.networks.preprocess import tensor_of
 from depth_ros.pipeline import filtered
 from depth_ros.ros.outputs import CloudMessages
 from depth_ros.ros.ros_messages import to_ros
-from depth_ros.settings import StereoSettings
+from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.stages.filters import without_region
 from depth_ros.stages.metric import depth_from_disparity
 from depth_ros.stages.stabilizer import Stabilizer
@@ -127,7 +127,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
     size = (camera.width, camera.height)
     head = message.header
     clouds = CloudMessages()
-    picture = ros_fields.picture(message)
+    picture = read_messages.picture(message)
     rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
     canvas = plan(rules, size)
 
@@ -140,7 +140,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
         return depth
 
     return [
-        ('decode', lambda _: ros_fields.picture(message)),
+        ('decode', lambda _: read_messages.picture(message)),
         ('network_input', lambda rgb: tensor_of(rgb, _NETWORK_INPUT, rules, canvas)),
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from depth_ros.cli import demo_mono
-from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, page_of, print_rows, put_results
-from depth_ros.evaluation.stereo import StereoAccuracy
-from depth_ros.files.folders import make_folder
-from depth_ros.files.motorcycle import Motorcycle, load_motorcycle
+from depth_ros.cli.demo_graph import Graph, run_graph
+from depth_ros.cli.demo_results import LiveLine, graph_figures, page_of, print_rows, put_results
+from depth_ros.evaluation.motorcycle_pair import Motorcycle, load_motorcycle
+from depth_ros.evaluation.stereo_metrics import StereoAccuracy
+from depth_ros.files.result_folders import make_folder
 
 BOUNDS = {'balanced': StereoAccuracy(0.90, 0.05, 0.004), 'strict': StereoAccuracy(0.72, 0.033, 0.004)}
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     print('camera (Motorcycle pair, 10 Hz) → stereo_depth → listener: three processes, real DDS. Starting …')
     line = LiveLine(lambda graph: _words(graph, truth))
     graph = run_graph(
-        ['depth_ros.ros.file_camera'],
+        ['depth_ros.tools.file_camera'],
         ['depth_ros.ros.stereo_depth', '--ros-args', '-p', f'quality:={options.quality}', '--log-level', 'warn'],
         options.seconds,
         line.show,

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from depth_ros.cli.graph import Graph, run_graph
-from depth_ros.cli.results import LiveLine, graph_figures, page_of, print_rows, put_results
-from depth_ros.evaluation.depth import DepthAccuracy, depth_accuracy, mean_accuracy
-from depth_ros.files.folders import make_folder
+from depth_ros.cli.demo_graph import Graph, run_graph
+from depth_ros.cli.demo_results import LiveLine, graph_figures, page_of, print_rows, put_results
+from depth_ros.evaluation.depth_metrics import DepthAccuracy, depth_accuracy, mean_accuracy
+from depth_ros.files.result_folders import make_folder
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
 _SEED = 1
@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes, real DDS. Starting …')
     line = LiveLine(_words)
     graph = run_graph(
-        ['depth_ros.ros.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
+        ['depth_ros.tools.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
         ['depth_ros.ros.mono_depth', '--ros-args', *_NETWORK, '--log-level', 'error'],
         options.seconds,
         line.show,

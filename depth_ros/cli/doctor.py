@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
 from depth_ros.errors import BadSettings, ModelError
-from depth_ros.install_hint import install_command
+from depth_ros.files.install_command import install_command
 
 if TYPE_CHECKING:
     from depth_ros.doctor.finding import Finding
-    from depth_ros.doctor.observed import Observed
-    from depth_ros.settings import MonoSettings, StereoSettings
+    from depth_ros.doctor.observations import Observed
+    from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 
@@ -44,9 +44,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
     from depth_ros.doctor.finding import Finding
-    from depth_ros.doctor.machine import network_findings
-    from depth_ros.doctor.topics import graph_findings
-    from depth_ros.doctor.transport import transport_findings
+    from depth_ros.doctor.machine_checks import network_findings
+    from depth_ros.doctor.topic_checks import graph_findings
+    from depth_ros.doctor.transport_checks import transport_findings
 
     try:
         settings = node_settings(options)
@@ -66,7 +66,7 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
     if options.offline:
         return
     try:
-        from depth_ros.ros.observer import observe
+        from depth_ros.tools.graph_observer import observe
     except ImportError as error:
         yield Finding(
             'fault',

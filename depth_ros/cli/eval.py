@@ -49,14 +49,14 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from depth_ros.evaluation.comparable_settings import comparable, effective
-    from depth_ros.evaluation.datasets.find import find_dataset
+    from depth_ros.evaluation.datasets.find_dataset import find_dataset
     from depth_ros.evaluation.evaluate import Evaluation, Protocol, evaluate
-    from depth_ros.evaluation.page import Extremes, html_page
+    from depth_ros.evaluation.html_report import Extremes, html_page
     from depth_ros.evaluation.report import report_of, write_report
-    from depth_ros.files.folders import make_folder
-    from depth_ros.large_blocks import keep_large_blocks
-    from depth_ros.settings import StereoSettings
-    from depth_ros.topic_names import TopicNames
+    from depth_ros.files.result_folders import make_folder
+    from depth_ros.memory import keep_large_blocks
+    from depth_ros.messages.topic_names import TopicNames
+    from depth_ros.settings.node_settings import StereoSettings
 
     keep_large_blocks()
     settings = node_settings(options)

@@ -16,15 +16,13 @@ import numpy as np
 from depth_ros.camera_state import CameraState
 from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
 from depth_ros.cli.node_options import add_parameter_options, settings_of
-from depth_ros.common_settings import Settings
-from depth_ros.doctor.machine import needs_lens
+from depth_ros.doctor.machine_checks import needs_lens
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.files.calibration import read_camera_info, read_pair
-from depth_ros.files.folders import make_folder
-from depth_ros.files.pictures import picture_files, read_picture, write_picture
-from depth_ros.files.ply import write_ply
-from depth_ros.parameter_table import defaults, rules
+from depth_ros.files.calibration_files import read_camera_info, read_pair
+from depth_ros.files.image_files import picture_files, read_picture, write_picture
+from depth_ros.files.ply_file import write_ply
+from depth_ros.files.result_folders import make_folder
 from depth_ros.pipeline import (
     depth_map,
     mono_depth_map,
@@ -33,9 +31,11 @@ from depth_ros.pipeline import (
     stereo_estimator,
     stereo_frame,
 )  # fmt: skip
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import defaults, rules
 from depth_ros.stages.colorize import colorize
-from depth_ros.stages.millimetres import to_millimetres
+from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 

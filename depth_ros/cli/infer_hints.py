@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from depth_ros.estimators.pair_agreement import clearly_better, matched_share
-from depth_ros.settings import MonoSettings, StereoSettings
-from depth_ros.stages.calibration import looks_unrectified, stereo_rig
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.stages.intrinsics import looks_unrectified, stereo_rig
 from depth_ros.stages.rectify import rectify
+from depth_ros.stereo.pair_agreement import clearly_better, matched_share
 from depth_ros.types import Calibration, UInt8Array
 
 _LOW_DENSITY = 0.6

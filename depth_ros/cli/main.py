@@ -9,7 +9,7 @@ from typing import Any
 
 from depth_ros import __version__
 from depth_ros.errors import DepthRosError
-from depth_ros.install_hint import install_command
+from depth_ros.files.install_command import install_command
 
 _EPILOG = """examples:
   depth-ros demo                                        a real pair through a ROS 2 graph, measured

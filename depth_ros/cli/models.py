@@ -15,19 +15,19 @@ import numpy as np
 import psutil
 import yaml
 
-from depth_ros.backends.onnx_runtime import Device, OnnxRuntimeBackend, Options
 from depth_ros.cli.argument_types import size
 from depth_ros.errors import BackendUnavailable, BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.estimators.load import load_network, reference_beside
-from depth_ros.estimators.network import MonoNetwork, StereoNetwork
-from depth_ros.models.catalog import cache_folder, command_to_get, find_manifest, is_here, sha256, shipped_models
-from depth_ros.models.manifest import Manifest
-from depth_ros.parameter_table import rules
+from depth_ros.networks.catalog import cache_folder, command_to_get, find_manifest, is_here, sha256, shipped_models
+from depth_ros.networks.load_network import load_network, reference_beside
+from depth_ros.networks.manifest import Manifest
+from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
+from depth_ros.networks.runtimes.onnx_runtime import Device, OnnxRuntimeBackend, Options
+from depth_ros.networks.runtimes.progress import Watch
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import rules
 from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
-from depth_ros.watch import Watch
 
 _DEVICES = rules(MonoSettings)['device'].choices
 
@@ -134,7 +134,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from depth_ros.models.pull import pull
+    from depth_ros.networks.download import pull
 
     manifest, _ = find_manifest(options.id)
     for file in pull(manifest, tuple(options.sources)):
@@ -146,7 +146,7 @@ def _pull(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from depth_ros.models.export import export  # torch and transformers, which nothing else needs
+    from depth_ros.export.export_model import export  # torch and transformers, which nothing else needs
 
     manifest, _ = find_manifest(options.id)
     done = export(manifest, options.weights, options.out, options.size, options.dynamic, options.fp16)

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 
 from depth_ros.cli.argument_types import assignment, existing_file, remapping, ros_namespace
-from depth_ros.common_settings import Settings, SettingsT
 from depth_ros.errors import BadFile
-from depth_ros.models.catalog import find_manifest
-from depth_ros.parameter_table import defaults
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.networks.catalog import find_manifest
+from depth_ros.settings.common_settings import Settings, SettingsT
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import defaults
 
 _NOT_OURS = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
 """Beginnings of parameters of nodes that say nothing about depth."""

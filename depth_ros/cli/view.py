@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from rclpy.parameter import Parameter
 
-    from depth_ros.ros import depth_viewer
+    from depth_ros.tools import depth_viewer
 
     values = [Parameter(name, value=getattr(options, name)) for name in ('host', 'port', 'max_points', 'max_mb_s')]
     words = ['--ros-args', *(word for remap in options.remaps for word in ('-r', ':='.join(remap)))]

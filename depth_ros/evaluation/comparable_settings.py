@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
-from depth_ros.common_settings import Settings
-from depth_ros.parameter_table import Value, defaults, rules
-from depth_ros.settings import StereoSettings
+from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.node_settings import StereoSettings
+from depth_ros.settings.parameter_table import Value, defaults, rules
 
 SettingsT = TypeVar('SettingsT', bound=Settings)
 _RANGE = ('range_min_m', 'range_max_m')

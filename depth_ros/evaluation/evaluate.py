@@ -11,15 +11,15 @@ import numpy as np
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadInput, BadSettings, EstimatorError
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.evaluation.align import Alignment, aligned
+from depth_ros.evaluation.alignment import Alignment, aligned
 from depth_ros.evaluation.datasets.sample import Dataset, Sample
-from depth_ros.evaluation.depth import DepthAccuracy, depth_accuracy
-from depth_ros.evaluation.distances import Distances
-from depth_ros.evaluation.protocol import capped, counted
-from depth_ros.evaluation.stereo import DisparityAccuracy, disparity_accuracy
+from depth_ros.evaluation.depth_metrics import DepthAccuracy, depth_accuracy
+from depth_ros.evaluation.evaluation_protocol import capped, counted
+from depth_ros.evaluation.metrics_by_distance import Distances
+from depth_ros.evaluation.stereo_metrics import DisparityAccuracy, disparity_accuracy
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.scaler import Scaler
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.types import DepthMap, Float32Array, RelativeMap, StereoRig, UInt8Array
 
 

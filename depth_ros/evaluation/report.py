@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.depth import DepthAccuracy, mean_known
-from depth_ros.evaluation.distances import ERROR_EDGES
+from depth_ros.evaluation.depth_metrics import DepthAccuracy, mean_known
 from depth_ros.evaluation.evaluate import Evaluation
-from depth_ros.evaluation.stereo import DisparityAccuracy
+from depth_ros.evaluation.metrics_by_distance import ERROR_EDGES
+from depth_ros.evaluation.stereo_metrics import DisparityAccuracy
 
 _SCHEMA = 1
 HIGHER_IS_BETTER = {'valid_share', 'delta1', 'delta2', 'delta3'}

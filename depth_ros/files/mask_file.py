@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.files.pictures import read_picture
+from depth_ros.files.image_files import read_picture
 from depth_ros.types import UInt8Array
 
 _CHECK_PERIOD_S = 1.0

@@ -3,7 +3,7 @@
 from bisect import bisect_right, insort
 from typing import Any, Generic, TypeVar
 
-from depth_ros.files.ros_fields import calibration, stamp_ns
+from depth_ros.messages.read_messages import calibration, stamp_ns
 from depth_ros.types import Calibration
 
 T = TypeVar('T')

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from depth_ros.stages.calibration import looks_unrectified
+from depth_ros.stages.intrinsics import looks_unrectified
 from depth_ros.types import Calibration
 
 

@@ -10,25 +10,25 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
-from depth_ros.common_settings import SettingsT
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
-from depth_ros.ros import process
-from depth_ros.ros.accounting import Accounting
+from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.ros import node_process
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.calibration_warnings import calibration_warnings
-from depth_ros.ros.complaints import Complaints
-from depth_ros.ros.estimator_slot import AnyEstimator, EstimatorSlot
-from depth_ros.ros.flatness import Flatness
-from depth_ros.ros.health import NodeState, TopicState, diagnostic_array
+from depth_ros.ros.constant_depth import Flatness
+from depth_ros.ros.diagnostics import NodeState, TopicState, diagnostic_array
+from depth_ros.ros.estimator_swap import AnyEstimator, EstimatorSlot
+from depth_ros.ros.failure_recovery import Recovery
+from depth_ros.ros.frame_accounting import Accounting
+from depth_ros.ros.node_parameters import Parameters
 from depth_ros.ros.outputs import Outputs
-from depth_ros.ros.parameters import Parameters
 from depth_ros.ros.qos_overrides import warn_of_unused_qos_overrides
-from depth_ros.ros.recovery import Recovery
 from depth_ros.ros.reporting_node import ReportingNode
-from depth_ros.ros.subscription import AdoptingSubscription
+from depth_ros.ros.throttled_log import Complaints
 from depth_ros.ros.worker import Worker
-from depth_ros.scale.tracker import ScaleStatus
+from depth_ros.scale.scale_tracker import ScaleStatus
+from depth_ros.settings.common_settings import SettingsT
 from depth_ros.types import Calibration, DepthMap, RelativeMap
-from depth_ros.watch import Watch
 
 _HEALTH_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
@@ -155,7 +155,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         """Report while a transition keeps the executor from doing it; tell whether to give up."""
         if time.monotonic() - self._reported_s > 1.5 * _HEALTH_PERIOD_S:
             self._report_health()
-        return process.exit_requested()
+        return node_process.exit_requested()
 
     def _activate(self) -> None:
         self._slot = self._slot or self._new_slot()
@@ -267,7 +267,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if consequence.renew and self._slot is not None:
             self._slot.renew()
         if consequence.device_lost and self._live_settings.current().on_device_lost == 'exit':
-            process.request_exit(1)
+            node_process.request_exit(1)
 
     def _drop(self, reason: str, text: str) -> None:
         self.accounting.drop(reason)

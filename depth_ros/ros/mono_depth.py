@@ -2,15 +2,15 @@
 
 import sys
 
-from depth_ros.ros import process
+from depth_ros.ros import node_process
 
 
 def main() -> int:
     """Run the node until SIGINT or SIGTERM."""
-    process.catch_signals()
-    from depth_ros.ros.cameras import make_nodes
+    node_process.catch_signals()
+    from depth_ros.ros.camera_nodes import make_nodes
 
-    return process.run(make_nodes)
+    return node_process.run(make_nodes)
 
 
 if __name__ == '__main__':

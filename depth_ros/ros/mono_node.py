@@ -6,19 +6,19 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from depth_ros.estimators.estimator import MonoEstimator
-from depth_ros.files import ros_fields
-from depth_ros.message_frames import mono_frame_of
+from depth_ros.messages import read_messages
+from depth_ros.messages.frames import mono_frame_of
+from depth_ros.networks.runtimes.progress import Watch
 from depth_ros.pipeline import mono_depth_map, mono_estimator
 from depth_ros.ros.depth_node import DepthNode, Input
-from depth_ros.ros.joint_input import JointInput
+from depth_ros.ros.joined_inputs import JointInput
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
 from depth_ros.ros.scale_input import ScaleInput
-from depth_ros.ros.transforms import transforms_by_tf
+from depth_ros.ros.tf_transforms import transforms_by_tf
+from depth_ros.scale.scale_tracker import ScaleStatus
 from depth_ros.scale.scaler import Scaler, Transform
-from depth_ros.scale.tracker import ScaleStatus
-from depth_ros.settings import MonoSettings
+from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import DepthMap, RelativeMap
-from depth_ros.watch import Watch
 
 
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
@@ -60,10 +60,10 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         return response
 
     def _stamp_ns(self, job: MonoMessages) -> int:
-        return ros_fields.stamp_ns(job.image.header.stamp)
+        return read_messages.stamp_ns(job.image.header.stamp)
 
     def _see(self, job: MonoMessages, settings: MonoSettings, estimator: MonoEstimator) -> DepthMap | RelativeMap:
-        info = ros_fields.calibration(job.info) if job.info is not None else None
+        info = read_messages.calibration(job.info) if job.info is not None else None
         if info is not None:
             self._remark_on_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
         frame = mono_frame_of(job.image, info, settings, self._camera.rectifier)

@@ -13,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointFiel
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from depth_ros.files.ros_fields import point_fields
 from depth_ros.messages.message_builder import MessageBuilder
+from depth_ros.messages.read_messages import point_fields
 from depth_ros.types import AnyArray
 
 try:

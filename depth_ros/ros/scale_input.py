@@ -7,10 +7,10 @@ import sensor_msgs.msg
 from rclpy.node import Node
 
 from depth_ros.errors import BadInput
-from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
+from depth_ros.messages.scale_sensors import SensorTopic, sensor_topics
+from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.scale.scaler import Scaler
-from depth_ros.scale.sensors import SensorTopic, sensor_topics
-from depth_ros.settings import MonoSettings
+from depth_ros.settings.node_settings import MonoSettings
 
 
 class ScaleInput(SubscribedInput):

@@ -2,15 +2,15 @@
 
 import sys
 
-from depth_ros.ros import process
+from depth_ros.ros import node_process
 
 
 def main() -> int:
     """Run the node until SIGINT or SIGTERM."""
-    process.catch_signals()
+    node_process.catch_signals()
     from depth_ros.ros.stereo_node import StereoDepthNode
 
-    return process.run(StereoDepthNode)
+    return node_process.run(StereoDepthNode)
 
 
 if __name__ == '__main__':

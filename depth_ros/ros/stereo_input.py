@@ -7,12 +7,12 @@ from typing import TypeAlias
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.files.ros_fields import stamp_ns
 from depth_ros.messages.calibration_lookup import LiveCalibrations
-from depth_ros.pairing import Outcome, Pair, Side, StereoPairing
-from depth_ros.ros.accounting import Accounting
-from depth_ros.ros.subscription import AdoptingSubscription, SubscribedInput
-from depth_ros.settings import StereoSettings
+from depth_ros.messages.read_messages import stamp_ns
+from depth_ros.messages.stereo_pairing import Outcome, Pair, Side, StereoPairing
+from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
+from depth_ros.ros.frame_accounting import Accounting
+from depth_ros.settings.node_settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
 _TELLING_MISSES = 10

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from depth_ros.estimators.estimator import Estimator
-from depth_ros.files import ros_fields
-from depth_ros.message_frames import stereo_frame_of
+from depth_ros.messages import read_messages
+from depth_ros.messages.frames import stereo_frame_of
+from depth_ros.networks.runtimes.progress import Watch
 from depth_ros.pipeline import depth_map, stereo_estimator
 from depth_ros.ros.depth_node import DepthNode, Input
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
-from depth_ros.settings import StereoSettings
+from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.types import DepthMap
-from depth_ros.watch import Watch
 
 
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
@@ -28,10 +28,10 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
         return StereoInput(self, self._live_settings.current, self.accounting, deliver, self._complain)
 
     def _stamp_ns(self, job: StereoMessages) -> int:
-        return ros_fields.stamp_ns(job.left.header.stamp)
+        return read_messages.stamp_ns(job.left.header.stamp)
 
     def _see(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
-        left_info, right_info = ros_fields.calibration(job.left_info), ros_fields.calibration(job.right_info)
+        left_info, right_info = read_messages.calibration(job.left_info), read_messages.calibration(job.right_info)
         self._remark_on_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
         frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings, self._camera.rectifier)
         return depth_map(frame, estimator, settings, self._camera.mask.current(settings.filter_mask_file))

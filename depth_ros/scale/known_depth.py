@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from depth_ros.errors import BadInput
-from depth_ros.scale.fit import Law, Scale, fit, law_of
-from depth_ros.scale.tracker import ScaleStatus
-from depth_ros.settings import MonoSettings
+from depth_ros.scale.scale_fit import Law, Scale, fit, law_of
+from depth_ros.scale.scale_tracker import ScaleStatus
+from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import DepthEstimate, Float32Array, Frame
 
 

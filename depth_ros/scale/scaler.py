@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from depth_ros.scale.fit import Fit, Law, Scale, fit, law_of
-from depth_ros.scale.ground import down_from_pitch, fit_ground
-from depth_ros.scale.pose import parse_pose
-from depth_ros.scale.reference import ReferencePoints, known_pixels
-from depth_ros.scale.tracker import UNKNOWN, ScaleStatus, ScaleTracker
-from depth_ros.settings import MonoSettings
+from depth_ros.geometry import parse_pose
+from depth_ros.scale.ground_fit import down_from_pitch, fit_ground
+from depth_ros.scale.reference_points import ReferencePoints, known_pixels
+from depth_ros.scale.scale_fit import Fit, Law, Scale, fit, law_of
+from depth_ros.scale.scale_tracker import UNKNOWN, ScaleStatus, ScaleTracker
+from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
 
 Transform = Callable[[str, str, int], Float32Array | None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from depth_ros.stages.rays import PixelRays
+from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, Float32Array
 
 _SCAN_STRIDE = 2

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadCameraInfo
-from depth_ros.stages.rays import PixelRays
+from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.types import Cloud, DepthMap, Float32Array, UInt8Array
 
 

@@ -1,7 +1,7 @@
 """A page in the browser: what a depth node sees and how it is doing. ``ros/depth_viewer.py`` feeds it."""
 
 from depth_ros.errors import BadFile
-from depth_ros.install_hint import install_command
+from depth_ros.files.install_command import install_command
 
 try:
     import viser  # noqa: F401

@@ -20,12 +20,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapReader
 from tiny_model import model
 
-from depth_ros.bags.info import look
-from depth_ros.bags.process import process
-from depth_ros.bags.reader import Bag
+from depth_ros.bags.bag_processing import process
+from depth_ros.bags.bag_reader import Bag
+from depth_ros.bags.bag_summary import look
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 SETTINGS = StereoSettings(range_min_m=2.0)
 QOS = {

@@ -13,16 +13,16 @@ import pytest
 from engine_compiler import GPU, child
 from tiny_model import STEREO, model
 
-from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
-from depth_ros.backends.tensorrt import engine_for
 from depth_ros.cli.main import main
-from depth_ros.estimators import load
+from depth_ros.networks import load_network
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.pipeline import mono_estimator
-from depth_ros.settings import MonoSettings
-from depth_ros.watch import Watch
+from depth_ros.settings.node_settings import MonoSettings
 
 REFERENCE = (
-    'import json\nimport numpy as np\nfrom depth_ros.backends.onnx_runtime import OnnxRuntimeBackend, Options\n'
+    'import json\nimport numpy as np\nfrom depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options\n'
     "request = json.loads((folder / 'request.json').read_text())\n"
     "found = OnnxRuntimeBackend(Path(request['onnx']), Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
     "np.savez(folder / 'reference.npz', expected=found[request['reference']])\n"
@@ -46,9 +46,9 @@ def compiler(tmp_path, monkeypatch):
     """Put a GPU and a compiler script in place; return what chooses the script's action."""
     chosen = {'act': ''}
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(load, 'OnnxRuntimeBackend', CpuForTensorrt)
-    monkeypatch.setattr(load, 'find_gpu', lambda: GPU)
-    monkeypatch.setattr(load, 'engine_for', lambda *a: engine_for(*a, child(**chosen)))
+    monkeypatch.setattr(load_network, 'OnnxRuntimeBackend', CpuForTensorrt)
+    monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
+    monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(**chosen)))
     return chosen
 
 
@@ -117,7 +117,7 @@ def test_an_engine_that_cannot_be_kept_is_exit_code_1_and_not_called_stored(
     tmp_path, compiler, capsys, monkeypatch, hindrance
 ):
     if hindrance == 'no gpu':
-        monkeypatch.setattr(load, 'find_gpu', lambda: None)
+        monkeypatch.setattr(load_network, 'find_gpu', lambda: None)
     else:
         (tmp_path / 'cache').write_text('a file where the folder should be')
     assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
@@ -153,8 +153,8 @@ INTERRUPTED = """
 import sys
 sys.path.insert(0, {test!r})
 from engine_compiler import GPU, child
-from depth_ros.backends.onnx_runtime import OnnxRuntimeBackend
-from depth_ros.backends.tensorrt import engine_for
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.cli.main import main
 from depth_ros.estimators import load
 OnnxRuntimeBackend.has = staticmethod(lambda device: True)

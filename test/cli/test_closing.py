@@ -9,7 +9,7 @@ from scenes import calibrations, pair, write_info
 from tiny_model import STEREO, model
 
 from depth_ros.cli.main import main
-from depth_ros.files.pictures import write_picture
+from depth_ros.files.image_files import write_picture
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_the_recipe_and_our_stages_agree_on_the_cloud():
 )
 def test_a_file_camera_that_cannot_start_says_why(tmp_path, parameters, words):
     arguments = [a for p in parameters for a in ('-p', p)]
-    with NodeProcess(next_domain(), '--ros-args', *arguments, module='depth_ros.ros.file_camera') as camera:
+    with NodeProcess(next_domain(), '--ros-args', *arguments, module='depth_ros.tools.file_camera') as camera:
         code, output, _ = camera.end()
     assert code == 1 and words in output and 'Traceback' not in output
 

@@ -11,7 +11,7 @@ import pytest
 from scenes import write_info
 
 from depth_ros.cli.main import main
-from depth_ros.files.pictures import write_picture
+from depth_ros.files.image_files import write_picture
 
 NO_ROS = 'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main import main; sys.exit(main(sys.argv[1:]))'
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bag_files import write_bag
 
-from depth_ros.install_hint import install_command
+from depth_ros.files.install_command import install_command
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_checkout_that_was_never_installed_is_installed_with_the_extra(monkeyp
     def no_metadata(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr('depth_ros.install_hint.requires', no_metadata)
+    monkeypatch.setattr('depth_ros.files.install_command.requires', no_metadata)
     words = shlex.split(install_command('view'))
     assert words[:4] == [sys.executable, '-m', 'pip', 'install'] and words[4] == '-e'
     folder, _, extra = words[5].partition('[')

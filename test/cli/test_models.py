@@ -11,8 +11,8 @@ from scenes import calibrations, write_info
 from tiny_model import CANONICAL, MANIFEST, RELATIVE, STEREO, mean_of_channels, model
 
 from depth_ros.cli.main import main
-from depth_ros.files.pictures import write_picture
-from depth_ros.models.models_page import page
+from depth_ros.files.image_files import write_picture
+from depth_ros.networks.models_page import page
 
 
 def test_the_list_has_every_manifest(capsys):

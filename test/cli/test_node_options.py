@@ -8,8 +8,8 @@ from scenes import calibrations, pair, write_info
 from tiny_model import model
 
 from depth_ros.cli.main import main
-from depth_ros.files.pictures import write_picture
-from depth_ros.topic_names import TopicNames
+from depth_ros.files.image_files import write_picture
+from depth_ros.messages.topic_names import TopicNames
 
 
 @pytest.mark.parametrize('command', ['bag process', 'eval', 'doctor', 'infer', 'view'])

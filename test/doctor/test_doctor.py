@@ -15,8 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import model
 
 from depth_ros.cli.main import main
-from depth_ros.doctor.transport import transport_findings
-from depth_ros.files.share import fastdds_profile
+from depth_ros.doctor.transport_checks import transport_findings
+from depth_ros.files.installed_files import fastdds_profile
 from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

@@ -14,10 +14,10 @@ from tiny_model import RELATIVE, model
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.comparable_settings import comparable, effective
-from depth_ros.evaluation.datasets.find import find_dataset
+from depth_ros.evaluation.datasets.find_dataset import find_dataset
 from depth_ros.evaluation.datasets.sample import read_array
-from depth_ros.files.pfm import read_pfm
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.files.pfm_file import read_pfm
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 HEIGHT, WIDTH = 48, 64
 GREY = np.full((HEIGHT, WIDTH), 9, np.uint8)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from depth_ros.evaluation.depth import depth_accuracy, mean_accuracy
-from depth_ros.evaluation.stereo import disparity_accuracy, stereo_accuracy
+from depth_ros.evaluation.depth_metrics import depth_accuracy, mean_accuracy
+from depth_ros.evaluation.stereo_metrics import disparity_accuracy, stereo_accuracy
 
 N, INF = np.nan, np.inf
 

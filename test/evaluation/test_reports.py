@@ -8,9 +8,9 @@ import pytest
 
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.align import aligned
-from depth_ros.evaluation.distances import Distances
-from depth_ros.evaluation.protocol import capped, counted
+from depth_ros.evaluation.alignment import aligned
+from depth_ros.evaluation.evaluation_protocol import capped, counted
+from depth_ros.evaluation.metrics_by_distance import Distances
 from depth_ros.evaluation.report import compare, read_report
 
 N, INF = np.nan, np.inf

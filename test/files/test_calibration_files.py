@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_ros.errors import BadFile
-from depth_ros.files.calibration import read_camera_info, read_middlebury, read_pair
-from depth_ros.stages.calibration import stereo_rig
+from depth_ros.files.calibration_files import read_camera_info, read_middlebury, read_pair
+from depth_ros.stages.intrinsics import stereo_rig
 
 CALIBRATOR = """image_width: 640
 image_height: 480

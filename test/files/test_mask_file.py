@@ -7,8 +7,8 @@ import pytest
 
 from depth_ros.errors import BadFile
 from depth_ros.files import mask_file
+from depth_ros.files.image_files import write_picture
 from depth_ros.files.mask_file import MaskFile
-from depth_ros.files.pictures import write_picture
 
 SIZE = (48, 64)
 

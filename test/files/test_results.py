@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import BadFile
-from depth_ros.files.pictures import picture_files, read_picture, write_picture
-from depth_ros.files.ply import write_ply
+from depth_ros.files.image_files import picture_files, read_picture, write_picture
+from depth_ros.files.ply_file import write_ply
 from depth_ros.stages.project import project
 from depth_ros.types import Camera, Cloud, DepthMap
 

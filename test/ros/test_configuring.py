@@ -16,7 +16,7 @@ sys.path.insert(0, {path!r})
 from depth_ros.ros import process
 process.catch_signals()
 from depth_ros.errors import BackendError
-from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 def make(settings, watch):

@@ -15,7 +15,7 @@ BLOCKED_NODE = """
 import ctypes, sys
 from depth_ros.ros import process
 process.catch_signals()
-from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 class Blocked(StereoDepthNode):

@@ -8,8 +8,8 @@ from graph import Graph, wait_for
 from sensor_msgs.msg import Image
 
 from depth_ros.errors import DeviceLost
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.ros.health import ERROR, OK, WARN
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.ros.diagnostics import ERROR, OK, WARN
 
 pytestmark = pytest.mark.ros
 LIMIT_S = 1.0

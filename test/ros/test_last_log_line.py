@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 from depth_ros.ros import process
 process.catch_signals()
-from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 sys.exit(process.run(lambda: StereoDepthNode(lambda settings, watch: FakeEstimator({fake}))))
 """
@@ -53,7 +53,7 @@ def test_received_is_published_plus_drops_when_a_stream_is_ended(tmp_path, numbe
     with (
         Graph(node=False, listen=(DEPTH,)) as graph,
         NodeProcess(graph.domain, script=str(script)) as running,
-        NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=30.0', module='depth_ros.ros.file_camera') as camera,
+        NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=30.0', module='depth_ros.tools.file_camera') as camera,
     ):
         graph.wait_for_messages(DEPTH, 5, timeout_s=30.0)
         running.signal(number)  # while frames are on their way

@@ -11,8 +11,8 @@ from scenes import calibrations
 from sensor_msgs.msg import CompressedImage
 from stereo_msgs.msg import DisparityImage
 
-from depth_ros.files import ros_fields
-from depth_ros.files.ros_fields import point_fields
+from depth_ros.messages import read_messages
+from depth_ros.messages.read_messages import point_fields
 from depth_ros.ros.outputs import CloudMessages
 from depth_ros.ros.ros_messages import read_points, to_ros
 from depth_ros.stages.project import project
@@ -40,7 +40,7 @@ def points_of(message):
 
 
 def test_stamp_and_frame_survive():
-    assert ros_fields.stamp_ns(HEAD.stamp) == 12_000_000_034
+    assert read_messages.stamp_ns(HEAD.stamp) == 12_000_000_034
     assert over_the_wire(to_ros.image(np.zeros((2, 3), np.uint8), 'mono8', HEAD)).header == HEAD
 
 
@@ -61,11 +61,11 @@ def test_an_image_arrives_as_it_was(pixels, encoding, step):
 
 def test_a_camera_picture_is_decoded_from_its_message():
     rgb = RNG.integers(0, 256, (4, 5, 3), np.uint8)
-    np.testing.assert_array_equal(ros_fields.picture(over_the_wire(to_ros.image(rgb, 'rgb8', HEAD))), rgb)
+    np.testing.assert_array_equal(read_messages.picture(over_the_wire(to_ros.image(rgb, 'rgb8', HEAD))), rgb)
     import cv2
 
     png = CompressedImage(format='png', data=cv2.imencode('.png', rgb[..., ::-1])[1].tobytes())
-    np.testing.assert_array_equal(ros_fields.picture(over_the_wire(png)), rgb)
+    np.testing.assert_array_equal(read_messages.picture(over_the_wire(png)), rgb)
 
 
 def test_g1_an_organized_cloud_keeps_rows_and_columns():
@@ -160,7 +160,7 @@ def test_a_disparity_image_says_everything_that_its_definition_asks_for():
 def test_calibrations_survive_both_ways():
     left, right = calibrations(640, 480, offset_px=-31.0)
     for calibration in (left, right, Calibration(**{**right.__dict__, 'binning': (2, 2), 'roi': (8, 4, 320, 240)})):
-        back = ros_fields.calibration(over_the_wire(to_ros.calibration(calibration, HEAD)))
+        back = read_messages.calibration(over_the_wire(to_ros.calibration(calibration, HEAD)))
         assert back == Calibration(**{**calibration.__dict__, 'frame_id': HEAD.frame_id})
 
 

@@ -10,11 +10,11 @@ from graph import Graph, MonoGraph, NodeProcess, wait_for
 from models_scene import seeing_backend
 from tiny_model import CANONICAL, RELATIVE, STEREO, model
 
-from depth_ros.estimators.network import MonoNetwork
-from depth_ros.files import ros_fields
-from depth_ros.models.catalog import find_manifest
+from depth_ros.messages import read_messages
+from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.pipeline import mono_estimator, stereo_estimator
-from depth_ros.ros.health import ERROR, WARN
+from depth_ros.ros.diagnostics import ERROR, WARN
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
@@ -36,11 +36,11 @@ def test_a_metric_network_gives_metres_intrinsics_and_points(tmp_path):
     with mono(model(tmp_path)) as graph:
         graph.open_camera()
         head = graph.head()
-        stamp = ros_fields.stamp_ns(head.stamp)
+        stamp = read_messages.stamp_ns(head.stamp)
         graph.send(stamp, image=graph.image(head, np.full((48, 64), 2, np.uint8)))
         depth = graph.wait_for_messages(DEPTH)[0]
         np.testing.assert_allclose(floats(depth), 3.0, atol=1e-5)
-        assert ros_fields.stamp_ns(depth.header.stamp) == stamp
+        assert read_messages.stamp_ns(depth.header.stamp) == stamp
         info, points = graph.wait_for_messages('depth/camera_info')[0], graph.wait_for_messages('points')[0]
         assert (info.width, info.height, info.k[0]) == (64, 48, 300.0)
         assert points.width == 24 * 32 and points.header == depth.header
@@ -183,7 +183,7 @@ def fake_network(**faults):
 
 
 def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
-    monkeypatch.setattr('depth_ros.ros.recovery._LEAST_PAUSE_S', 0.3)
+    monkeypatch.setattr('depth_ros.ros.failure_recovery._LEAST_PAUSE_S', 0.3)
     made = []
 
     def make(settings, watch):
@@ -254,7 +254,7 @@ def test_the_executable_starts_serves_and_ends(tmp_path):
 def test_f17_memory_stays_flat_over_many_frames_of_changing_size(tmp_path):
     import psutil
 
-    from depth_ros.settings import MonoSettings
+    from depth_ros.settings.node_settings import MonoSettings
     from depth_ros.types import Frame
 
     network = mono_estimator(MonoSettings(model=str(model(tmp_path))))

@@ -11,10 +11,10 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.files import ros_fields
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.messages import read_messages
 from depth_ros.pipeline import stereo_estimator
-from depth_ros.ros.health import ERROR, OK, WARN
+from depth_ros.ros.diagnostics import ERROR, OK, WARN
 from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -27,7 +27,7 @@ def good_frame_works(graph):
     before = len(graph.received[DEPTH])
     stamp = graph.send()
     got = graph.wait_for_messages(DEPTH, before + 1)
-    assert ros_fields.stamp_ns(got[-1].header.stamp) == stamp
+    assert read_messages.stamp_ns(got[-1].header.stamp) == stamp
     account = graph.wait_until_settled()
     assert account.received == account.published + sum(account.dropped.values())
 
@@ -161,7 +161,7 @@ def test_b6_the_image_s_frame_wins_and_the_difference_is_told():
         graph.open_camera()
         head = graph.head()
         for side in ('left', 'right'):
-            info = to_ros.calibration(graph.infos[side], to_ros.header(ros_fields.stamp_ns(head.stamp), 'elsewhere'))
+            info = to_ros.calibration(graph.infos[side], to_ros.header(read_messages.stamp_ns(head.stamp), 'elsewhere'))
             graph.publisher(CameraInfo, f'{side}/camera_info').publish(info)
             graph.publisher(Image, f'{side}/image_rect').publish(graph.image(head))
         assert graph.wait_for_messages(DEPTH)[0].header.frame_id == 'left_camera_optical_frame'
@@ -242,7 +242,7 @@ def test_d1_a_fast_camera_and_a_slow_estimator_keep_the_age_bounded():
         account = graph.wait_until_settled()
         assert account.received == account.published + account.dropped['superseded'] == 400
         ages = [
-            arrived - ros_fields.stamp_ns(m.header.stamp) / 1e9 + time.time() - time.monotonic()
+            arrived - read_messages.stamp_ns(m.header.stamp) / 1e9 + time.time() - time.monotonic()
             for arrived, m in zip(graph.arrived_s[DEPTH], graph.received[DEPTH], strict=True)
         ]
         assert 14 <= len(ages) <= 21  # about five a second

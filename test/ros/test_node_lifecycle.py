@@ -11,8 +11,8 @@ import psutil
 import pytest
 from graph import Graph, NodeProcess, wait_for
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.ros.health import ERROR
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.ros.diagnostics import ERROR
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
@@ -153,7 +153,7 @@ SLOW_START = """
 import sys, time
 from depth_ros.ros import process
 process.catch_signals()
-from depth_ros.estimators.fake import FakeEstimator
+from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 def make(settings, watch):
@@ -213,7 +213,7 @@ def test_e4_a_signal_during_the_imports_ends_it_cleanly():
 def test_e2_the_node_outlives_cameras_that_are_killed():
     with Graph(node=True, listen=(DEPTH,)) as graph:
         for _ in range(3):
-            with NodeProcess(graph.domain, module='depth_ros.ros.file_camera') as camera:
+            with NodeProcess(graph.domain, module='depth_ros.tools.file_camera') as camera:
                 before = len(graph.received[DEPTH])
                 graph.wait_for_messages(DEPTH, before + 1)
                 camera.signal(signal.SIGKILL)

@@ -16,11 +16,11 @@ from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.estimators.network import MonoNetwork
-from depth_ros.files import ros_fields
-from depth_ros.models.catalog import find_manifest
-from depth_ros.ros.health import ERROR, WARN
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.messages import read_messages
+from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.network_estimator import MonoNetwork
+from depth_ros.ros.diagnostics import ERROR, WARN
 from depth_ros.ros.ros_messages import to_ros
 
 pytestmark = pytest.mark.ros
@@ -30,7 +30,7 @@ WALL_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scene
 
 
 def stamps_of(graph):
-    return [ros_fields.stamp_ns(message.header.stamp) for message in graph.received[DEPTH]]
+    return [read_messages.stamp_ns(message.header.stamp) for message in graph.received[DEPTH]]
 
 
 def check_account(graph):

@@ -9,12 +9,12 @@ from graph import Graph, MonoGraph, wait_for
 from models_scene import seeing_backend
 from tiny_model import model
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.estimators.network import MonoNetwork
-from depth_ros.files.pictures import write_picture
-from depth_ros.models.catalog import find_manifest
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.files.image_files import write_picture
+from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.pipeline import mono_estimator
-from depth_ros.ros.cameras import sharing_estimators
+from depth_ros.ros.camera_nodes import sharing_estimators
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'

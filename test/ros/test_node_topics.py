@@ -9,8 +9,8 @@ from graph import STEREO_TOPICS, Graph, MonoGraph, wait_for
 from rcl_interfaces.msg import Log
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.files import ros_fields
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.messages import read_messages
 from depth_ros.pipeline import stereo_estimator
 
 pytestmark = pytest.mark.ros
@@ -27,12 +27,12 @@ def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
         stamps = graph.stream(20)
         expected = set(STEREO_TOPICS) - {'confidence'}  # the fake estimator has none
         for topic in expected:
-            got = [ros_fields.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
+            got = [read_messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
             assert set(got) <= set(stamps)
             assert {m.header.frame_id for m in graph.received[topic]} == {'left_camera_optical_frame'}
         account = graph.wait_until_settled()
         wait_for(lambda: len(graph.received['points']) == account.published)
-        by_stamp = [{ros_fields.stamp_ns(m.header.stamp) for m in graph.received[t]} for t in expected]
+        by_stamp = [{read_messages.stamp_ns(m.header.stamp) for m in graph.received[t]} for t in expected]
         assert all(stamps_of == by_stamp[0] for stamps_of in by_stamp)  # an exact-time sync gets every set
         depth, info = graph.received['depth/image_rect'][0], graph.received['depth/camera_info'][0]
         assert (info.width, info.height) == (depth.width, depth.height) == (64, 48)
@@ -148,7 +148,7 @@ def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_
         graph.listen('depth/image_rect')
         wait_for(graph.node._outputs.wanted)
         stamp = graph.send()
-        assert ros_fields.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
+        assert read_messages.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
 
 
 def test_only_what_is_listened_to_is_published():

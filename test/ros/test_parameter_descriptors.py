@@ -6,8 +6,8 @@ from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from depth_ros.parameter_table import defaults, rules
-from depth_ros.settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import defaults, rules
 
 pytestmark = pytest.mark.ros
 NODES = pytest.mark.parametrize(

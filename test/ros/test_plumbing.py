@@ -6,10 +6,10 @@ import time
 import pytest
 
 from depth_ros.errors import DeviceLost, OutOfMemory
-from depth_ros.ros.accounting import Accounting
-from depth_ros.ros.complaints import Complaints
+from depth_ros.ros.failure_recovery import Recovery
+from depth_ros.ros.frame_accounting import Accounting
 from depth_ros.ros.inbox import Inbox
-from depth_ros.ros.recovery import Recovery
+from depth_ros.ros.throttled_log import Complaints
 from depth_ros.ros.worker import Worker
 
 

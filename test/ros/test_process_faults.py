@@ -11,8 +11,8 @@ import pytest
 from domains import isolated_environment, next_domain
 from graph import Graph, NodeProcess, wait_for
 
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.files import ros_fields
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.messages import read_messages
 
 pytestmark = pytest.mark.ros
 DEPTH = 'depth/image_rect'
@@ -43,7 +43,7 @@ def run_inside(options, script, domain, seconds):
 
 @pytest.mark.slow
 def test_e3_a_node_that_was_killed_is_replaced_by_the_next_one():
-    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, module='depth_ros.ros.file_camera'):
+    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, module='depth_ros.tools.file_camera'):
         for _ in range(3):
             with NodeProcess(graph.domain, '--ros-args', '-p', 'processing_scale:=0.5') as running:
                 before = len(graph.received[DEPTH])
@@ -102,7 +102,7 @@ def test_e5_shutting_down_during_an_estimate_publishes_nothing_afterwards():
 @pytest.mark.slow
 def test_e7_two_nodes_of_one_name_both_work_and_both_end():
     with Graph(node=False, listen=(DEPTH,)) as graph:
-        module = 'depth_ros.cli.null_node'
+        module = 'depth_ros.tools.null_node'
         with NodeProcess(graph.domain, module=module) as one, NodeProcess(graph.domain, module=module) as other:
             wait_for(lambda: graph.probe.get_node_names().count('stereo_depth') == 2)
             wait_for(lambda: graph.probe.count_publishers(f'/{DEPTH}') == 2)
@@ -111,7 +111,7 @@ def test_e7_two_nodes_of_one_name_both_work_and_both_end():
             def both_work():
                 stamps.append(graph.send())
                 time.sleep(0.1)
-                seen = [ros_fields.stamp_ns(message.header.stamp) for message in graph.received[DEPTH]]
+                seen = [read_messages.stamp_ns(message.header.stamp) for message in graph.received[DEPTH]]
                 return any(seen.count(stamp) == 2 for stamp in stamps)
 
             wait_for(both_work)
@@ -133,7 +133,7 @@ def test_e7_namespace_name_and_remapped_topics_are_those_of_the_command_line():
     ]
     with (
         Graph(node=False, listen=(), namespace='/robot') as graph,
-        NodeProcess(graph.domain, '--ros-args', *arguments, module='depth_ros.cli.null_node'),
+        NodeProcess(graph.domain, '--ros-args', *arguments, module='depth_ros.tools.null_node'),
     ):
         wait_for(lambda: ('eyes', '/robot') in graph.probe.get_node_names_and_namespaces())
         wait_for(lambda: graph.probe.count_subscribers('/robot/camera/one'))
@@ -158,7 +158,7 @@ def test_h2_every_start_and_stop_ends_with_code_0_and_leaves_no_file(tmp_path):
     for number in range(4):
         with (
             Graph(node=False, listen=(DEPTH,)) as graph,
-            NodeProcess(graph.domain, module='depth_ros.cli.null_node') as running,
+            NodeProcess(graph.domain, module='depth_ros.tools.null_node') as running,
         ):
             graph.open_camera()
             graph.send()

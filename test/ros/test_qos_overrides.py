@@ -6,7 +6,7 @@ from graph import Graph, MonoGraph, NodeProcess, wait_for
 from rclpy.qos import HistoryPolicy, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from depth_ros.ros.health import ERROR
+from depth_ros.ros.diagnostics import ERROR
 from depth_ros.ros.qos_overrides import unused_qos_overrides
 
 pytestmark = pytest.mark.ros

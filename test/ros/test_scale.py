@@ -10,9 +10,9 @@ from graph import MonoGraph, wait_for
 from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
 from std_srvs.srv import Trigger
 
-from depth_ros.files import ros_fields
+from depth_ros.messages import read_messages
+from depth_ros.messages import reference_messages as convert
 from depth_ros.ros.ros_messages import to_ros
-from depth_ros.scale import reference_messages as convert
 from depth_ros.types import Camera, Cloud, DepthEstimate
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -62,7 +62,7 @@ def scaled(estimator=None, listen=(DEPTH, 'depth/relative', 'scale'), **paramete
         **{name.replace('__', '.'): value for name, value in parameters.items()},
     }
     graph = MonoGraph(values, lambda settings, watch: estimator or Relative(), listen)
-    graph.infos['left'] = ros_fields.calibration(to_ros.camera_info(CAMERA, to_ros.header(0, '')))
+    graph.infos['left'] = read_messages.calibration(to_ros.camera_info(CAMERA, to_ros.header(0, '')))
     return graph
 
 
@@ -96,7 +96,7 @@ def run_until_metres(graph, kind, make, frames=40):
     for sent in range(1, frames + 1):
         head = graph.head(frame_id='sensor')
         topic.publish(make(graph, head))
-        graph.send(stamp_ns=ros_fields.stamp_ns(head.stamp))
+        graph.send(stamp_ns=read_messages.stamp_ns(head.stamp))
         try:
             graph.wait_for_messages(DEPTH, 1, timeout_s=0.3)
         except AssertionError:

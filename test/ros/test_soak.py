@@ -16,12 +16,12 @@ from domains import isolated_environment, next_domain
 from graph import Graph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 
-from depth_ros.bags.check import Reference, judge, measure
-from depth_ros.bags.process import process
-from depth_ros.estimators.fake import FakeEstimator
-from depth_ros.evaluation.datasets.made import simulated
-from depth_ros.files import ros_fields
-from depth_ros.settings import StereoSettings
+from depth_ros.bags.bag_processing import process
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.evaluation.datasets.bag_and_simulator import simulated
+from depth_ros.evaluation.recording_check import Reference, judge, measure
+from depth_ros.messages import read_messages
+from depth_ros.settings.node_settings import StereoSettings
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
@@ -37,7 +37,7 @@ def holdings(process):
 def test_h1_memory_threads_descriptors_and_age_stay_flat():
     with (
         Graph(node=False, listen=(DEPTH, 'points'), width=640, height=480) as graph,
-        NodeProcess(graph.domain, module='depth_ros.cli.null_node') as running,
+        NodeProcess(graph.domain, module='depth_ros.tools.null_node') as running,
     ):
         graph.open_camera()
         node = psutil.Process(running.popen.pid)
@@ -46,7 +46,7 @@ def test_h1_memory_threads_descriptors_and_age_stay_flat():
         graph.stream(300, rate_hz=30.0)
         end = holdings(node)
         ages = [
-            arrived - ros_fields.stamp_ns(message.header.stamp) / 1e9 + time.time() - time.monotonic()
+            arrived - read_messages.stamp_ns(message.header.stamp) / 1e9 + time.time() - time.monotonic()
             for arrived, message in zip(graph.arrived_s[DEPTH], graph.received[DEPTH], strict=True)
         ][first:]
         running.signal()

@@ -5,7 +5,7 @@ from graph import Graph
 from scenes import calibrations
 
 from depth_ros.pipeline import stereo_estimator
-from depth_ros.ros.health import OK, WARN
+from depth_ros.ros.diagnostics import OK, WARN
 
 pytestmark = pytest.mark.ros
 TOPICS = ('depth/image_rect', 'points', 'disparity')

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from depth_ros.pipeline import depth_map, stereo_estimator
-from depth_ros.settings import StereoSettings
-from depth_ros.sim.camera import Mount, render, scan
+from depth_ros.settings.node_settings import StereoSettings
+from depth_ros.sim.render import Mount, render, scan
 from depth_ros.sim.solids import Box, Cylinder, Room
 from depth_ros.sim.world import Pose, World, make_world
 from depth_ros.types import Camera, StereoFrame, StereoRig
@@ -79,7 +79,7 @@ def test_every_pixel_has_a_depth_and_solids_are_drawn_in_their_window_as_in_the_
         assert np.isfinite(depth).all() and depth.min() > 0
         assert picture.std() > 3
         with monkeypatch.context() as patch:
-            patch.setattr('depth_ros.sim.camera._window', lambda *_: (slice(0, 120), slice(0, 160)))
+            patch.setattr('depth_ros.sim.render._window', lambda *_: (slice(0, 120), slice(0, 160)))
             whole, whole_depth = render(made, made.pose_at(time_s), Mount(), CAMERA)
         np.testing.assert_array_equal(depth, whole_depth)
         np.testing.assert_array_equal(picture, whole)

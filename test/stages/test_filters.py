@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import BadFile, BadSettings
-from depth_ros.files.motorcycle import BASELINE_M, FOCAL_PX, load_motorcycle
+from depth_ros.evaluation.motorcycle_pair import BASELINE_M, FOCAL_PX, load_motorcycle
 from depth_ros.pipeline import filtered
-from depth_ros.settings import MonoSettings
-from depth_ros.sim.camera import Mount, render
+from depth_ros.settings.node_settings import MonoSettings
+from depth_ros.sim.render import Mount, render
 from depth_ros.sim.solids import Box
 from depth_ros.sim.world import World, make_world
 from depth_ros.stages import filters

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity
-from depth_ros.stages.millimetres import to_millimetres
 from depth_ros.types import Camera, Disparity, RawDepth, StereoRig
 
 NAN, INF = np.nan, np.inf

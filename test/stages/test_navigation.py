@@ -5,10 +5,10 @@ import pytest
 import yaml
 from nav2_model import ObstacleLayer, Source
 
-from depth_ros.files.share import shared_file
-from depth_ros.sim.camera import Mount as SimMount
-from depth_ros.sim.camera import render
-from depth_ros.sim.camera import scan as sim_scan
+from depth_ros.files.installed_files import shared_file
+from depth_ros.sim.render import Mount as SimMount
+from depth_ros.sim.render import render
+from depth_ros.sim.render import scan as sim_scan
 from depth_ros.sim.solids import Box, Room
 from depth_ros.sim.world import Pose, World, make_world
 from depth_ros.stages.metric import within_range

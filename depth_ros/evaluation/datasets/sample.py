@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.files.pfm import read_pfm
-from depth_ros.stages.calibration import stereo_rig
+from depth_ros.files.pfm_file import read_pfm
+from depth_ros.stages.intrinsics import stereo_rig
 from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
 

@@ -1,1 +1,0 @@
-"""What runs a network's file."""

@@ -1,0 +1,42 @@
+"""Middlebury 2014/2021 and ETH3D two-view: scenes with im0.png, im1.png, calib.txt and disp0.pfm (or disp0GT.pfm)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
+from depth_ros.files.calibration_files import read_middlebury
+from depth_ros.files.image_files import read_picture
+
+_TRUTHS = ('disp0GT.pfm', 'disp0.pfm')
+_MASK = 'mask0nocc.png'
+_VISIBLE = 255
+"""Value of a pixel that both images see; 128 = hidden in the right one."""
+
+
+def find_scenes(root: Path) -> Dataset | None:
+    """Return the scenes below a folder, or the folder itself if it is one; only what both images see counts."""
+    folders = [path.parent for path in sorted(root.rglob('calib.txt')) if (path.parent / 'im0.png').exists()]
+    if not folders:
+        return None
+    entries, without = [], 0
+    for folder in folders:
+        truth = next((folder / name for name in _TRUTHS if (folder / name).exists()), None)
+        if truth is None:
+            without += 1
+        else:
+            entries.append(_entry(str(folder.relative_to(root)) if folder != root else folder.name, folder, truth))
+    remarks = (f'{without} scenes have no {" or ".join(_TRUTHS)}',) if without else ()
+    return Dataset('middlebury', entries, len(entries), remarks)
+
+
+def _entry(name: str, folder: Path, truth: Path) -> Entry:
+    def load() -> Sample:
+        left, right = (read_picture(folder / f'im{i}.png') for i in (0, 1))
+        calibrations = read_middlebury(folder / 'calib.txt')
+        truth_px = scaled(read_array(truth), 1.0)
+        if (folder / _MASK).exists():
+            truth_px = np.where(read_array(folder / _MASK) == _VISIBLE, truth_px, np.float32(np.nan))
+        return Sample(name, left, calibrations[0], right, calibrations[1], truth_px=truth_px)
+
+    return name, load

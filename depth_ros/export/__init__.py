@@ -1,0 +1,1 @@
+"""Export of networks to ONNX, and training of the network for the simulator."""

@@ -1,0 +1,207 @@
+"""Checkpoints → torch modules that take a picture's tensor and return the outputs of a manifest, in its order.
+
+The traps that are avoided here, each with a test: Depth Anything's head freezes the output's size by ``int()``;
+ZoeDepth-NK's router is a Python branch, of which tracing keeps only the one taken, so a head is chosen before; a
+diffusion model is a loop with random numbers, which becomes one graph with the steps in a row and the noise of a seed
+as constants.
+"""
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from depth_ros.errors import ModelError, ModelLoadError
+from depth_ros.files.install_command import install_command
+from depth_ros.networks.manifest import Manifest
+
+_NOISE_SEED = 0
+
+
+def network(manifest: Manifest, weights: str) -> Any:
+    """Return a ``torch.nn.Module``: (1, 3, H, W) → tuple of outputs.
+
+    Args:
+        manifest: Of a family with a recipe.
+        weights: A folder with the checkpoint, or a hub id.
+
+    Raises:
+        ModelError: no recipe for this family.
+        ModelLoadError: torch, the family's library or the checkpoint is missing.
+    """
+    recipe = _RECIPES.get(manifest.family)
+    if recipe is None:
+        raise ModelError(
+            f"{manifest.id}: family '{manifest.family}' cannot be exported here; there are recipes for "
+            f'{", ".join(_RECIPES)}. Where to get a file: {manifest.artifact.source}'
+        )
+    return recipe(manifest, weights)
+
+
+def _from_transformers(manifest: Manifest, weights: str) -> Any:
+    with _loading(weights, 'transformers'):
+        from transformers import AutoModelForDepthEstimation
+
+        found = AutoModelForDepthEstimation.from_pretrained(weights).eval()
+    names = [output.name for output in manifest.outputs]
+
+    def forward(pixel_values: Any) -> Any:
+        outputs = found(pixel_values)
+        return tuple(getattr(outputs, name) for name in names)
+
+    return _module(forward, network=found)
+
+
+def _depth_anything(manifest: Manifest, weights: str) -> Any:
+    """Keep the size of the output a part of the graph, where transformers makes it a number with ``int()``."""
+    from torch.nn.functional import interpolate
+
+    def forward(head: Any, hidden_states: Any, patch_height: Any, patch_width: Any) -> Any:
+        features = head.conv1(hidden_states[head.head_in_index])
+        size = (patch_height * head.patch_size, patch_width * head.patch_size)
+        features = interpolate(features, size, mode='bilinear', align_corners=True)
+        depth = head.activation2(head.conv3(head.activation1(head.conv2(features))))
+        return (depth * head.max_depth).squeeze(dim=1)
+
+    module = _from_transformers(manifest, weights)
+    module.network.head.forward = types.MethodType(forward, module.network.head)
+    return module
+
+
+def _zoedepth(manifest: Manifest, weights: str) -> Any:
+    """Choose the head that the manifest's range fits, if the checkpoint has several."""
+    import torch
+
+    module = _from_transformers(manifest, weights)
+    heads = module.network.config.bin_configurations
+    if len(heads) > 1:
+        wanted = min(range(len(heads)), key=lambda i: abs(heads[i]['max_depth'] - (manifest.range_m or (0, 10))[1]))
+
+        def always(embedding: Any) -> Any:
+            choice = torch.zeros(embedding.shape[0], len(heads))
+            choice[:, wanted] = 1.0
+            return choice
+
+        module.network.metric_head.mlp_classifier = _module(always)
+    return module
+
+
+def _marigold(manifest: Manifest, weights: str) -> Any:
+    """Unroll the scheduler's steps, as many as the checkpoint takes by default, from the noise of one seed."""
+    pipeline, text = _marigold_pipeline(weights)
+
+    def forward(image: Any) -> Any:
+        latent_image = _latent(pipeline, image)
+        pipeline.scheduler.set_timesteps(pipeline.default_denoising_steps)
+        with _constant_noise(pipeline.scheduler) as noise:
+            latent = noise(latent_image.shape)
+            for step in pipeline.scheduler.timesteps:
+                velocity = _velocity(pipeline, latent_image, latent, step, text)
+                latent = pipeline.scheduler.step(velocity, step, latent).prev_sample
+        return (pipeline.decode_prediction(latent),)
+
+    return _module(forward, vae=pipeline.vae, unet=pipeline.unet)
+
+
+def _marigold_one_step(manifest: Manifest, weights: str) -> Any:
+    """Predict the clean latent from zeros in one step, as diffusion-e2e-ft does."""
+    import torch
+
+    pipeline, text = _marigold_pipeline(weights)
+    last = torch.tensor(pipeline.scheduler.config.num_train_timesteps - 1)
+    sigma = (1 - pipeline.scheduler.alphas_cumprod[last]) ** 0.5
+
+    def forward(image: Any) -> Any:
+        latent_image = _latent(pipeline, image)
+        velocity = _velocity(pipeline, latent_image, torch.zeros_like(latent_image), last, text)
+        return (pipeline.decode_prediction(-sigma * velocity),)
+
+    return _module(forward, vae=pipeline.vae, unet=pipeline.unet)
+
+
+def _marigold_pipeline(weights: str) -> tuple[Any, Any]:
+    """Return the pipeline and the embedding of the empty prompt."""
+    with _loading(weights, 'diffusers'):
+        import torch
+        from diffusers import MarigoldDepthPipeline
+
+        pipeline = MarigoldDepthPipeline.from_pretrained(weights, low_cpu_mem_usage=False)
+        words = pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt')
+        with torch.no_grad():
+            return pipeline, pipeline.text_encoder(words.input_ids)[0]
+
+
+def _latent(pipeline: Any, image: Any) -> Any:
+    return pipeline.vae.encode(image).latent_dist.mode() * pipeline.vae.config.scaling_factor
+
+
+def _velocity(pipeline: Any, latent_image: Any, latent: Any, step: Any, text: Any) -> Any:
+    import torch
+
+    both = torch.cat([latent_image, latent], dim=1)
+    return pipeline.unet(both, step, encoder_hidden_states=text, return_dict=False)[0]
+
+
+@contextmanager
+def _constant_noise(scheduler: Any) -> Iterator[Callable[..., Any]]:
+    """Let a scheduler take its noise from a seed by numpy, which tracing records as constants."""
+    import sys
+
+    import torch
+
+    rng = np.random.default_rng(_NOISE_SEED)
+
+    def noise(shape: Any, **_: Any) -> Any:
+        return torch.from_numpy(rng.standard_normal([int(side) for side in shape], np.float32))
+
+    module: Any = sys.modules[type(scheduler).__module__]
+    original = module.randn_tensor
+    module.randn_tensor = noise
+    try:
+        yield noise
+    finally:
+        module.randn_tensor = original
+
+
+_RECIPES: dict[str, Callable[[Manifest, str], Any]] = {
+    'depth_anything': _depth_anything,
+    'dpt': _from_transformers,
+    'midas': _from_transformers,
+    'glpn': _from_transformers,
+    'zoedepth': _zoedepth,
+    'depth_pro': _from_transformers,
+    'marigold': _marigold,
+    'marigold_e2e_ft': _marigold_one_step,
+}
+
+
+def _module(function: Callable[[Any], Any], **parts: Any) -> Any:
+    """Return a module that calls a function; the parts are the modules whose weights it uses."""
+    import torch
+
+    class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, tensor: Any) -> Any:
+            return function(tensor)
+
+    return Module().eval()
+
+
+@contextmanager
+def _loading(weights: str, library: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ModelLoadError(f'exporting needs torch and {library} ({error}): {install_command("export")}') from error
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelLoadError(
+            f"'{weights}' is no checkpoint that {library} can load: {reason}. Give the folder that holds its "
+            'configuration and weights, or a hub id while online'
+        ) from error

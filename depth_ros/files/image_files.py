@@ -1,0 +1,56 @@
+"""Picture files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depth_ros.errors import BadFile, BadImage
+from depth_ros.stages.decode_image import decode_file
+from depth_ros.types import AnyArray, UInt8Array
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
+
+
+def read_picture(path: Path | str) -> UInt8Array:
+    """Read a picture as (H, W) grey or (H, W, 3) RGB.
+
+    Raises:
+        BadFile: missing, unreadable, or not a picture.
+    """
+    path = Path(path)
+    try:
+        return decode_file(path.read_bytes())
+    except OSError as error:
+        raise BadFile(f'{path} cannot be read: {error.strerror}') from error
+    except BadImage as error:
+        expected = ', '.join(suffix.lstrip('.') for suffix in _SUFFIXES)
+        raise BadFile(f'{path} {error}. Expected an image file ({expected})') from error
+
+
+def picture_files(path: Path) -> list[Path]:
+    """Return the pictures of a folder by name, or the file itself.
+
+    Raises:
+        BadFile: a folder without pictures.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise BadFile(f'{path} holds no pictures ({", ".join(_SUFFIXES)})')
+    return found
+
+
+def write_picture(path: Path | str, picture: AnyArray) -> None:
+    """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, as the format that the name says.
+
+    Raises:
+        BadFile: the place cannot be written.
+    """
+    path = Path(path)
+    encoded = cv2.imencode(path.suffix, picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    try:
+        path.write_bytes(np.asarray(encoded).tobytes())
+    except OSError as error:
+        raise BadFile(f'{path} cannot be written: {error.strerror}') from error

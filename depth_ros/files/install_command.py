@@ -1,0 +1,29 @@
+"""The command that installs what an optional feature needs, for the Python that is running."""
+
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+
+def install_command(extra: str) -> str:
+    """Return the pip command for one of the extras of setup.py; it works in a virtual environment and in a workspace.
+
+    It names the libraries instead of the extra: depth_ros itself is not on PyPI.
+    """
+    split = [requirement.partition(';') for requirement in _requirements()]
+    libraries = [name.strip() for name, _, marker in split if _extra(marker) == extra]
+    what = libraries or ['-e', f'{Path(__file__).resolve().parents[2]}[{extra}]']
+    return shlex.join([sys.executable, '-m', 'pip', 'install', *what])
+
+
+def _requirements() -> list[str]:
+    try:
+        return requires('depth_ros') or []
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return []
+
+
+def _extra(marker: str) -> str:
+    """Return the name in a marker such as ``extra == "view"``."""
+    return marker.rpartition('==')[2].strip(' "\'')

@@ -1,0 +1,1 @@
+"""Exported networks: manifest, preprocessing, runtime, decoding of outputs, checks, catalog."""

@@ -1,0 +1,192 @@
+"""From a picture's size to the network's, and back: resize rules, padding, and their inverse.
+
+Rules after the models' own code: MiDaS/DPT ``Resize`` (lower_bound, upper_bound, minimal), Depth Anything 3 (longest),
+VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget), GLPN (floor).
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from depth_ros.networks.manifest import Interpolation, Pad, Preprocess, Resize
+from depth_ros.types import AnyArray, Camera, Float32Array
+
+Size = tuple[int, int]
+"""Width, height."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where a picture lies on the network's input.
+
+    ``picture`` → (reflect ``border``) → resize to ``resized`` → pad by ``left``, ``top`` and so on to ``size``.
+    """
+
+    picture: Size
+    border: Size
+    """Pixels reflected on each side before the resize, x and y."""
+    resized: Size
+    left: int
+    top: int
+    size: Size
+    """Of the network's input."""
+    align_corners: bool = False
+
+    @property
+    def scale_x(self) -> float:
+        """Network pixels per picture pixel along x."""
+        return self.resized[0] / (self.picture[0] + 2 * self.border[0])
+
+    @property
+    def scale_y(self) -> float:
+        """Network pixels per picture pixel along y."""
+        return self.resized[1] / (self.picture[1] + 2 * self.border[1])
+
+    def camera(self, camera: Camera) -> Camera:
+        """Return the intrinsics of the network's input from those of the picture."""
+        bordered = Camera(
+            camera.width + 2 * self.border[0],
+            camera.height + 2 * self.border[1],
+            camera.fx,
+            camera.fy,
+            camera.cx + self.border[0],
+            camera.cy + self.border[1],
+        )
+        small = bordered.resized(*self.resized)
+        return Camera(*self.size, small.fx, small.fy, small.cx + self.left, small.cy + self.top)
+
+    def back(self, field: Float32Array) -> Float32Array:
+        """Bring a (H, W) or (H, W, C) field of the network's size, or a fraction of it, to the picture's size.
+
+        A field that is smaller than the input is taken to cover the same view. Values are interpolated, not converted.
+        """
+        ratio_x, ratio_y = field.shape[1] / self.size[0], field.shape[0] / self.size[1]
+        x0, y0 = round(self.left * ratio_x), round(self.top * ratio_y)
+        width, height = round(self.resized[0] * ratio_x), round(self.resized[1] * ratio_y)
+        inner = np.ascontiguousarray(field[y0 : y0 + height, x0 : x0 + width])
+        bordered = (self.picture[0] + 2 * self.border[0], self.picture[1] + 2 * self.border[1])
+        whole = resize_picture(inner, bordered, 'linear', self.align_corners)
+        (x, y), (w, h) = self.border, self.picture
+        return np.asarray(whole[y : y + h, x : x + w])
+
+
+def plan(preprocess: Preprocess, picture: Size, fixed: Size | None = None) -> Canvas:
+    """Place a picture of a size on the network's input.
+
+    Args:
+        preprocess: The manifest's rules.
+        picture: Width and height.
+        fixed: Size that the graph insists on; a rule that leads elsewhere is replaced by a stretch to it.
+    """
+    border = (0, 0)
+    if preprocess.reflect_before is not None:
+        border = (_border(picture[0], preprocess.reflect_before), _border(picture[1], preprocess.reflect_before))
+    bordered = (picture[0] + 2 * border[0], picture[1] + 2 * border[1])
+    resized = resized_size(preprocess.resize, *bordered)
+    size, left, top = _padded(preprocess.resize, preprocess.pad, resized)
+    if fixed is not None and size != fixed:
+        resized, size, left, top = fixed, fixed, 0, 0
+    return Canvas(picture, border, resized, left, top, size, preprocess.resize.align_corners)
+
+
+def _border(side: int, factor: float) -> int:
+    return int(math.sqrt(side / 2) * factor)
+
+
+def resized_size(rule: Resize, width: int, height: int) -> Size:
+    """Return the size that a resize rule gives a picture, before padding."""
+    target_w, target_h = rule.width or 0, rule.height or 0
+    if rule.mode == 'none':
+        return width, height
+    if rule.mode == 'floor':
+        step = rule.multiple_of
+        return max(width // step, 1) * step, max(height // step, 1) * step
+    if rule.mode == 'stretch':
+        return target_w, target_h
+    if rule.mode == 'letterbox':
+        scale = min(target_w / width, target_h / height)
+        return int(width * scale), int(height * scale)
+    if rule.mode == 'longest':
+        scale = target_w / max(width, height)
+        return _multiple(round(width * scale), rule), _multiple(round(height * scale), rule)
+    if rule.mode == 'width':
+        return target_w, _multiple(height * target_w / width, rule)
+    if rule.mode == 'pixel_budget':
+        return _within_budget(rule, width, height)
+    scale_w, scale_h = target_w / width, target_h / height
+    if rule.mode == 'minimal':
+        scale = scale_w if abs(1 - scale_w) < abs(1 - scale_h) else scale_h
+        return _multiple(width * scale, rule), _multiple(height * scale, rule)
+    if rule.mode == 'lower_bound':
+        scale = max(scale_w, scale_h)
+        return _multiple(width * scale, rule, least=target_w), _multiple(height * scale, rule, least=target_h)
+    scale = min(scale_w, scale_h)
+    return _multiple(width * scale, rule, most=target_w), _multiple(height * scale, rule, most=target_h)
+
+
+def _multiple(side: float, rule: Resize, least: int = 0, most: int | None = None) -> int:
+    """Round to the nearest multiple, ties up; stay at or above ``least`` and at or below ``most``."""
+    m = rule.multiple_of
+    rounded = math.floor(side / m + 0.5) * m
+    if rounded < least:
+        rounded = math.ceil(side / m) * m
+    if most is not None and rounded > most:
+        rounded = math.floor(side / m) * m
+    return max(rounded, m)
+
+
+def _within_budget(rule: Resize, width: int, height: int) -> Size:
+    least, most = rule.pixels or (1, 1)
+    scale = math.sqrt(min(max(width * height, least), most) / (width * height))
+    m = rule.multiple_of
+    return math.ceil(width * scale / m) * m, math.ceil(height * scale / m) * m
+
+
+def _padded(resize: Resize, pad: Pad | None, resized: Size) -> tuple[Size, int, int]:
+    if resize.mode == 'letterbox':
+        size = (resize.width or 0, resize.height or 0)
+    elif pad is not None:
+        size = (
+            -(-resized[0] // pad.multiple_of) * pad.multiple_of,
+            -(-resized[1] // pad.multiple_of) * pad.multiple_of,
+        )
+    else:
+        return resized, 0, 0
+    extra_w, extra_h = size[0] - resized[0], size[1] - resized[1]
+    anchor = pad.anchor if pad else 'centre'
+    if anchor == 'bottom_left':
+        return size, 0, extra_h
+    if anchor == 'top_left':
+        return size, 0, 0
+    return size, extra_w // 2, extra_h // 2
+
+
+_OPENCV: dict[Interpolation, int] = {
+    'linear': cv2.INTER_LINEAR,
+    'cubic': cv2.INTER_CUBIC,
+    'area': cv2.INTER_AREA,
+    'lanczos': cv2.INTER_LANCZOS4,
+}
+
+
+def resize_picture(picture: AnyArray, size: Size, interp: Interpolation, align_corners: bool = False) -> AnyArray:
+    """Resize (H, W) or (H, W, C); ``align_corners`` maps the outer pixel centres onto each other, as torch names it."""
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    if align_corners:
+        return _resize_aligned(picture.astype(np.float32), size)
+    if interp == 'area_down_cubic_up':
+        interp = 'area' if size[0] < picture.shape[1] else 'cubic'
+    return np.asarray(cv2.resize(picture, size, interpolation=_OPENCV[interp]))
+
+
+def _resize_aligned(field: Float32Array, size: Size) -> Float32Array:
+    for axis, count in ((0, size[1]), (1, size[0])):
+        at = np.linspace(0, field.shape[axis] - 1, count, dtype=np.float64)
+        low = np.minimum(at.astype(np.intp), max(field.shape[axis] - 2, 0))
+        high = np.minimum(low + 1, field.shape[axis] - 1)
+        weight = (at - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(field.ndim)])
+        field = field.take(low, axis) * (1 - weight) + field.take(high, axis) * weight
+    return field

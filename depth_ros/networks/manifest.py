@@ -1,0 +1,320 @@
+"""The schema of a model manifest: a YAML file that says everything about one exported network.
+
+A manifest is untrusted: it is read with a safe loader, every key and type is checked, and its paths stay in its folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import yaml
+
+from depth_ros.errors import BadManifest
+from depth_ros.settings.schema import build
+
+Kind = Literal[
+    'metric_depth',
+    'affine_inverse_depth',
+    'affine_depth',
+    'scale_invariant_depth',
+    'canonical_depth',
+    'canonical_inverse_depth',
+    'sigmoid_disparity',
+    'disparity',
+    'point_map',
+    'affine_point_map',
+]
+Precision = Literal['fp32', 'fp16']
+Need = Literal['fx', 'K', 'baseline', 'scale_shift', 'scale']
+InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar']
+OutputRole = Literal['raw', 'points', 'sky', 'confidence', 'valid_prob', 'fov_deg', 'scale', 'ignored']
+Interpolation = Literal['linear', 'cubic', 'area', 'lanczos', 'area_down_cubic_up']
+Mode = Literal[
+    'none', 'floor', 'stretch', 'lower_bound', 'upper_bound', 'minimal', 'longest', 'width', 'letterbox',
+    'pixel_budget',
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class License:
+    """Under what terms code and weights may be used; a reading of licence files, not legal advice."""
+
+    code: str
+    weights: str
+    commercial: bool | Literal['check']
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The exported file or files."""
+
+    source: str
+    """Where it comes from, for people."""
+    onnx: str | tuple[str, ...] | None = None
+    """File name(s) beside the manifest or in the cache; None = no public export exists."""
+    sha256: str | None = None
+    """Of the first file."""
+    urls: tuple[str, ...] = ()
+    """Where ``depth-ros models pull`` fetches it: https addresses, or hf://owner/repository/path; first the files of
+    ``onnx`` in order, then files that belong to them (external weights)."""
+    checkpoint: str | None = None
+    """Hub id of the checkpoint that ``depth-ros models export`` makes the file of."""
+    dynamic: bool = False
+    """The graph takes any size that the resize rule allows."""
+    opset: int | None = None
+    precision: Precision = 'fp32'
+    """Of the arithmetic inside."""
+    reference: str | None = None
+    """A .npz beside the file: what full precision gives for the stored picture (``self_check``)."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input tensor."""
+
+    name: str
+    """``*`` = the graph's only input."""
+    role: InputRole
+    color: Literal['rgb', 'bgr', 'gray'] = 'rgb'
+    layout: Literal['NCHW', 'NHWC'] = 'NCHW'
+    dtype: Literal['float32', 'float16', 'uint8', 'int64'] = 'float32'
+    value: float | None = None
+    """Of a scalar."""
+    optional: bool = False
+    """Some exports of this model lack it."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How a picture becomes the network's size; models.md of the field calls these by many names."""
+
+    mode: Mode
+    width: int | None = None
+    height: int | None = None
+    multiple_of: int = 1
+    pixels: tuple[int, int] | None = None
+    """Least and most pixels of ``pixel_budget``."""
+    interp: Interpolation = 'linear'
+    align_corners: bool = False
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Rows and columns added after the resize."""
+
+    mode: Literal['constant', 'replicate', 'reflect'] = 'constant'
+    value: tuple[float, ...] = (0.0, 0.0, 0.0)
+    anchor: Literal['centre', 'bottom_left', 'top_left'] = 'centre'
+    """Where the picture stays: ``bottom_left`` pads top and right."""
+    multiple_of: int = 1
+    after_normalize: bool = False
+    """``value`` is in normalised units."""
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """``y = (x * scale - mean) / std`` per channel, x in 0 … 255."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    baked: bool = False
+    """The graph normalises further by itself; documentation only."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """From picture to tensor: pad before, resize, pad, normalise."""
+
+    resize: Resize
+    normalize: Normalize
+    pad: Pad | None = None
+    reflect_before: float | None = None
+    """Reflect ``int(sqrt(side / 2) * reflect_before)`` pixels on each side first (ZoeDepth: 3)."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output tensor."""
+
+    name: str
+    """``*`` = the first output."""
+    role: OutputRole
+    layout: str = 'NHW'
+    """Axes in order: N, H, W, and 1, 2 or 3 for channels."""
+    sky_if_ge: float | None = None
+    valid_if_ge: float | None = None
+    valid_if_gt: float | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Decode:
+    """What the raw output means."""
+
+    kind: Kind
+    canonical_focal: float | None = None
+    min_depth: float | None = None
+    max_depth: float | None = None
+    scale: float | None = None
+    shift: float | None = None
+    min_inverse: float = 1e-4
+    max_inverse: float = 1e4
+    sign: Literal[1, -1] = 1
+    gain: float = 1.0
+    channel: int = 0
+    max_disparity: float | None = None
+    up_to_scale: bool = False
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """What is computed between two graphs: the group-wise correlation of two outputs of the first."""
+
+    left: str
+    right: str
+    output: str
+    """The second graph's input."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where the graph can run."""
+
+    backends: tuple[str, ...] = ('onnxruntime',)
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One exported network, described."""
+
+    schema: Literal[1]
+    id: str
+    family: str
+    task: Literal['mono', 'stereo']
+    license: License
+    artifact: Artifact
+    inputs: tuple[Input, ...]
+    preprocess: Preprocess
+    outputs: tuple[Output, ...]
+    decode: Decode
+    needs: tuple[Need, ...] = ()
+    runtime: Runtime = Runtime()
+    range_m: tuple[float, float] | None = None
+    bridge: Bridge | None = None
+    """Of a model of two files."""
+    published: str = ''
+    """Accuracy and speed by others, with their source."""
+    caution: str = ''
+    """What a user must be told who chooses this model."""
+    simulator_only: bool = False
+    """The model is valid for images of a simulator only; nodes refuse it unless ``allow_simulator_model`` is set."""
+    notes: str = ''
+
+    @property
+    def main_output(self) -> Output:
+        """The output that holds the depth."""
+        return next(output for output in self.outputs if output.role in ('raw', 'points'))
+
+    @property
+    def metric_by_itself(self) -> bool:
+        """Tell whether metres need no scale from elsewhere."""
+        return not {'scale_shift', 'scale'} & set(self.needs)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the model's ONNX files in the order in which they run; none if no export exists."""
+        names = self.artifact.onnx
+        return (names,) if isinstance(names, str) else names or ()
+
+    @property
+    def runnable(self) -> bool:
+        """Tell whether the model can be run, given its files."""
+        return bool(self.files) and not self.runtime.plugins
+
+    @property
+    def commercial_use(self) -> str:
+        """'yes', 'no' or 'check'."""
+        allowed = self.license.commercial
+        return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        BadManifest: not YAML, or a key that is unknown, missing, of the wrong type, or at odds with another; the
+            message names file, key, what was found and what is expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadManifest(f'{path} cannot be read as YAML: {error}') from error
+    manifest: Manifest = build(Manifest, content, f'{path}')
+    problems = _contradictions(manifest)
+    if problems:
+        raise BadManifest(f'{path}: ' + '; '.join(problems))
+    return manifest
+
+
+_ROLES: dict[str, set[str]] = {'mono': {'image'}, 'stereo': {'left', 'right', 'pair'}}
+_REQUIRED_NEEDS: dict[str, set[str]] = {
+    'disparity': {'fx', 'baseline'},
+    'canonical_depth': {'fx'},
+    'canonical_inverse_depth': {'fx'},
+    'affine_depth': {'scale_shift'},
+    'scale_invariant_depth': {'scale'},
+    'affine_point_map': {'K'},
+}
+
+
+def _contradictions(manifest: Manifest) -> list[str]:
+    """Return what is impossible in combination, in words."""
+    decode, resize, roles = manifest.decode, manifest.preprocess.resize, {i.role for i in manifest.inputs}
+    problems = []
+    if (decode.kind == 'disparity') != (manifest.task == 'stereo'):
+        problems.append(f"task '{manifest.task}' does not go with decode.kind '{decode.kind}'")
+    if not roles & _ROLES[manifest.task]:
+        problems.append(f"task '{manifest.task}' needs an input with role {' or '.join(sorted(_ROLES[manifest.task]))}")
+    expected = 'points' if 'point_map' in decode.kind else 'raw'
+    if sum(output.role == expected for output in manifest.outputs) != 1:
+        problems.append(f"decode.kind '{decode.kind}' needs exactly one output with role '{expected}'")
+    required = _REQUIRED_NEEDS.get(decode.kind, set())
+    fixed = decode.scale is not None and decode.shift is not None
+    if decode.kind == 'affine_inverse_depth' and not fixed:
+        required = {'scale_shift'}
+    if decode.up_to_scale:
+        required = {'scale'}
+    if not required <= set(manifest.needs):
+        problems.append(f"decode.kind '{decode.kind}' needs {', '.join(sorted(required))}; needs has {manifest.needs}")
+    if decode.kind == 'canonical_depth' and not decode.canonical_focal:
+        problems.append('decode.canonical_focal is missing')
+    if decode.kind == 'sigmoid_disparity' and not (decode.min_depth and decode.max_depth):
+        problems.append('decode.min_depth and decode.max_depth are missing')
+    problems += _size_problems(resize)
+    mean, std = manifest.preprocess.normalize.mean, manifest.preprocess.normalize.std
+    if len(mean) != len(std) or len(mean) not in (1, 3) or 0 in std:
+        problems.append('preprocess.normalize: mean and std need one or three numbers each, std without 0')
+    for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
+        if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
+            problems.append(f"artifact: '{name}' leaves the model's folder")
+    for address in manifest.artifact.urls:
+        if not address.startswith(('https://', 'hf://')):
+            problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
+    expected_files = 1 if manifest.bridge is None else 2
+    if manifest.files and len(manifest.files) != expected_files:
+        problems.append(
+            f'artifact.onnx names {len(manifest.files)} files; expected {expected_files}, two with a bridge'
+        )
+    if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
+        problems.append(f"id '{manifest.id}' may have letters, digits, '-', '_' and '.' only")
+    return problems
+
+
+def _size_problems(resize: Resize) -> list[str]:
+    needed = {
+        'none': (), 'floor': (), 'longest': ('width',), 'width': ('width',), 'pixel_budget': ('pixels',)
+    }.get(resize.mode, ('width', 'height'))  # fmt: skip
+    missing = [name for name in needed if not getattr(resize, name)]
+    return [f"preprocess.resize.{name} is missing for mode '{resize.mode}'" for name in missing]

@@ -1,0 +1,55 @@
+"""The child process that builds an engine: ``python -m depth_ros.networks.runtimes.build_engine FOLDER``.
+
+Compiling takes minutes inside one native call, which nothing in Python can end; a process can be killed. ``FOLDER`` has
+``request.json`` (ONNX file, session options) and ``inputs.npz`` (one array for each input: the shapes, and the stored
+picture). The engine is left there, and beside it ``reference.npz`` with what the CPU gives in full precision.
+"""
+
+import ctypes
+import json
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+NOT_WRITTEN = 4
+"""Exit code: the engine was built, but no file of it could be written."""
+_PR_SET_PDEATHSIG = 1  # sys/prctl.h
+
+
+def main() -> int:
+    """Build; print the reason on standard error if it fails."""
+    _die_with_parent()
+    from depth_ros.errors import DepthRosError
+    from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+
+    folder = Path(sys.argv[1])
+    request = json.loads((folder / 'request.json').read_text(encoding='utf-8'))
+    with np.load(folder / 'inputs.npz', allow_pickle=False) as content:
+        inputs = dict(content)
+    onnx = Path(request['onnx'])
+    before = set(folder.iterdir())
+    try:
+        with closing(OnnxRuntimeBackend(onnx, Options(**request['options']), engines=folder)) as backend:
+            backend.infer(inputs)
+        if set(folder.iterdir()) == before:
+            return NOT_WRITTEN
+        if request['reference']:
+            with closing(OnnxRuntimeBackend(onnx, Options('cpu'))) as backend:
+                outputs = backend.infer(inputs)
+            np.savez(folder / 'reference.npz', expected=outputs[request['reference']])
+    except DepthRosError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _die_with_parent() -> None:
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Engines for ONNX Runtime's TensorRT provider: found in the cache, or built in a child process that can be killed."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from depth_ros.errors import BackendError, BackendUnavailable
+from depth_ros.networks.catalog import cache_folder, sha256
+from depth_ros.networks.runtimes.build_engine import NOT_WRITTEN
+from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
+from depth_ros.networks.runtimes.gpu import Gpu
+from depth_ros.networks.runtimes.onnx_runtime import Options
+from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.types import AnyArray
+
+_POLL_S, _REPORT_S = 0.05, 5.0
+_CHILD = (sys.executable, '-m', 'depth_ros.networks.runtimes.build_engine')
+
+
+def engine_for(
+    onnx: Path,
+    options: Options,
+    inputs: Mapping[str, AnyArray],
+    main_output: str,
+    gpu: Gpu | None,
+    onnxruntime: str,
+    watch: Watch,
+    child: Sequence[str] = _CHILD,
+) -> Path | None:
+    """Return the folder with the engine of a network for one input size, and for the batches in ``options``.
+
+    Args:
+        onnx: The network.
+        options: Of the session that will run it.
+        inputs: One array for each input, of the size that will be used.
+        main_output: Name of the output whose full-precision values are kept beside a half-precision engine.
+        gpu: What it is for; None = not known, so that no engine can be kept.
+        onnxruntime: Version.
+        watch: Told of progress, asked whether to give up.
+        child: Command of the process that builds.
+
+    Returns:
+        None if engines cannot be kept; the session then builds its own at every start.
+
+    Raises:
+        BackendUnavailable: this TensorRT has no half precision by flag, or building failed; the reason is the child's.
+        BackendError: given up because ``watch`` said so.
+    """
+    if gpu is None:
+        watch.say('the GPU or TensorRT cannot be asked for its version; engines are built at every start')
+        return None
+    if options.precision == 'fp16' and gpu.tensorrt_major >= 11:
+        raise BackendUnavailable(
+            f'precision fp16: TensorRT {gpu.tensorrt} takes the precision from the file. Export it in half precision '
+            '(depth-ros models export --fp16) and set precision: fp32'
+        )
+    shapes = ', '.join(f'{name} {"x".join(map(str, array.shape))}' for name, array in sorted(inputs.items()))
+    if options.batch_shapes is not None:
+        shapes = ' to '.join(options.batch_shapes)
+    settings = f'memory_limit_mb={options.memory_limit_mb} optimization={options.optimization}'
+    key = EngineKey(
+        onnx.name, sha256(onnx), gpu.tensorrt, onnxruntime, gpu.name, gpu.compute_capability, options.precision, shapes,
+        settings,
+    )  # fmt: skip
+    request = {
+        'onnx': str(onnx.resolve()),
+        'options': asdict(options),
+        'reference': main_output if options.precision == 'fp16' else '',
+    }
+
+    def build(folder: Path) -> None:
+        stored = folder / 'inputs.npz'
+        np.savez(stored, **inputs)  # type: ignore[arg-type]
+        (folder / 'request.json').write_text(json.dumps(request), encoding='utf-8')
+        _run_child([*child, str(folder)], folder / 'log', onnx.name, watch)
+        stored.unlink()
+
+    return EngineCache(cache_folder() / 'engines', watch).get(key, build)
+
+
+def _run_child(command: Sequence[str], log: Path, name: str, watch: Watch) -> None:
+    """Wait for the child and report every few seconds; kill it if told so.
+
+    Raises:
+        BackendUnavailable: it failed.
+        BackendError: it was killed because ``watch`` said so.
+        OSError: it could not write the engine.
+    """
+    started_s = reported_s = time.monotonic()
+    with log.open('wb') as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        while process.poll() is None:
+            if watch.cancelled():
+                raise BackendError(f'building the engine of {name} was given up')
+            now_s = time.monotonic()
+            if now_s - reported_s >= _REPORT_S:
+                reported_s = now_s
+                watch.say(f'building the engine of {name}: {now_s - started_s:.0f} s')
+            time.sleep(_POLL_S)
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode == NOT_WRITTEN:
+        raise OSError('no engine was written')
+    if process.returncode:
+        last_lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-3:]
+        raise BackendUnavailable(
+            f'the engine of {name} cannot be built (exit code {process.returncode}): {" / ".join(last_lines)}. '
+            'Try device: cuda, or another export (docs/models.md)'
+        )

@@ -1,0 +1,31 @@
+"""Where sensors sit, by tf2 where it is installed (it is not on PyPI)."""
+
+from rclpy.node import Node
+from rclpy.time import Time
+
+from depth_ros.geometry import pose_matrix
+from depth_ros.scale.scaler import Transform
+from depth_ros.types import Float32Array
+
+
+def transforms_by_tf(node: Node) -> Transform:
+    """Return a look at tf: at the stamp, or the newest there is. Without tf2_ros nobody knows any transform."""
+    try:
+        import tf2_ros
+    except ImportError:
+        return lambda target, source, stamp_ns: None
+    buffer = tf2_ros.Buffer()
+    listener = tf2_ros.TransformListener(buffer, node)
+
+    def look(target: str, source: str, stamp_ns: int) -> Float32Array | None:
+        assert listener is not None  # it fills the buffer as long as somebody holds it
+        for time in (Time(nanoseconds=stamp_ns), Time()):
+            try:
+                found = buffer.lookup_transform(target, source, time).transform
+            except tf2_ros.TransformException:
+                continue
+            t, q = found.translation, found.rotation
+            return pose_matrix((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        return None
+
+    return look

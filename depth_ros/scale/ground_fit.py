@@ -1,0 +1,72 @@
+"""Metres from the floor: with known camera height and gravity direction, the depth of every floor pixel is known.
+
+A floor pixel with ray ``r = K⁻¹ [u, v, 1]`` lies at depth ``z = height / (down · r)``. The pixels below the horizon
+are therefore a dense reference that is correct on the floor and wrong elsewhere; the robust fit separates the two. The
+fit is accepted only if its inliers cover as much of the image, and as large a range of depth, as a floor does.
+"""
+
+import numpy as np
+
+from depth_ros.scale.scale_fit import Fit, Law, fit
+from depth_ros.types import AnyArray, Camera, Float32Array
+
+_COLUMNS, _ROWS = 80, 60
+_FARTHEST_HEIGHTS = 20.0
+"""Floor farther away than this many camera heights is seen at too small an angle to be used."""
+_TOLERANCE = 0.08
+_TUKEY = 3.0
+"""Smaller than the usual constant: objects standing on the floor deviate gradually, and always to the same side."""
+_LEAST_IMAGE_SHARE = 0.10
+"""Smallest share of the image that must be inliers."""
+_LEAST_SPREAD = 0.3
+"""Smallest spread of the inliers: largest divided by smallest inverse depth, minus 1; a facing wall has none."""
+_LEAST_CORRELATION = 0.9
+
+
+def down_from_pitch(pitch_rad: float) -> Float32Array:
+    """Return the unit vector pointing down, in the optical frame of a camera pitched down by an angle."""
+    return np.array([0.0, np.cos(pitch_rad), np.sin(pitch_rad)], np.float32)
+
+
+def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, down: Float32Array) -> Fit | None:
+    """Fit a prediction to the floor.
+
+    Args:
+        law: Relates prediction and depth.
+        values: (H, W) prediction.
+        camera: Intrinsics of ``values``.
+        height_m: Height of the camera above the floor, positive.
+        down: (3,) unit vector in the optical frame.
+
+    Returns:
+        None if no floor is visible.
+    """
+    rows = np.unique(np.linspace(0, camera.height - 1, _ROWS).astype(np.intp))
+    columns = np.unique(np.linspace(0, camera.width - 1, _COLUMNS).astype(np.intp))
+    v, u = np.meshgrid(rows, columns, indexing='ij')
+    falls = down[0] * (u - camera.cx) / camera.fx + down[1] * (v - camera.cy) / camera.fy + down[2]
+    below = falls > 1 / _FARTHEST_HEIGHTS
+    if not below.any():
+        return None
+    floor_m, seen = (height_m / falls[below]).astype(np.float32), values[v[below], u[below]]
+    found = fit(law, seen, floor_m, _TOLERANCE, _TUKEY)
+    if found is None or not _like_a_floor(found, floor_m, seen, below.size):
+        return None
+    return found
+
+
+def _like_a_floor(found: Fit, floor_m: Float32Array, seen: Float32Array, pixels: int) -> bool:
+    if found.inliers.sum() < _LEAST_IMAGE_SHARE * pixels:
+        return False
+    near = 1 / floor_m[found.inliers]
+    low, high = np.quantile(near, (0.05, 0.95))
+    if high / low - 1 < _LEAST_SPREAD:
+        return False
+    depth = found.scale.depth_m(seen[found.inliers])
+    return _correlation(1 / depth, near) > _LEAST_CORRELATION
+
+
+def _correlation(a: AnyArray, b: AnyArray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    product = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / product if product > 0 else 0.0

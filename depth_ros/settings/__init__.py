@@ -1,0 +1,1 @@
+"""Parameters: tables with defaults and ranges, and the frozen settings made from them."""

@@ -1,0 +1,54 @@
+"""The tables of settings as a page: ``python -m depth_ros.settings.parameters_page > docs/parameters.md``."""
+
+from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import Rule, Value, defaults, rules
+
+_HEADER = """# Parameters
+
+Made from `depth_ros/settings/node_settings.py` by `python -m depth_ros.settings.parameters_page > docs/parameters.md`. `config/stereo.yaml` and
+`config/mono.yaml` have them all at their defaults. "fixed" ones take effect when the node is configured; all others can
+be changed while it runs (`ros2 param set`) and take effect with the next frame; a new `model` or `device` as soon as it
+is loaded and checked. A wrong value is refused with the reason. QoS of every topic can be set with
+`qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    common = set(rules(Settings))
+    return (
+        _HEADER
+        + _section('Every depth node', Settings, common)
+        + _section('`stereo_depth` besides', StereoSettings, set(rules(StereoSettings)) - common)
+        + _section(
+            '`mono_depth` besides', MonoSettings, set(rules(MonoSettings)) - (common - {'model', 'filter.edges'})
+        )
+    )
+
+
+def _section(title: str, kind: type[Settings], names: set[str]) -> str:
+    rows = []
+    for name, rule in rules(kind).items():
+        if name in names:
+            default, fixed = defaults(kind)[name], ' (fixed)' if rule.read_only else ''
+            rows.append(f'| `{name}`{fixed} | `{_yaml(default)}` | {_allowed(default, rule)} | {rule.description} |')
+    return f'\n## {title}\n\n| parameter | default | allowed | meaning |\n|---|---|---|---|\n' + '\n'.join(rows) + '\n'
+
+
+def _yaml(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) if value != '' else "''"
+
+
+def _allowed(default: Value, rule: Rule) -> str:
+    if rule.choices:
+        return ', '.join(f'`{choice}`' for choice in rule.choices)
+    if isinstance(default, bool):
+        return '`true`, `false`'
+    if isinstance(default, str):
+        return 'text'
+    return f'{rule.minimum:g} to {rule.maximum:g} {rule.unit}'.rstrip()
+
+
+if __name__ == '__main__':
+    print(page(), end='')

@@ -1,0 +1,1 @@
+"""Semi-global matching, and what only it needs."""

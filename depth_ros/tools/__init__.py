@@ -1,0 +1,1 @@
+"""Nodes and helpers around the depth nodes: cameras, viewer, player, listener, observer."""

@@ -1,0 +1,198 @@
+"""The ``depth_viewer`` node: a page in the browser about one depth node."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.node import Node
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from depth_ros.errors import BadInput, BadSettings
+from depth_ros.messages.read_messages import calibration, depth_m, picture
+from depth_ros.ros import node_process
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
+from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
+from depth_ros.ros.ros_messages import read_points
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.parameter_table import Rule, Value, rules
+from depth_ros.stages.intrinsics import rectified_camera
+
+_TOPICS: dict[str, type] = {
+    'points': PointCloud2,
+    'depth/image_rect': Image,
+    'depth/camera_info': CameraInfo,
+    'left/image_rect': Image,
+    'image': Image,
+}
+_SILENT_S, _NICENESS = 3.0, 10
+_LEVELS = {0: 'ok', 1: 'warning'}
+
+
+class DepthViewer(Node):
+    """Listens only while a browser shows the page, so that it costs the node nothing else.
+
+    Parameters: ``host`` (127.0.0.1: this machine only), ``port``, ``rate_hz``, ``max_points``, ``max_mb_s``.
+
+    Raises:
+        BadFile: viser is not installed.
+        BadSettings: a parameter is unknown, not a number, or not above 0.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        from depth_ros.viewer.viewer_page import Page  # here, so that a missing viser is one line and no traceback
+
+        super().__init__('depth_viewer', **node_options)
+        host = str(self.declare_parameter('host', '127.0.0.1').value)
+        numbers = {
+            name: number_parameter(self, name, default)
+            for name, default in (('port', 8080), ('rate_hz', 10.0), ('max_points', 100_000), ('max_mb_s', 25.0))
+        }
+        refuse_unknown_parameters(self)
+        if min(numbers.values()) <= 0:
+            raise BadSettings(f'{", ".join(f"{n} is {v:g}" for n, v in numbers.items())}; expected all above 0')
+        rate_hz, most = numbers['rate_hz'], int(numbers['max_points'])
+        self.page = Page(host, int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
+        self._period_s = 1 / rate_hz
+        self._heard: dict[str, AdoptingSubscription] = {}
+        self._newest: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._shown_node = ''
+        self._heard_s = 0.0
+        self._parameter_clients: list[Any] = []
+        self._stopping = threading.Event()
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.create_timer(0.2, self._follow)
+        self._thread = threading.Thread(target=self._show, name='page', daemon=True)
+        self._thread.start()
+        self.get_logger().info(f'open {self.page.url} in a browser')
+
+    def stop(self) -> bool:
+        """Close the page."""
+        self._stopping.set()
+        self._thread.join(2)
+        self.page.close()
+        return not self._thread.is_alive()
+
+    def _follow(self) -> None:
+        """Subscribe while somebody looks on."""
+        if self.page.browsers and not self._heard:
+            for topic, kind in _TOPICS.items():
+                self._heard[topic] = AdoptingSubscription(self, kind, topic, self._keep(topic), raw=True)
+        elif not self.page.browsers:
+            for subscription in self._heard.values():
+                subscription.close()
+            self._heard.clear()
+        for subscription in self._heard.values():
+            subscription.refresh()
+        if self._shown_node and time.monotonic() - self._heard_s > _SILENT_S:
+            self.page.say('error', f'{self._shown_node} is silent: has it ended?')
+            self._shown_node = ''
+
+    def _keep(self, topic: str) -> Callable[[bytes], None]:
+        def keep(data: bytes) -> None:
+            with self._lock:
+                self._newest[topic] = data
+
+        return keep
+
+    # On the page's thread: the newest of each topic, as often as the page is to be renewed.
+
+    def _show(self) -> None:
+        due_s = time.monotonic()
+        while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + self._period_s, time.monotonic())
+            with self._lock:
+                newest, self._newest = self._newest, {}
+            for topic, data in newest.items():
+                try:
+                    self._show_one(topic, deserialize_message(data, _TOPICS[topic]))
+                except BadInput as error:
+                    self.page.say('warning', f'{topic}: {error}')
+                except Exception as error:  # a page that is closed, or a browser that went: the next frame may do
+                    self.get_logger().warning(f'{topic} is not shown: {error}', throttle_duration_sec=10.0)
+
+    def _show_one(self, topic: str, message: Any) -> None:
+        if topic == 'points':
+            colored = any(field.name == 'rgb' for field in message.fields)
+            self.page.show_cloud(read_points(message, ('x', 'y', 'z', 'rgb') if colored else ('x', 'y', 'z')))
+        elif topic == 'depth/image_rect':
+            self.page.show_depth(depth_m(message))
+        elif topic == 'depth/camera_info':
+            self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
+        else:
+            self.page.show_image(picture(message))
+
+    # On the executor's thread: what the node says of itself, and its parameters.
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        prefix = self.get_namespace().strip('/')
+        for status in message.status:
+            name = status.hardware_id
+            if name.rpartition('/')[0] != prefix or status.name != f'{name}: frames':
+                continue
+            values = {pair.key: pair.value for pair in status.values}
+            self._heard_s = time.monotonic()
+            level = int.from_bytes(status.level, 'little')
+            self.page.say(_LEVELS.get(level, 'error'), f'{name}: {status.message}')
+            self.page.show_figures(float(values.get('age_p50_ms', 'nan')), float(values.get('rate_hz', 'nan')))
+            if name != self._shown_node:
+                self._shown_node = name
+                self._ask_parameters()
+
+    def _ask_parameters(self) -> None:
+        for client in self._parameter_clients:
+            self.destroy_client(client)
+        get = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
+        put = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
+        self._parameter_clients = [get, put]
+        for kind in (StereoSettings, MonoSettings):  # the node may have any name; it answers for its own table only
+            shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
+            future = get.call_async(GetParameters.Request(names=list(shown)))
+            future.add_done_callback(partial(self._show_parameters, shown, put))
+
+    def _show_parameters(self, shown: dict[str, Rule], put: Any, done: Any) -> None:
+        answer = done.result()
+        if not answer.values:
+            return
+        values = {name: parameter_value_to_python(v) for name, v in zip(shown, answer.values, strict=True)}
+
+        def change(name: str, value: Value) -> None:
+            if isinstance(values[name], float):
+                value = float(value)
+            future = put.call_async(SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()]))
+            future.add_done_callback(lambda done: answered(name, value, done.result().results[0]))
+
+        def answered(name: str, value: Value, result: Any) -> None:
+            if result.successful:
+                values[name] = value
+            else:
+                self.page.notify(f'{name} stays {values[name]}: {result.reason}')
+                self.page.show_value(name, values[name])
+
+        self.page.show_parameters(shown, values, change)
+
+
+def run(**node_options: Any) -> int:
+    """Serve until SIGINT, behind everything else that wants the processor: looking on must not slow the node."""
+    os.nice(_NICENESS)
+    cv2.setNumThreads(1)
+    return node_process.run(lambda: DepthViewer(**node_options), None if not node_options else [])
+
+
+def main() -> int:
+    """Entry point of the executable ``depth_viewer``."""
+    node_process.catch_signals()
+    return run()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Listens to the inputs of a node for a few seconds, as the node would, and says what it saw."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import rclpy
+import sensor_msgs.msg
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSReliabilityPolicy
+
+from depth_ros.doctor.machine_checks import needs_lens
+from depth_ros.doctor.observations import Observed, ObservedTopic
+from depth_ros.messages.read_messages import stamp_ns
+from depth_ros.messages.scale_sensors import sensor_topics
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
+from depth_ros.scale.scaler import Scaler
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+
+_DISCOVERY_S = 3.0
+"""Longest wait for the first message of every topic, before listening begins."""
+
+
+def observe(
+    settings: MonoSettings | StereoSettings,
+    seconds: float,
+    namespace: str = '',
+    remaps: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+) -> Observed:
+    """Join the graph for a while.
+
+    Args:
+        settings: Of the node that is to work there.
+        seconds: How long to listen once every topic has been heard, or three seconds have passed.
+        namespace: Of the node.
+        remaps: ``from:=to``, as after ``--ros-args -r``.
+        parameters: ``use_sim_time`` and ``qos_overrides…`` of the node.
+
+    Raises:
+        BadSettings: a ``qos_overrides`` parameter is of no use.
+    """
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    words = [word for remap in remaps for word in ('-r', remap)]
+    node = rclpy.create_node(
+        'depth_doctor',
+        context=context,
+        namespace=namespace,
+        cli_args=['--ros-args', *words] if words else None,
+        parameter_overrides=[Parameter(name, value=value) for name, value in (parameters or {}).items()],
+        automatically_declare_parameters_from_overrides=False,
+        enable_rosout=False,
+        start_parameter_services=False,
+    )
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        return _Observer(node, settings).listen(executor, seconds)
+    finally:
+        executor.shutdown(timeout_sec=1)
+        node.destroy_node()
+        context.try_shutdown()
+
+
+class _Observer:
+    def __init__(self, node: Node, settings: MonoSettings | StereoSettings) -> None:
+        self._node = node
+        self._subscriptions: list[tuple[AdoptingSubscription, ObservedTopic]] = []
+        self._diagnostics: dict[str, tuple[int, str]] = {}
+        for role, argument, kind, needed in _inputs(settings):
+            self._subscribe(role, argument, kind, needed)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def listen(self, executor: SingleThreadedExecutor, seconds: float) -> Observed:
+        """Spin, then ask the graph."""
+        self._spin(executor, _DISCOVERY_S, lambda: all(topic.arrived_s for _, topic in self._subscriptions))
+        self._spin(executor, seconds, lambda: False)
+        names = {name: kinds[0] for name, kinds in self._node.get_topic_names_and_types() if kinds}
+        for subscription, topic in self._subscriptions:
+            offers = self._node.get_publishers_info_by_topic(topic.topic)
+            topic.types = sorted({offer.topic_type for offer in offers})
+            topic.publishers = [f'{offer.node_namespace.rstrip("/")}/{offer.node_name}' for offer in offers]
+            best_effort = QoSReliabilityPolicy.BEST_EFFORT
+            topic.best_effort = any(offer.qos_profile.reliability == best_effort for offer in offers)
+            topic.incompatible = subscription.incompatible
+        return Observed(
+            seconds,
+            [topic for _, topic in self._subscriptions],
+            {name: kind for name, kind in names.items() if self._node.count_publishers(name)},
+            clock=self._node.count_publishers('/clock') > 0,
+            sim_time=bool(self._node.get_parameter('use_sim_time').value),
+            namesakes=self._namesakes(),
+            diagnostics=self._diagnostics,
+        )
+
+    def _namesakes(self) -> dict[str, int]:
+        names = [f'{space.rstrip("/")}/{name}' for name, space in self._node.get_node_names_and_namespaces()]
+        return {name: count for name, count in Counter(names).items() if count > 1}
+
+    def _spin(self, executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s and not enough():
+            executor.spin_once(timeout_sec=0.05)
+            for subscription, _ in self._subscriptions:
+                subscription.refresh()
+
+    def _subscribe(self, role: str, argument: str, kind: str, needed: bool) -> None:
+        def take(message: Any) -> None:
+            topic.arrived_s.append(time.monotonic())
+            stamp = stamp_ns(message.header.stamp)
+            topic.stamps_ns.append(stamp)
+            topic.ages_s.append((self._node.get_clock().now().nanoseconds - stamp) / 1e9)
+            topic.largest_bytes = max(topic.largest_bytes, len(getattr(message, 'data', ())))
+            topic.last = message
+
+        subscription = AdoptingSubscription(self._node, getattr(sensor_msgs.msg, kind), argument, take)
+        topic = ObservedTopic(role, subscription.topic, argument, f'sensor_msgs/msg/{kind}', needed)
+        self._subscriptions.append((subscription, topic))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith(': frames') and status.hardware_id.endswith('_depth'):
+                self._diagnostics[status.hardware_id] = (int.from_bytes(status.level, 'little'), status.message)
+
+
+def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str, bool]]:
+    """Return role, topic, type, and whether the node needs it."""
+    kind, suffix = ('Image', '') if settings.image_transport == 'raw' else ('CompressedImage', '/compressed')
+    if isinstance(settings, StereoSettings):
+        return [
+            each
+            for side in ('left', 'right')
+            for each in (
+                (f'{side} image', f'{side}/image_rect{suffix}', kind, True),
+                (f'{side} camera_info', f'{side}/camera_info', 'CameraInfo', True),
+            )
+        ]
+    sensors = [(each.role, each.topic, each.kind, True) for each in sensor_topics(settings, Scaler())]
+    lens = ('camera_info', 'camera_info', 'CameraInfo', needs_lens(settings))
+    return [('image', f'image{suffix}', kind, True), lens, *sensors]

@@ -1,0 +1,215 @@
+"""The page: a cloud, the camera, pictures, plots, words and parameters. Methods may be called from any thread."""
+
+import base64
+import html
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import viser
+
+from depth_ros.settings.parameter_table import Rule, Value
+from depth_ros.stages.colorize import colorize
+from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
+from depth_ros.viewer.depth_painting import Coloring, colors, positions, thinned
+
+_PICTURE_PX, _JPEG_QUALITY = 360, 75
+_SOON_S = 1.0
+_POINTS = 120
+"""Of a plot: a minute, as diagnostics come twice a second."""
+_BYTES_A_POINT = 9
+"""Three half floats and three colours, as they are sent."""
+_COLORS = {'ok': '#2f9e44', 'warning': '#e8890c', 'error': '#e03131'}
+_SLIDER_STEPS, _LONGEST_SLIDER, _WIDEST_SLIDER = 1000, 1000, 100.0
+"""Wider ranges of numbers are typed."""
+Change = Callable[[str, Value], None]
+
+
+class Page:
+    """Serves the page until it is closed.
+
+    Args:
+        host: Address to bind to; 127.0.0.1 keeps it on this machine.
+        port: TCP port; another free one is taken if it is not.
+        rate_hz: How often pictures and clouds will be shown, for the bandwidth.
+        max_points: Most points of a cloud.
+        max_mb_s: Most megabytes a second of points, to all browsers together.
+    """
+
+    def __init__(self, host: str, port: int, rate_hz: float, max_points: int, max_mb_s: float) -> None:
+        self._server = viser.ViserServer(host=host, port=port, label='depth_ros', verbose=False)
+        self._rate_hz, self._max_points, self._max_mb_s = rate_hz, max_points, max_mb_s
+        scene, gui = self._server.scene, self._server.gui
+        scene.set_up_direction('-y')  # an optical frame: x right, y down, z forward
+        self._server.initial_camera.position = (-0.7, -0.6, -1.0)
+        self._server.initial_camera.look_at = (0.3, 0.05, 3.0)
+        self._server.initial_camera.fov = 0.75
+        gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width='large')
+        self._words = gui.add_html('')
+        self._pictures, self._row = {'camera': '', 'depth': ''}, gui.add_html('')
+        self._depth_shown_s = -math.inf
+        self._plots = gui.add_html('')
+        self._history = {name: deque([math.nan] * _POINTS, _POINTS) for name in ('age', 'rate')}
+        by: tuple[Coloring, ...] = ('image', 'height', 'distance')
+        with gui.add_folder('view'):
+            self._coloring = gui.add_dropdown('colour by', by)
+            self._point_size = gui.add_slider('point size, m', 0.002, 0.1, 0.002, 0.01)
+        self._cloud: Any = None
+        self._camera: Camera | None = None
+        self._parameters: dict[str, Any] = {}
+        self._folders: list[Any] = []
+        self.say('warning', 'no depth node has been heard yet')
+
+    @property
+    def url(self) -> str:
+        """Address for a browser."""
+        return f'http://{self._server.get_host()}:{self._server.get_port()}'
+
+    @property
+    def browsers(self) -> int:
+        """How many show the page."""
+        return len(self._server.get_clients())
+
+    def say(self, level: str, sentence: str) -> None:
+        """Show what the node says: ``ok``, ``warning`` or ``error``, and a sentence."""
+        color = _COLORS.get(level, _COLORS['error'])
+        self._words.content = (
+            f'<div id="verdict" style="padding:.4em .8em;border-left:.3em solid {color}">{html.escape(sentence)}</div>'
+        )
+
+    def notify(self, sentence: str) -> None:
+        """Show a sentence for some seconds."""
+        for client in self._server.get_clients().values():
+            client.add_notification('depth_ros', sentence, color='orange', auto_close_seconds=10.0)
+
+    def show_cloud(self, points: AnyArray) -> None:
+        """Show points: (N,) structured with x, y, z (and rgb), optical frame, metres."""
+        some = thinned(points, self._most_points())
+        where, rgb, size = positions(some), colors(some, self._coloring.value), self._point_size.value
+        with self._server.atomic():
+            if self._cloud is None:
+                self._cloud = self._server.scene.add_point_cloud('/points', where, rgb, point_size=size)
+                return
+            self._cloud.points, self._cloud.colors, self._cloud.point_size = where, rgb, size
+
+    def show_camera(self, camera: Camera) -> None:
+        """Show where the camera looks."""
+        if camera == self._camera:
+            return
+        self._camera = camera
+        fov = 2 * float(np.arctan2(camera.height / 2, camera.fy))
+        self._server.scene.add_camera_frustum(
+            '/camera', fov, camera.width / camera.height, scale=0.1, thickness=0.004, color=(120, 170, 255)
+        )
+
+    def show_image(self, image: UInt8Array) -> None:
+        """Show the camera's picture, (H, W) grey or (H, W, 3) RGB."""
+        self._show_picture('camera', image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+
+    def show_depth(self, depth_m: Float32Array) -> None:
+        """Show depth in colours, near red, far blue."""
+        self._show_picture('depth', colorize(_scaled(depth_m, cv2.INTER_NEAREST)))
+
+    def _show_picture(self, name: str, picture: UInt8Array) -> None:
+        bgr = cv2.cvtColor(_scaled(picture, cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+        jpeg = np.asarray(cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]).tobytes()
+        self._pictures[name] = (
+            f'<img id="{name}" alt="{name}" style="width:50%" '
+            f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
+        )
+        now_s = time.monotonic()
+        if name == 'depth':
+            self._depth_shown_s = now_s
+        elif now_s - self._depth_shown_s < _SOON_S:
+            return  # it goes with the next depth, so that both are sent once
+        self._row.content = f'<div style="display:flex">{"".join(self._pictures.values())}</div>'
+
+    def show_figures(self, age_ms: float, rate_hz: float) -> None:
+        """Add a point to each plot; NaN = not known."""
+        self._history['age'].append(age_ms)
+        self._history['rate'].append(rate_hz)
+        self._plots.content = _plot('age, ms', self._history['age']) + _plot('rate, Hz', self._history['rate'])
+
+    def show_parameters(self, rules: Mapping[str, Rule], values: Mapping[str, Value], change: Change) -> None:
+        """Show controls for numbers, switches and choices, by group; earlier ones go.
+
+        Args:
+            rules: Of those to show.
+            values: As they are.
+            change: Told of what a person sets.
+        """
+        for folder in self._folders:
+            folder.remove()
+        self._folders, self._parameters = [], {}
+        groups: dict[str, list[str]] = {}
+        for name, rule in rules.items():
+            if isinstance(values[name], str) and not rule.choices:
+                continue  # every letter that is typed would be tried on the node
+            group = rule.group or ('cloud' if name.startswith('cloud_') else 'node')
+            groups.setdefault(group, []).append(name)
+        for group, names in groups.items():
+            folder = self._server.gui.add_folder(f'parameters: {group}', expand_by_default=False)
+            self._folders.append(folder)
+            with folder:
+                for name in names:
+                    self._parameters[name] = control = self._control(name, rules[name], values[name])
+                    control.on_update(_told(name, change))
+
+    def show_value(self, name: str, value: Value) -> None:
+        """Show what a parameter is now."""
+        control = self._parameters.get(name)
+        if control is not None and control.value != value:
+            control.value = value
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.stop()
+
+    def _most_points(self) -> int:
+        budget = self._max_mb_s * 1e6 / _BYTES_A_POINT / self._rate_hz / max(self.browsers, 1)
+        return max(1, min(self._max_points, int(budget)))
+
+    def _control(self, name: str, rule: Rule, value: Value) -> Any:
+        gui, hint = self._server.gui, rule.description
+        if isinstance(value, bool):
+            return gui.add_checkbox(name, value, hint=hint)
+        if isinstance(value, str):
+            return gui.add_dropdown(name, rule.choices, initial_value=value, hint=hint)
+        low, high = rule.minimum, rule.maximum
+        if low is None or high is None or high - low > (_LONGEST_SLIDER if isinstance(value, int) else _WIDEST_SLIDER):
+            return gui.add_number(name, value, min=low, max=high, hint=hint)
+        if isinstance(value, int):
+            return gui.add_slider(name, int(low), int(high), 1, value, hint=hint)
+        return gui.add_slider(name, low, high, (high - low) / _SLIDER_STEPS, value, hint=hint)
+
+
+def _plot(name: str, values: Iterable[float]) -> str:
+    """Return a line over the last minute as SVG, from 0 to its largest value."""
+    width, height = 300, 60
+    known = [(i, value) for i, value in enumerate(values) if math.isfinite(value)]
+    most = max((value for _, value in known), default=0.0) or 1.0
+    points = ' '.join(f'{i * width / (_POINTS - 1):.1f},{height - value / most * height:.1f}' for i, value in known)
+    newest = f'{known[-1][1]:.1f}' if known else '-'
+    return (
+        f'<figure style="margin:.6em .8em"><figcaption>{name}: {newest} (last minute, at most {most:.1f})</figcaption>'
+        f'<svg viewBox="0 -2 {width} {height + 4}" style="width:100%;background:#1a1a1a">'
+        f'<polyline class="plot" fill="none" stroke="#74c0fc" stroke-width="1.5" points="{points}"/></svg></figure>'
+    )
+
+
+def _told(name: str, change: Change) -> Callable[[Any], None]:
+    def tell(event: Any) -> None:
+        if event.client is not None:  # a person's doing, not ours
+            change(name, event.target.value)
+
+    return tell
+
+
+def _scaled(picture: AnyArray, interpolation: int) -> AnyArray:
+    height, width = picture.shape[:2]
+    size = (_PICTURE_PX, max(1, round(height * _PICTURE_PX / width)))
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation))

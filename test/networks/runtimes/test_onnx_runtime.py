@@ -1,0 +1,303 @@
+"""Family F of the fault list with real files and the real runtime; GPU rows through what can be asked without a GPU."""
+
+import threading
+import time
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import pytest
+from models_scene import camera, seeing_backend
+from onnx import helper
+from tiny_model import MANIFEST, mean_of_channels, model, save
+
+from depth_ros.errors import (
+    BackendError,
+    BackendUnavailable,
+    DeviceLost,
+    EstimatorError,
+    ModelLoadError,
+    ModelMismatch,
+    OutOfMemory,
+)
+from depth_ros.networks.catalog import find_manifest, model_file, sha256
+from depth_ros.networks.network_estimator import MonoNetwork
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.networks.self_check import read_reference, stored_picture
+from depth_ros.types import Camera, Frame
+
+
+def slow(path):
+    """Write a graph that takes seconds: the same large convolution a hundred times."""
+    weight = np.full((3, 3, 31, 31), 1e-6, np.float32)
+    names = ['image', *(f't{i}' for i in range(200))]
+    nodes = [helper.make_node('Conv', [a, 'weight'], [b], pads=[15] * 4) for a, b in pairwise(names)]
+    nodes.append(helper.make_node('ReduceMean', [names[-1]], ['depth'], axes=[1]))
+    return save(path, nodes, constants=[('weight', weight)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return model(tmp_path).parent
+
+
+def load(folder):
+    manifest, where = find_manifest(str(folder / 'tiny.yaml'))
+    return MonoNetwork(manifest, OnnxRuntimeBackend(model_file(manifest, where)))
+
+
+def test_a_real_file_gives_its_numbers_at_the_picture_s_size(folder):
+    picture = np.full((100, 130, 3), (30, 60, 90), np.uint8)
+    found = load(folder).estimate(Frame(picture, None))
+    assert found.space == 'metric_depth' and found.values.shape == (100, 130)
+    np.testing.assert_allclose(found.values, 61.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (lambda p: p.unlink(), 'does not exist. Get or export it'),
+        (lambda p: (p.unlink(), p.mkdir()), 'does not exist'),
+        (lambda p: p.write_bytes(b''), r'\(0 bytes\) cannot be loaded'),
+        (lambda p: p.write_bytes(np.random.default_rng(0).bytes(500)), 'cannot be loaded'),
+        *((lambda p, n=n: p.write_bytes(p.read_bytes()[: int(p.stat().st_size * n)]), 'tiny.onnx') for n in (0.25, 0.5, 0.9, 0.99)),
+    ],
+)  # fmt: skip
+def test_f1_a_damaged_file_is_refused_with_its_path_and_the_reason(folder, spoil, words):
+    spoil(folder / 'tiny.onnx')
+    with pytest.raises((ModelLoadError, ModelMismatch), match=words):
+        load(folder)
+    if (folder / 'tiny.onnx').is_dir():
+        (folder / 'tiny.onnx').rmdir()
+    mean_of_channels(folder / 'tiny.onnx')
+    load(folder)  # and it can be tried again
+
+
+def test_f2_flipped_bits_are_noticed_by_the_checksum(folder):
+    path = folder / 'tiny.onnx'
+    (folder / 'tiny.yaml').write_text(MANIFEST.replace('dynamic: true', f'dynamic: true, sha256: {sha256(path)}'))
+    load(folder)
+    damaged = bytearray(path.read_bytes())
+    damaged[-40] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(ModelLoadError, match='has sha256 .* expected'):
+        load(folder)
+
+
+def test_f3_missing_external_data_is_refused(folder):
+    model = onnx.load(folder / 'tiny.onnx')
+    onnx.save(model, folder / 'tiny.onnx', save_as_external_data=True, location='weights.bin', size_threshold=0)
+    load(folder)
+    (folder / 'weights.bin').unlink()
+    with pytest.raises(ModelLoadError, match=r'tiny\.onnx'):
+        load(folder)
+
+
+@pytest.mark.parametrize('how', [{'opset': 99}, {'operator': 'NoSuchOperator'}])
+def test_f4_what_the_runtime_does_not_know_says_that_a_newer_one_is_needed(folder, how):
+    node = helper.make_node(how.get('operator', 'Identity'), ['image'], ['depth'])
+    save(folder / 'tiny.onnx', [node], opset=how.get('opset', 17), out=(1, 3, 'h', 'w'))
+    with pytest.raises(ModelLoadError, match='needs a newer onnxruntime'):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (
+            ('name: image,', 'name: pixel_values,'),
+            'input pixel_values: float32 NCHW with 3 channels; the file has none',
+        ),
+        (('role: image}', 'role: image, color: gray}'), 'with 1 channels; the file has float32 1x3x'),
+        (('role: image}', 'role: image, dtype: float16}'), 'float16 NCHW with 3 channels; the file has float32'),
+        (('name: depth,', 'name: predicted_depth,'), 'output predicted_depth: 4 axes N1HW; the file has none'),
+        (('layout: N1HW', 'layout: NHW'), 'output depth: 3 axes NHW; the file has float32'),
+    ],
+)
+def test_f5_a_file_that_is_not_what_was_declared_gives_a_table_at_load(folder, change, words):
+    (folder / 'tiny.yaml').write_text(MANIFEST.replace(*change))
+    with pytest.raises(ModelMismatch, match=words):
+        load(folder)
+
+
+def test_f5_a_stereo_network_is_refused_for_one_picture():
+    manifest, _ = find_manifest('raft-stereo')
+    with pytest.raises(ModelMismatch, match='is a stereo network; expected a mono network'):
+        MonoNetwork(manifest, seeing_backend(manifest, (640, 480)))
+
+
+def test_a_frozen_export_is_caught_at_load():
+    manifest, _ = find_manifest('depth-anything-v2-small')
+    with pytest.raises(ModelMismatch, match='has frozen its size'):
+        MonoNetwork(manifest, seeing_backend(manifest, (640, 480), freeze=(518, 686)))
+
+
+@pytest.mark.parametrize('device', ['cuda', 'tensorrt', 'openvino'])
+def test_f6_a_device_that_cannot_be_had_is_refused_or_replaced_as_asked(folder, device):
+    path = folder / 'tiny.onnx'
+    try:
+        OnnxRuntimeBackend(path, Options(device=device))
+    except BackendUnavailable as error:
+        assert device in str(error) and 'allow_fallback' in str(error)
+        backend = OnnxRuntimeBackend(path, Options(device=device, allow_fallback=True))
+        assert 'CPUExecutionProvider' in backend.device
+    else:  # a machine that has it
+        assert device[:4].lower() in OnnxRuntimeBackend(path, Options(device=device)).device.lower()
+
+
+def test_a_run_can_be_cancelled_and_the_session_stays_usable(tmp_path):
+    backend = OnnxRuntimeBackend(slow(tmp_path / 'slow.onnx'))
+    picture = np.zeros((1, 3, 120, 160), np.float32)
+    caught = []
+
+    def run():
+        try:
+            backend.infer({'image': picture})
+        except BackendError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.3)
+    assert thread.is_alive()
+    backend.cancel()
+    thread.join(2.0)
+    assert not thread.is_alive() and len(caught) == 1
+    assert backend.infer({'image': picture[:, :, :16, :16]})['depth'].shape[-1] == 16
+
+
+def test_f16_four_threads_on_one_session_get_the_same_numbers(folder):
+    backend = OnnxRuntimeBackend(folder / 'tiny.onnx')
+    picture = np.random.default_rng(0).random((1, 3, 60, 80), np.float32)
+    expected, results = backend.infer({'image': picture})['depth'], []
+    threads = [
+        threading.Thread(target=lambda: results.append(backend.infer({'image': picture})['depth'])) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4 and all(np.array_equal(r, expected) for r in results)
+
+
+def fake_network(**faults):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    return MonoNetwork(manifest, seeing_backend(manifest, (640, 480), **faults))
+
+
+FRAME = Frame(np.zeros((480, 640, 3), np.uint8), camera(640, 480))
+
+
+def test_f14_a_map_of_nan_is_refused_with_a_hint_and_the_next_one_works():
+    network = fake_network(nan_at=lambda n: n == 2)  # two runs check the file at load
+    with pytest.raises(EstimatorError, match='gave NaN for 100% of the picture. In half precision'):
+        network.estimate(FRAME)
+    assert np.isfinite(network.estimate(FRAME).values).all()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('rows', [1, 48])
+def test_f14_what_is_partly_nan_or_infinite_is_unknown_there_and_right_elsewhere(value, rows):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, backend), backend.infer
+    right = network.estimate(FRAME).values
+
+    def spoiled(tensors):
+        outputs = {name: output.copy() for name, output in whole(tensors).items()}
+        for output in outputs.values():
+            output[..., :rows, :] = value
+        return outputs
+
+    backend.infer = spoiled
+    values = network.estimate(FRAME).values
+    assert (
+        not np.isfinite(values[0]).any() and not np.isinf(values).any()
+    )  # not even 'beyond range': that reads as free
+    known = np.isfinite(values)
+    assert known.mean() > 0.8
+    np.testing.assert_array_equal(values[known], right[known])
+
+
+def test_f14_a_map_of_infinity_is_refused_as_one_of_nan():
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, backend), backend.infer
+    backend.infer = lambda tensors: {name: np.full_like(o, np.inf) for name, o in whole(tensors).items()}
+    with pytest.raises(EstimatorError, match='In half precision'):
+        network.estimate(FRAME)
+
+
+def test_f16_what_one_thread_loads_another_uses(folder):
+    network = load(folder)
+    picture = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    frame, results = Frame(picture, camera(130, 100)), []
+    here = network.estimate(frame).values
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: results.append(network.estimate(frame).values))
+        thread.start()
+        thread.join()
+    assert len(results) == 3 and all(np.array_equal(result, here) for result in results)
+
+
+@pytest.mark.parametrize(
+    ('fault', 'error'), [('oom_at', OutOfMemory), ('lost_at', DeviceLost), ('fail_at', BackendError)]
+)
+def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
+    network = fake_network(**{fault: lambda n: n == 2})
+    with pytest.raises(error):
+        network.estimate(FRAME)
+
+
+@pytest.mark.parametrize(('factor', 'precision', 'accepted'), [
+    (1.004, 'fp32', True), (1.006, 'fp32', False), (1.019, 'fp16', True), (1.021, 'fp16', False), (np.nan, 'fp16', False),
+])  # fmt: skip
+def test_f18_the_stored_picture_is_compared_with_full_precision(factor, precision, accepted):
+    manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
+    backend = seeing_backend(manifest, (640, 480))
+    _, tensors = stored_picture(manifest, None)
+    reference = backend.infer(tensors)['predicted_depth']
+    off = seeing_backend(manifest, (640, 480))
+    infer = off.infer
+    off.infer = lambda tensors: {name: value * np.float32(factor) for name, value in infer(tensors).items()}
+    if accepted:
+        assert f'{precision} within {abs(factor - 1):.2%}' in MonoNetwork(manifest, off, reference, precision).name
+    else:
+        with pytest.raises(ModelMismatch, match=f'in {precision}: the output for the stored picture'):
+            MonoNetwork(manifest, off, reference, precision)
+
+
+@pytest.mark.parametrize('content', [None, b'', b'PK nonsense'])
+def test_a_reference_that_is_missing_or_damaged_is_said(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'x.npz').write_bytes(content)
+    with pytest.raises(ModelLoadError, match=r'x\.npz cannot be read as a reference'):
+        read_reference(tmp_path / 'x.npz')
+
+
+def test_f12_no_memory_for_the_weights_is_no_damaged_file(folder, monkeypatch):
+    import onnxruntime
+
+    def no_memory(*_, **__):
+        raise RuntimeError('CUDA failure 2: out of memory')
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', no_memory)
+    with pytest.raises(OutOfMemory, match=r'tiny\.onnx: CUDA failure 2'):
+        load(folder)
+
+
+@pytest.mark.parametrize('run', [0, 1])
+def test_f19_a_failing_first_run_fails_at_load_not_at_the_first_frame(run):
+    with pytest.raises(BackendError):
+        fake_network(fail_at=lambda n: n == run)
+
+
+def test_inputs_that_do_not_fit_come_out_as_our_error(folder):
+    backend = OnnxRuntimeBackend(folder / 'tiny.onnx')
+    with pytest.raises(BackendError, match=r'tiny\.onnx: '):
+        backend.infer({'image': np.zeros((1, 4, 8, 8), np.float32)})
+
+
+def test_a_camera_of_the_network_s_own_picture(folder):
+    cam = Camera(640, 480, 500.0, 500.0, 320.0, 240.0)
+    assert load(folder).estimate(Frame(np.zeros((480, 640), np.uint8), cam)).lacks == ()

@@ -1,0 +1,137 @@
+"""`threads`, `memory_limit_mb` and `graph_optimization`: what reaches ONNX Runtime, and what it does with it."""
+
+import os
+
+import numpy as np
+import onnx
+import onnxruntime
+import psutil
+import pytest
+from onnx import helper
+from tiny_model import STEREO, model, save
+
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.pipeline import mono_estimator, stereo_estimator
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+
+PICTURE = {'image': np.zeros((1, 3, 48, 64), np.float32)}
+DEFAULT_THREADS = max(1, (os.cpu_count() or 2) - 1)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Record session options and providers of every session; sessions run on the CPU whatever was asked for."""
+    calls = []
+    session = onnxruntime.InferenceSession
+
+    def open_session(path, options, providers):
+        calls.append((options, providers))
+        return session(path, options, providers=['CPUExecutionProvider'])
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', open_session)
+    return calls
+
+
+@pytest.fixture
+def every_provider(monkeypatch):
+    names = [f'{name}ExecutionProvider' for name in ('Tensorrt', 'CUDA', 'OpenVINO', 'CPU')]
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: names)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 5])
+def test_a_session_computes_with_as_many_threads_as_asked_for_and_close_ends_them(tmp_path, threads):
+    path, process = model(tmp_path).with_suffix('.onnx'), psutil.Process()
+    before = process.num_threads()
+    backend = OnnxRuntimeBackend(path, Options('cpu', threads=threads))
+    backend.infer(PICTURE)
+    assert process.num_threads() - before == threads - 1  # the calling thread is one of them
+    backend.close()
+    assert process.num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ('threads', 'expected'), [(0, DEFAULT_THREADS), (1, 1), (3, 3)], ids=['default', 'one', 'three']
+)
+@pytest.mark.parametrize('task', ['mono', 'stereo'])
+def test_the_parameter_threads_reaches_the_session_and_0_leaves_one_core_free(
+    tmp_path, opened, task, threads, expected
+):
+    estimator(tmp_path, task, threads=threads)
+    (options, _) = opened[-1]
+    assert options.intra_op_num_threads == expected and options.inter_op_num_threads == 1
+
+
+def estimator(tmp_path, task, **settings):
+    if task == 'mono':
+        return mono_estimator(MonoSettings(model=str(model(tmp_path / 'net')), **settings))
+    return stereo_estimator(StereoSettings(model=str(model(tmp_path / 'net', STEREO, plus=4.0)), **settings))
+
+
+@pytest.mark.parametrize(
+    ('level', 'left'),
+    [('none', {'Identity', 'Conv', 'Relu'}), ('basic', {'Conv', 'Relu'}), ('extended', {'FusedConv'}), ('all', None)],
+)
+def test_graph_optimization_decides_what_is_left_of_the_graph(tmp_path, monkeypatch, level, left):
+    session = onnxruntime.InferenceSession
+
+    def open_session(path, options, providers):
+        options.optimized_model_filepath = str(tmp_path / 'optimized.onnx')  # written by ONNX Runtime itself
+        return session(path, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', open_session)
+    nodes = [
+        helper.make_node('Identity', ['image'], ['same']),
+        helper.make_node('Conv', ['same', 'weight'], ['mean']),
+        helper.make_node('Relu', ['mean'], ['depth']),
+    ]
+    path = save(tmp_path / 'net.onnx', nodes, constants=[('weight', np.full((1, 3, 1, 1), 1 / 3, np.float32))])
+    OnnxRuntimeBackend(path, Options('cpu', optimization=level))
+    operators = {node.op_type for node in onnx.load(tmp_path / 'optimized.onnx').graph.node}
+    if left is None:  # the layout, and with it the operators, depends on the CPU
+        assert not operators & {'Identity', 'Relu'}
+    else:
+        assert operators == left
+
+
+@pytest.mark.parametrize(
+    ('level', 'expected'),
+    [
+        ('none', 'ORT_DISABLE_ALL'),
+        ('basic', 'ORT_ENABLE_BASIC'),
+        ('extended', 'ORT_ENABLE_EXTENDED'),
+        ('all', 'ORT_ENABLE_ALL'),
+    ],
+)
+def test_the_parameter_graph_optimization_reaches_the_session(tmp_path, opened, level, expected):
+    estimator(tmp_path, 'mono', graph_optimization=level)
+    assert opened[-1][0].graph_optimization_level.name == expected
+
+
+def providers(opened):
+    """Return what the last session was opened with: provider → options."""
+    return dict(opened[-1][1])
+
+
+def test_memory_limit_mb_bounds_the_memory_of_cuda(tmp_path, opened, every_provider):
+    estimator(tmp_path, 'mono', device='cuda', memory_limit_mb=512, allow_fallback=True)
+    assert list(providers(opened)) == ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    assert providers(opened)['CUDAExecutionProvider']['gpu_mem_limit'] == 512 * 1024 * 1024
+    assert providers(opened)['CUDAExecutionProvider']['arena_extend_strategy'] == 'kSameAsRequested'
+
+
+def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda_behind_it(
+    tmp_path, opened, every_provider
+):
+    path = model(tmp_path).with_suffix('.onnx')
+    OnnxRuntimeBackend(path, Options('tensorrt', memory_limit_mb=256, allow_fallback=True))
+    found = providers(opened)
+    assert list(found) == ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider']
+    assert found['TensorrtExecutionProvider']['trt_max_workspace_size'] == 256 * 1024 * 1024
+    assert found['CUDAExecutionProvider']['gpu_mem_limit'] == 256 * 1024 * 1024
+
+
+@pytest.mark.parametrize('device', ['cuda', 'tensorrt'])
+def test_without_memory_limit_mb_no_limit_is_set(tmp_path, opened, every_provider, device):
+    OnnxRuntimeBackend(model(tmp_path).with_suffix('.onnx'), Options(device, allow_fallback=True))
+    given = {key for options in providers(opened).values() for key in options}
+    assert not given & {'gpu_mem_limit', 'trt_max_workspace_size'}

@@ -1,0 +1,92 @@
+"""Points of another sensor in the picture: place, border, what is hidden; poses; the tracker's states."""
+
+import numpy as np
+import pytest
+
+from depth_ros.geometry import parse_pose
+from depth_ros.scale.reference_points import known_pixels
+from depth_ros.scale.scale_fit import Fit, Scale
+from depth_ros.scale.scale_tracker import ScaleTracker
+from depth_ros.types import Camera
+
+CAMERA = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
+HERE = np.eye(4, dtype=np.float32)
+
+
+def at(column, row, depth):
+    return [(column - CAMERA.cx) / CAMERA.fx * depth, (row - CAMERA.cy) / CAMERA.fy * depth, depth]
+
+
+def test_a_point_falls_on_its_pixel_and_the_border_belongs_to_the_picture():
+    points = np.array(
+        [at(0, 0, 2), at(319, 239, 2), at(100.4, 50.3, 3), at(-0.6, 10, 2), at(10, 239.6, 2), at(320, 5, 2)]
+    )
+    found = known_pixels(points.astype(np.float32), CAMERA, HERE)
+    assert list(zip(found.columns, found.rows, strict=True)) == [(0, 0), (319, 239), (100, 50)]
+    np.testing.assert_allclose(found.depth_m, [2, 2, 3], rtol=1e-6)
+
+
+def test_what_is_behind_the_camera_or_not_finite_is_left_out():
+    points = np.array([[0, 0, -2], [0, 0, 0], [np.nan, 0, 2], [0, np.inf, 2], [0, 0, 2]], np.float32)
+    assert known_pixels(points, CAMERA, HERE).depth_m.tolist() == [2.0]
+    assert known_pixels(np.empty((0, 3), np.float32), CAMERA, HERE).depth_m.size == 0
+
+
+def test_points_hidden_by_a_nearer_one_beside_them_are_left_out():
+    """A lidar above the camera looks over a box; the wall behind it falls into the box's pixels."""
+    box = [at(u, v, 1.5) for u in range(100, 160, 4) for v in range(100, 140, 4)]
+    wall = [at(u + 1, v + 1, 4.0) for u in range(40, 240, 4) for v in range(60, 180, 4)]
+    found = known_pixels(np.array(box + wall, np.float32), CAMERA, HERE)
+    over_box = (found.columns >= 100) & (found.columns < 157) & (found.rows >= 100) & (found.rows < 137)
+    assert over_box.sum() == len(box) and (found.depth_m[over_box] == 1.5).all()
+    assert (found.depth_m == 4.0).sum() > 0.7 * (len(wall) - len(box))
+
+
+def test_a_pose_is_six_numbers():
+    x_forward = parse_pose('0.1 0 0 1.5707963 -1.5707963 0')
+    np.testing.assert_allclose(x_forward @ [1, 0, 0, 1], [0.1, 0, 1, 1], atol=1e-6)  # ahead
+    np.testing.assert_allclose(x_forward @ [0, 1, 0, 1], [-0.9, 0, 0, 1], atol=1e-6)  # left
+    np.testing.assert_allclose(x_forward @ [0, 0, 1, 1], [0.1, -1, 0, 1], atol=1e-6)  # up
+    for text in ('', '1 2 3', '1 2 3 4 5 x', '1 2 3 4 5 nan', '1 2 3 4 5 6 7'):
+        with pytest.raises(ValueError, match='expected six numbers'):
+            parse_pose(text)
+
+
+PROBES = np.linspace(0.2, 1.0, 20, dtype=np.float32)
+SECOND = 1_000_000_000
+
+
+def fit(scale):
+    return Fit(Scale('factor', scale), 0.01, 0.9, np.ones(10, bool))
+
+
+def test_states_follow_from_what_is_confirmed_and_when():
+    tracker = ScaleTracker('factor')
+
+    def see(scale, time_s, why='nothing new'):
+        return tracker.update(fit(scale) if scale else None, why, PROBES, int(time_s * SECOND), 2.0)
+
+    assert see(2.0, 0.0).state == 'unknown'
+    assert see(2.02, 0.1).state == 'tracking'
+    assert see(None, 0.3).state == 'tracking'
+    held = see(None, 1.0)
+    assert held.state == 'held' and held.age_s == pytest.approx(0.9) and held.why == 'nothing new'
+    gone = see(None, 2.2)
+    assert gone.state == 'unknown' and gone.scale is None
+    assert see(5.0, 2.3).state == 'unknown' and see(5.0, 2.4).state == 'tracking'
+
+
+def test_one_outlier_moves_nothing_and_three_that_agree_are_a_step():
+    tracker = ScaleTracker('factor')
+    for frame, scale in enumerate((2.0, 2.0, 9.0, 2.0, 3.0, 9.0, 3.0, 3.0)):
+        status = tracker.update(fit(scale), '', PROBES, frame * SECOND // 10, 2.0)
+        if frame >= 1:
+            assert status.scale.scale == pytest.approx(2.0)
+    assert tracker.update(fit(3.0), '', PROBES, 8 * SECOND // 10, 2.0).scale.scale == pytest.approx(3.0)
+
+
+def test_time_that_jumps_back_forgets_the_scale():
+    tracker = ScaleTracker('factor')
+    for frame in range(3):
+        tracker.update(fit(2.0), '', PROBES, (10 + frame) * SECOND, 20.0)
+    assert tracker.update(None, '', PROBES, 5 * SECOND, 20.0).state == 'unknown'

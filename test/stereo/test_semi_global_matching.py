@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenes import frame, texture
+
+from depth_ros.errors import EstimatorError
+from depth_ros.pipeline import depth_map, stereo_estimator, stereo_frame
+from depth_ros.settings.node_settings import StereoSettings
+from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
+from depth_ros.types import StereoFrame
+
+
+def on_motorcycle(motorcycle, **values):
+    chosen = StereoSettings(**values)
+    pair = stereo_frame(
+        motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, chosen
+    )
+    return motorcycle.accuracy(depth_map(pair, stereo_estimator(chosen), chosen).depth_m)
+
+
+@pytest.mark.parametrize('search', [{}, {'range_min_m': 1.0}, {'max_disparity': 64}, {'max_disparity': 128}])
+def test_motorcycle_is_dense_and_right(motorcycle, search):
+    accuracy = on_motorcycle(motorcycle, **search)
+    assert accuracy.valid_fraction >= 0.90
+    assert accuracy.bad2_fraction <= 0.050
+    assert accuracy.median_abs_rel <= 0.004
+
+
+def test_motorcycle_in_strict_quality_has_fewer_false_points(motorcycle):
+    accuracy = on_motorcycle(motorcycle, quality='strict')
+    assert accuracy.valid_fraction >= 0.72
+    assert accuracy.bad2_fraction <= 0.033
+    assert accuracy.median_abs_rel <= 0.004
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.floats(2, 50), st.floats(-20, 20))
+def test_a_wall_is_measured_to_a_fraction_of_a_pixel(disparity, offset_px):
+    wall = frame(np.full((120, 360), disparity + offset_px, np.float32), offset_px=offset_px)
+    raw = SemiGlobalMatching(range_min_m=0.5).estimate(wall)
+    error = raw.disparity_px - (disparity + offset_px)
+    assert np.isfinite(error).mean() > 0.7
+    assert np.nanmedian(np.abs(error)) < 0.25
+
+
+def test_the_left_border_is_measured_as_far_as_the_right_image_sees_it():
+    raw = SemiGlobalMatching(max_disparity_px=64).estimate(frame(np.full((120, 240), 10.0, np.float32)))
+    assert np.isfinite(raw.disparity_px[:, 14:60]).mean() > 0.95
+
+
+def test_negative_disparities_are_found_up_to_the_right_border():
+    toed_in = frame(np.full((120, 240), -12.0, np.float32), offset_px=-20.0)
+    raw = SemiGlobalMatching(range_min_m=1.0).estimate(toed_in)
+    assert abs(np.nanmedian(raw.disparity_px) + 12.0) < 0.1
+    assert np.isfinite(raw.disparity_px[:, 180:225]).mean() > 0.9
+
+
+def pole_before_a_wall(pole_px, width_px):
+    """Return a frame of a far wall with a near pole whose left edge is at column 200."""
+    height, width = 240, 400
+    rng = np.random.default_rng(5)
+    wall, pole = texture(height, width + 8), rng.integers(0, 256, (height, width_px)).astype(np.uint8)
+    pole = cv2.GaussianBlur(pole, (3, 3), 0)
+    left, right = wall[:, :width].copy(), wall[:, 8:].copy()  # the wall has 8 px
+    left[:, 200 : 200 + width_px] = pole
+    right[:, 200 - pole_px : 200 - pole_px + width_px] = pole
+    template = frame(np.zeros((height, width), np.float32), focal=400.0)
+    return StereoFrame(left, right, template.rig)
+
+
+@pytest.mark.parametrize(('quality', 'width_px'), [('balanced', 8), ('balanced', 20), ('strict', 10), ('strict', 20)])
+def test_a_thin_near_pole_is_found_in_a_long_search(quality, width_px):
+    pair = pole_before_a_wall(pole_px=150, width_px=width_px)
+    raw = SemiGlobalMatching(quality, range_min_m=0.2).estimate(pair)  # 200 px: long enough to be shortened
+    on_pole = raw.disparity_px[20:-20, 200 : 200 + width_px]
+    assert np.mean(np.abs(on_pole - 150) < 1) > 0.4
+
+
+@pytest.mark.parametrize('value', [0, 128, 255])
+def test_a11_a_pair_without_texture_gives_nothing_wrong(value):
+    blank = frame(np.zeros((120, 240), np.float32))
+    blank = replace(blank, left=np.full((120, 240), value, np.uint8), right=np.full((120, 240), value, np.uint8))
+    raw = SemiGlobalMatching(quality='strict').estimate(blank)
+    assert np.isnan(raw.disparity_px).all() or np.nanmax(raw.disparity_px) <= 1.0
+
+
+def test_a11_unrelated_noise_is_mostly_refused_in_strict_quality():
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (120, 240), np.uint8) for _ in range(2)]
+    pair = replace(frame(np.zeros((120, 240), np.float32)), left=noise[0], right=noise[1])
+    assert np.isfinite(SemiGlobalMatching(quality='strict').estimate(pair).disparity_px).mean() < 0.05
+
+
+def test_confidence_is_high_where_both_images_agree_and_zero_where_nothing_is_known(motorcycle):
+    pair = stereo_frame(
+        motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, StereoSettings()
+    )
+    raw = SemiGlobalMatching().estimate(pair)
+    known = np.isfinite(raw.disparity_px)
+    assert (raw.confidence[~known] == 0).all()
+    assert ((raw.confidence[known] >= 0.25) & (raw.confidence[known] <= 1)).all()
+    error = np.abs(raw.disparity_px - motorcycle.disparity_px)
+    sure, unsure = (raw.confidence > 0.9) & np.isfinite(error), (raw.confidence == 0.25) & np.isfinite(error)
+    assert np.mean(error[sure] > 2) < np.mean(error[unsure] > 2)
+
+
+def test_processing_scale_keeps_the_metres(motorcycle):
+    half = StereoSettings(processing_scale=0.5)
+    pair = stereo_frame(
+        motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, half
+    )
+    depth = depth_map(pair, stereo_estimator(half), half)
+    assert depth.depth_m.shape == (250, 370) == (depth.camera.height, depth.camera.width)
+    upright = cv2.resize(depth.depth_m, (741, 500), interpolation=cv2.INTER_NEAREST)
+    assert motorcycle.accuracy(upright).median_abs_rel < 0.01
+
+
+def test_a_range_that_leaves_nothing_to_search_is_explained():
+    with pytest.raises(EstimatorError, match='nothing to search.*range_min_m'):
+        SemiGlobalMatching(max_disparity_px=5).estimate(frame(np.zeros((60, 80), np.float32), offset_px=30.0))

@@ -1,0 +1,79 @@
+"""`depth-ros bag play` in a process of its own, heard by a node on the graph."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+from bag_files import BagWriter, image, make, write_bag
+from graph import Graph, NodeProcess, wait_for
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+from depth_ros.messages import read_messages
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+DEPTH = 'depth/image_rect'
+
+
+def player(graph, *arguments):
+    return NodeProcess(graph.domain, 'bag', 'play', *map(str, arguments), module='depth_ros.cli.main')
+
+
+def stamps(graph, topic=DEPTH):
+    return [read_messages.stamp_ns(m.header.stamp) for m in graph.received[topic]]
+
+
+def test_a_node_makes_depth_of_a_recording_that_is_played(tmp_path):
+    bag = write_bag(tmp_path / 'in', frames=20)
+    with Graph(listen=(DEPTH,), width=96, height=64) as graph, player(graph, bag) as process:
+        wait_for(lambda: 10**9 + 19 * 10**8 in stamps(graph), 20)  # the last one
+        arrived, seen = graph.arrived_s[DEPTH], stamps(graph)
+        # On a machine that is busy with other things the node may miss a frame; it is never out of order or another one.
+        assert len(seen) >= 15 and set(seen) <= {10**9 + i * 10**8 for i in range(20)} and seen == sorted(seen)
+        assert np.median(np.diff(arrived)) == pytest.approx(0.1, abs=0.03)
+        code, output, _ = process.end()
+        assert code == 0 and '80 messages of 4 topics played' in output
+
+
+def test_it_loops_faster_and_says_the_time_until_it_is_interrupted(tmp_path):
+    bag = write_bag(tmp_path / 'in', frames=10)
+    with Graph(listen=(DEPTH,), width=96, height=64) as graph:
+        times = []
+        graph.probe.create_subscription(
+            Clock, '/clock', lambda m: times.append(m.clock.sec * 10**9 + m.clock.nanosec), 100
+        )
+        with player(graph, bag, '--rate', 5, '--loop', '--clock') as process:
+            wait_for(lambda: stamps(graph).count(10**9 + 5 * 10**8) >= 3, 20)
+            process.signal()
+            code, output, waited_s = process.end()
+        assert code == 0 and waited_s < 3 and 'played' in output
+        assert min(times) >= 10**9 and max(times) <= 2 * 10**9 and len(times) > 20
+        assert sum(np.diff(times) < 0) >= 2
+
+
+def test_best_effort_recordings_and_types_that_are_not_here(tmp_path):
+    with BagWriter(tmp_path / 'in') as bag:
+        bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 1)
+        bag.add('/strange', make('std_msgs/msg/String', data='x'), 2)
+    with sqlite3.connect(tmp_path / 'in' / 'in.db3') as database:
+        database.execute("UPDATE topics SET type = 'nobody_msgs/msg/String' WHERE name = '/strange'")
+    with Graph(node=False, listen=()) as graph:
+        got = []
+        graph.probe.create_subscription(Image, '/image', got.append, 10)
+        with player(graph, tmp_path / 'in') as process:
+            code, output, _ = process.end(20)
+        assert code == 0 and '/strange is left out: nobody_msgs/msg/String is not installed' in output
+        wait_for(lambda: got)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [(['nowhere'], 'nowhere cannot be read as a bag'), (['in', '--rate', '0'], 'the rate is 0; expected')],
+)
+def test_what_cannot_be_played_is_one_line(tmp_path, capsys, arguments, words):
+    write_bag(tmp_path / 'in', frames=1)
+    with Graph(node=False, listen=()) as graph:
+        with player(graph, tmp_path / arguments[0], *arguments[1:]) as process:
+            code, output, _ = process.end(20)
+        said = [line for line in output.splitlines() if not line.startswith('[WARN]')]  # rcl's own, of Jazzy
+        assert code == 1 and len(said) == 1 and words in said[0], output

@@ -1,0 +1,258 @@
+"""The page in headless Chromium, fed by a node on a live graph: what a person would see, and what clients may do."""
+
+import io
+import threading
+import time
+from contextlib import contextmanager
+
+import cv2
+import msgspec
+import numpy as np
+import psutil
+import pytest
+import websockets.sync.client
+from browser import chromium_is_here, open_chromium
+from graph import Graph, Spinner, wait_for
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from depth_ros.errors import BadSettings
+from depth_ros.estimators.fake_estimator import FakeEstimator
+from depth_ros.ros import node_process
+from depth_ros.ros.ros_messages import to_ros
+from depth_ros.ros.stereo_node import StereoDepthNode
+from depth_ros.tools.depth_viewer import DepthViewer
+from depth_ros.viewer.depth_painting import colors, positions, thinned
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+WIDTH, HEIGHT = 320, 240
+PARAMETERS = {'cloud_stride': 1, 'range_min_m': 0.5}
+PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+PICTURE[:, : WIDTH // 2], PICTURE[:, WIDTH // 2 :] = (255, 0, 0), (0, 255, 0)
+
+
+@pytest.fixture(scope='module')
+def browser():
+    if not chromium_is_here():
+        pytest.skip('chromium and chromium-driver are not installed')
+    driver = open_chromium(1200, 900)
+    yield driver
+    driver.quit()
+
+
+@contextmanager
+def viewed(noise=False, **overrides):
+    """A camera that sees a wall, half red, half green; a node; the page. With noise every picture is another one."""
+    values = {'port': 8500 + int(time.monotonic() * 10) % 400, **overrides}
+    with Graph(PARAMETERS, lambda s, w: FakeEstimator(8.0), listen=(), width=WIDTH, height=HEIGHT) as graph:
+        from rclpy.parameter import Parameter
+
+        viewer = DepthViewer(
+            context=graph.context, parameter_overrides=[Parameter(name, value=value) for name, value in values.items()]
+        )
+        spinner = Spinner(graph.context, viewer)
+        stop = threading.Event()
+
+        def shoot():
+            while not stop.is_set():
+                picture = np.random.default_rng().integers(0, 255, PICTURE.shape, np.uint8) if noise else PICTURE
+                graph.send(**{side: to_ros.image(picture, 'rgb8', graph.head()) for side in ('left', 'right')})
+                stop.wait(0.1)
+
+        thread = threading.Thread(target=shoot, daemon=True)
+        thread.start()
+        try:
+            yield graph, viewer
+        finally:
+            stop.set()
+            thread.join(5)
+            spinner.close()
+            viewer.stop()
+            viewer.destroy_node()
+
+
+def show(browser, viewer):
+    """Open the page; what the last one complained about is forgotten."""
+    browser.get('about:blank')
+    time.sleep(0.2)
+    browser.get_log('browser')
+    browser.get(viewer.page.url)
+
+
+def scene(browser):
+    """Return the 3-D part of the page, (H, W, 3) RGB."""
+    png = np.frombuffer(io.BytesIO(browser.get_screenshot_as_png()).read(), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(png, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)[200:, :780].astype(int)
+
+
+def red_and_green(picture):
+    red = (picture[..., 0] > 150) & (picture[..., 1] < 90) & (picture[..., 2] < 90)
+    green = (picture[..., 1] > 150) & (picture[..., 0] < 90) & (picture[..., 2] < 90)
+    return red, green
+
+
+def cloud_is_shown(browser):
+    red, green = red_and_green(scene(browser))
+    return red.sum() > 2000 and green.sum() > 2000
+
+
+def text(browser):
+    return browser.execute_script('return document.body.innerText')
+
+
+def test_the_cloud_pictures_plots_and_words_are_really_there_and_nothing_complains(browser):
+    with viewed() as (graph, viewer):
+        show(browser, viewer)
+        wait_for(lambda: cloud_is_shown(browser), 40, 'no red and green wall')
+        red, green = red_and_green(scene(browser))
+        assert np.argwhere(red)[:, 1].mean() + 50 < np.argwhere(green)[:, 1].mean()
+        wait_for(lambda: 'stereo_depth:' in text(browser) and 'Hz, age' in text(browser), 20)
+        sizes = browser.execute_script(
+            "return ['camera', 'depth'].map(i => document.getElementById(i)).map(e => [e.naturalWidth, e.naturalHeight])"
+        )
+        assert sizes == [[360, 270], [360, 270]]
+        points = "return [...document.querySelectorAll('polyline.plot')].map(e => e.getAttribute('points').split(' ').length)"
+        wait_for(lambda: min(browser.execute_script(points)) >= 3, 20)
+        assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
+        assert graph.node is not None
+
+
+def test_a_person_changes_a_parameter_and_the_node_follows_or_says_why_not(browser):
+    from selenium.webdriver.common.by import By
+
+    with viewed() as (graph, viewer):
+        show(browser, viewer)
+        wait_for(lambda: 'parameters: filter' in text(browser), 30)
+        header = browser.find_element(By.XPATH, "//*[text()='parameters: filter']")
+        browser.execute_script('arguments[0].click()', header)
+        find = 'return arguments[0].parentElement.querySelector("input[type=checkbox]")'
+        box = wait_for(lambda: browser.execute_script(find, header), 10)
+        assert graph.get_parameter('filter.edges').bool_value is False
+        browser.execute_script('arguments[0].click()', box)
+        wait_for(lambda: graph.get_parameter('filter.edges').bool_value, 10)
+        viewer.page._parameters['range_max_m'].value = 0.1
+        event = type('Event', (), {'client': object(), 'target': viewer.page._parameters['range_max_m']})
+        for callback in viewer.page._parameters['range_max_m']._impl.update_cb:
+            callback(event)
+        wait_for(lambda: 'range_max_m stays 40' in text(browser), 10)
+        wait_for(lambda: viewer.page._parameters['range_max_m'].value == 40.0, 5)
+
+
+def test_it_survives_the_end_and_the_return_of_the_node(browser):
+    with viewed() as (graph, viewer):
+        show(browser, viewer)
+        wait_for(lambda: cloud_is_shown(browser), 40)
+        graph._spinners[1].close()
+        graph.node.stop()
+        graph.node.destroy_node()
+        wait_for(lambda: 'stereo_depth is silent' in text(browser), 15)
+        graph.node = StereoDepthNode(lambda s, w: FakeEstimator(16.0), context=graph.context)
+        node_process.start(graph.node)
+        graph._spinners[1] = Spinner(graph.context, graph.node)
+        wait_for(lambda: 'Hz, age' in text(browser), 20)
+        assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
+
+
+def connect(viewer):
+    import viser
+
+    address = viewer.page.url.replace('http', 'ws')
+    client = websockets.sync.client.connect(address, subprotocols=[f'viser-v{viser.__version__}'], max_size=None)
+    camera = {
+        'type': 'ViewerCameraMessage', 'wxyz': (1, 0, 0, 0), 'position': (0, 0, 0), 'fov': 1.0, 'near': 0.1, 'far': 100.0,
+        'image_height': 480, 'image_width': 640, 'look_at': (0, 0, 1), 'up_direction': (0, -1, 0),
+    }  # fmt: skip
+    client.send(msgspec.msgpack.encode(camera))  # as the page does; only then it counts as a browser
+    return client
+
+
+def test_ten_clients_and_one_that_stops_reading():
+    with viewed(noise=True, max_mb_s=5.0) as (graph, viewer):
+        silent = connect(viewer)
+        clients = [connect(viewer) for _ in range(10)]
+        wait_for(lambda: viewer.page.browsers == 11, 10)
+        received = [0] * len(clients)
+        stop = threading.Event()
+
+        def drain(i):
+            while not stop.is_set():
+                try:
+                    received[i] += len(clients[i].recv(timeout=0.2))
+                except TimeoutError:
+                    continue
+
+        threads = [threading.Thread(target=drain, args=(i,), daemon=True) for i in range(len(clients))]
+        for thread in threads:
+            thread.start()
+        time.sleep(4)
+        before, memory = list(received), psutil.Process().memory_info().rss
+        time.sleep(5)
+        got = np.subtract(received, before)
+        grown = psutil.Process().memory_info().rss - memory
+        stop.set()
+        for thread in threads:
+            thread.join(2)
+        assert (got > 10_000).all(), got
+        assert got.sum() / 5 < 15e6  # 5 MB/s of points and the pictures
+        assert grown < 50e6
+        for client in (*clients, silent):
+            client.close_socket()
+        wait_for(lambda: viewer.page.browsers == 0, 10)
+        wait_for(lambda: not viewer._heard, 5)
+        wait_for(lambda: not graph.node._outputs.wanted(), 10)
+
+
+def test_nothing_is_subscribed_while_nobody_looks():
+    with viewed() as (graph, viewer):
+        time.sleep(1)
+        assert graph.probe.count_subscribers('/points') == 0
+        client = connect(viewer)
+        wait_for(lambda: graph.probe.count_subscribers('/points') == 1, 10)
+        client.close()
+        wait_for(lambda: graph.probe.count_subscribers('/points') == 0, 10)
+
+
+def test_messages_that_are_of_no_use_are_said_and_the_next_one_is_shown():
+    with viewed() as (_, viewer):
+        said = []
+        viewer.page.say = lambda level, words: said.append(words)
+        head = to_ros.header(0, 'x')
+        viewer._newest.update(
+            {
+                'points': serialized(PointCloud2(header=head, width=5, height=1)),
+                'depth/image_rect': serialized(Image(header=head, encoding='rgb8')),
+                'depth/camera_info': serialized(CameraInfo(header=head)),
+            }
+        )
+        for words in ('points: the cloud has the fields', 'expected 32FC1 or 16UC1', 'uncalibrated'):
+            wait_for(lambda words=words: any(words in each for each in said), 5, words)
+        assert viewer._thread.is_alive()
+
+
+def serialized(message):
+    from rclpy.serialization import serialize_message
+
+    return serialize_message(message)
+
+
+def test_wrong_parameters_are_refused():
+    with Graph(node=False, listen=()) as graph:
+        from rclpy.parameter import Parameter
+
+        with pytest.raises(BadSettings, match='rate_hz is 0'):
+            DepthViewer(context=graph.context, parameter_overrides=[Parameter('rate_hz', value=0.0)])
+
+
+def test_points_are_thinned_evenly_and_painted():
+    kind = [(name, 'f4') for name in ('x', 'y', 'z', 'rgb')]
+    points = np.zeros(1000, kind)
+    points['x'], points['z'] = np.arange(1000), np.linspace(1, 5, 1000)
+    points['z'][::10] = np.nan
+    points['rgb'] = np.full(1000, 0x00102030, np.uint32).view(np.float32)
+    some = thinned(points, 100)
+    assert 50 < some.size <= 100 and np.isfinite(some['z']).all() and np.ptp(some['x']) > 900
+    assert positions(some).shape == (some.size, 3) and positions(some).dtype == np.float32
+    assert (colors(some, 'image') == (0x10, 0x20, 0x30)).all()
+    by_distance = colors(some, 'distance').astype(int)
+    assert by_distance[0, 0] > 100 > by_distance[-1, 0] or by_distance[0, 2] < by_distance[-1, 2] + 200
+    assert (colors(some[['x', 'y', 'z']], 'image') == 180).all()
+    assert thinned(points[:0], 5).size == 0 and colors(points[:0], 'height').shape == (0, 3)
