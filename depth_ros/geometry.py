@@ -1,12 +1,41 @@
-"""Poses as 4x4 matrices."""
+"""Pixel rays, poses as 4x4 matrices, and where a camera is mounted."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from depth_ros.types import Float32Array
+from depth_ros.types import AnyArray, Camera, Float32Array
 
 _FORM = 'expected six numbers, x y z (m) roll pitch yaw (rad)'
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Pose of a camera relative to the floor; the camera has no roll."""
+
+    height_m: float
+    """Height above the floor."""
+    pitch_rad: float = 0.0
+    """Pitch down from level."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of heights above the floor."""
+
+    low_m: float
+    high_m: float
+
+
+def pixel_slopes(
+    camera: Camera, columns: AnyArray, rows: AnyArray, dtype: npt.DTypeLike = np.float32
+) -> tuple[AnyArray, AnyArray]:
+    """Return ``x / z = (u - cx) / fx`` and ``y / z = (v - cy) / fy`` at the pixels of a grid, each (rows, columns)."""
+    x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
+    grid_x, grid_y = np.meshgrid(x.astype(dtype), y.astype(dtype))
+    return grid_x, grid_y
 
 
 def parse_pose(text: str) -> Float32Array:

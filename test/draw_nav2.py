@@ -7,7 +7,8 @@ import numpy as np
 from nav2_model import ObstacleLayer, Source
 from stages.test_navigation import BOX, OBSTACLES, hall, seen, sources, to_global
 
-from depth_ros.stages.navigation import Mount, clearing_points
+from depth_ros.geometry import Mount
+from depth_ros.stages.navigation import clearing_points
 from depth_ros.stages.project import project
 
 MOUNT = Mount(0.8, 0.3)

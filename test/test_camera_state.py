@@ -10,10 +10,11 @@ from tiny_model import model
 
 from depth_ros.bags.bag_processing import process
 from depth_ros.camera_state import CameraState
+from depth_ros.geometry import Band, Mount
 from depth_ros.pipeline import cloud, mono_frame, stereo_frame
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages import pixel_rays, rectify
-from depth_ros.stages.navigation import Band, Mount, clearing_points, scan
+from depth_ros.stages.navigation import clearing_points, scan
 from depth_ros.types import Camera, DepthMap
 
 IMAGE = texture(240, 320)

@@ -19,18 +19,24 @@ ROS = {
     'nav_msgs',
     'rosgraph_msgs',
 }
-NEEDS_ROS = {
+KNOWS_ROS = ('ros/', 'tools/')
+STARTS_NODES = {
     'cli/bag_play.py',
-    'cli/doctor.py',
-    'cli/graph.py',
-    'cli/demo.py',
-    'cli/demo_mono.py',
-    'cli/results.py',
     'cli/bench_graph.py',
     'cli/bench_stages.py',
-    'cli/null_node.py',
+    'cli/demo.py',
+    'cli/demo_graph.py',
+    'cli/demo_mono.py',
+    'cli/demo_results.py',
+    'cli/doctor.py',
     'cli/view.py',
 }
+ORDER = [
+    'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'camera_state', 'estimators', 'stereo',
+    'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
+    'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
+]  # fmt: skip
+"""Every folder, and every module beside them, imports only what stands before it."""
 
 
 def imported(path):
@@ -45,11 +51,36 @@ def modules():
     return sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob('*.py'))
 
 
-@pytest.mark.parametrize('name', [n for n in modules() if not n.startswith('ros/') and n not in NEEDS_ROS])
-def test_only_the_ros_folder_and_the_commands_that_start_nodes_know_ros(name):
+@pytest.mark.parametrize('name', [n for n in modules() if not n.startswith(KNOWS_ROS) and n not in STARTS_NODES])
+def test_only_nodes_and_the_commands_that_start_them_know_ros(name):
     names = set(imported(PACKAGE / name))
     assert not {n for n in names if n.split('.')[0] in ROS}
-    assert not {n for n in names if n.startswith('depth_ros.ros')}
+    assert not {n for n in names if n.startswith(('depth_ros.ros', 'depth_ros.tools'))}
+
+
+def place(module):
+    parts = module.split('.')[1:]
+    return '.'.join(parts[:2]) if parts[:2] == ['networks', 'runtimes'] else parts[0]
+
+
+@pytest.mark.parametrize('name', [n for n in modules() if n != '__init__.py'])
+def test_folders_import_each_other_in_one_direction(name):
+    own = place(f'depth_ros.{name.removesuffix(".py").replace("/", ".")}')
+    below = ORDER[: ORDER.index(own)]
+    others = {place(n) for n in imported(PACKAGE / name) if n.startswith('depth_ros.')} - {own}
+    assert others <= set(below), f'{own} may import {", ".join(below)}'
+
+
+def test_file_names_and_type_names_are_unique():
+    names = [Path(n).name for n in modules() if not n.endswith('__init__.py')]
+    assert not {n for n in names if names.count(n) > 1}
+    types = [
+        node.name
+        for n in modules()
+        for node in ast.parse((PACKAGE / n).read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith('_')
+    ]
+    assert not {n for n in types if types.count(n) > 1}
 
 
 @pytest.mark.parametrize('name', [n for n in modules() if n.startswith('stages/')])

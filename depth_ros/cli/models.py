@@ -18,7 +18,8 @@ import yaml
 from depth_ros.cli.argument_types import size
 from depth_ros.errors import BackendUnavailable, BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.networks.catalog import cache_folder, command_to_get, find_manifest, is_here, sha256, shipped_models
+from depth_ros.files.model_cache import cache_folder, sha256
+from depth_ros.networks.catalog import command_to_get, find_manifest, is_here, shipped_models
 from depth_ros.networks.load_network import load_network, reference_beside
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork

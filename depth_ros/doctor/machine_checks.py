@@ -7,7 +7,8 @@ from contextlib import closing
 from depth_ros.doctor.finding import Finding
 from depth_ros.errors import BackendError, BackendUnavailable, BadSettings, ModelError
 from depth_ros.files.install_command import install_command
-from depth_ros.networks.catalog import cache_folder, command_to_get, find_manifest, model_file
+from depth_ros.files.model_cache import cache_folder
+from depth_ros.networks.catalog import command_to_get, find_manifest, model_file
 from depth_ros.networks.runtimes.gpu import find_gpu
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
 from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator

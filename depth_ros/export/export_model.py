@@ -16,10 +16,11 @@ from depth_ros import __version__
 from depth_ros.errors import ModelError, ModelLoadError, ModelMismatch
 from depth_ros.export import recipes
 from depth_ros.files.install_command import install_command
-from depth_ros.networks.catalog import sha256
+from depth_ros.files.model_cache import sha256
 from depth_ros.networks.input_placement import Size, plan
-from depth_ros.networks.manifest import Artifact, Manifest, Precision
+from depth_ros.networks.manifest import Artifact, Manifest
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.networks.self_check import LARGEST_DIFFERENCE, reference_path, relative_difference, stored_picture
 from depth_ros.types import AnyArray
 

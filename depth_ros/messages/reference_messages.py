@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from depth_ros.errors import BadInput
+from depth_ros.geometry import pixel_slopes
 from depth_ros.messages.read_messages import calibration, depth_m, point_fields, stamp_ns
 from depth_ros.scale.reference_points import ReferencePoints
 from depth_ros.stages.intrinsics import rectified_camera
@@ -56,8 +57,8 @@ def points_of_depth(message: Any, info: Any) -> ReferencePoints:
     camera = rectified_camera(calibration(info), message.width, message.height)
     stride = max(int(np.sqrt(depth.size / _MOST_POINTS)), 1)
     z = depth[::stride, ::stride]
-    v, u = np.meshgrid(*(np.arange(0, side, stride) for side in depth.shape), indexing='ij')
-    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
+    x, y = pixel_slopes(camera, *(np.arange(0, side, stride) for side in depth.shape[::-1]))
+    points = np.stack([x * z, y * z, z], axis=-1)
     return _reference(points[z > 0].reshape(-1, 3), message)
 
 

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +10,12 @@ from typing import Literal
 from depth_ros import __version__
 from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
 from depth_ros.files.installed_files import shared_file
+from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.join_graphs import write_joined
 from depth_ros.networks.manifest import Manifest, read_manifest
 
 _ALIKE = 0.6
 """Similarity of names (difflib) from which one is suggested for the other."""
-
-
-def cache_folder() -> Path:
-    """Return the folder for downloaded and exported models: $DEPTH_ROS_CACHE, or the user's cache directory."""
-    own = os.environ.get('DEPTH_ROS_CACHE')
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(own) if own else Path(base) / 'depth_ros'
 
 
 def shipped_manifests() -> Iterator[Path]:
@@ -176,12 +169,3 @@ def _recorded_sha256(path: Path) -> str | None:
 
 def _sidecar(path: Path) -> Path:
     return path.with_name(path.name + '.sha256')
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from depth_ros.errors import ModelError, ModelLoadError
 from depth_ros.files.install_command import install_command
-from depth_ros.networks.catalog import cache_folder, command_to_get, record_sha256, sha256
+from depth_ros.files.model_cache import cache_folder, sha256
+from depth_ros.networks.catalog import command_to_get, record_sha256
 from depth_ros.networks.manifest import Manifest
 
 _PIECE = 1 << 20

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from depth_ros.errors import ModelError
 from depth_ros.networks.catalog import find_manifest, model_file
 from depth_ros.networks.input_placement import Size, plan
-from depth_ros.networks.manifest import Manifest, Precision
+from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.gpu import find_gpu
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options, batch_shapes
 from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.networks.self_check import PROBE, read_reference, stored_picture
 from depth_ros.networks.tensor_check import check_tensors, fixed_size

@@ -10,6 +10,7 @@ from typing import Literal
 import yaml
 
 from depth_ros.errors import BadManifest
+from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.settings.schema import build
 
 Kind = Literal[
@@ -24,7 +25,6 @@ Kind = Literal[
     'point_map',
     'affine_point_map',
 ]
-Precision = Literal['fp32', 'fp16']
 Need = Literal['fx', 'K', 'baseline', 'scale_shift', 'scale']
 InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar']
 OutputRole = Literal['raw', 'points', 'sky', 'confidence', 'valid_prob', 'fov_deg', 'scale', 'ignored']

@@ -5,9 +5,9 @@ from depth_ros.networks.manifest import Manifest
 
 _HEADER = """# Models
 
-Made from `config/models/*.yaml` by `python -m depth_ros.networks.models_page > docs/models.md`. Licences are a reading of
-licence files, not legal advice; "check" means that the weights carry no licence of their own. `commercial_only: true`
-refuses all but "yes".
+Made from `config/models/*.yaml` by `python -m depth_ros.networks.models_page > docs/models.md`. Licences are a reading
+of licence files, not legal advice; "check" means that the weights carry no licence of their own. `commercial_only:
+true` refuses all but "yes".
 
 A model is a manifest and an ONNX file. No weights come with this package. `depth-ros models show <id>` says where a
 file comes from and where to put it, `depth-ros models pull <id>` fetches it where one is published (listed below;

@@ -8,9 +8,9 @@ import numpy as np
 from depth_ros.errors import EstimatorError, ModelMismatch
 from depth_ros.networks.decode_outputs import decode, disparity
 from depth_ros.networks.input_placement import Canvas, Size, plan
-from depth_ros.networks.manifest import Manifest, Precision
+from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.preprocess import prepare
-from depth_ros.networks.runtimes.runtime import Backend
+from depth_ros.networks.runtimes.runtime import Backend, Precision
 from depth_ros.networks.self_check import LARGEST_DIFFERENCE, PROBE, relative_difference, stored_picture
 from depth_ros.networks.tensor_check import check_output_size, check_tensors, fixed_size
 from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDepth, StereoFrame, UInt8Array

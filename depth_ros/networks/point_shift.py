@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from depth_ros.geometry import pixel_slopes
 from depth_ros.types import Camera, Float32Array
 
 _SAMPLES = 64
@@ -24,7 +25,7 @@ def solve_shift(points: Float32Array, camera: Camera, valid: npt.NDArray[np.bool
     rows = np.linspace(0, height - 1, min(height, _SAMPLES)).round().astype(int)
     columns = np.linspace(0, width - 1, min(width, _SAMPLES)).round().astype(int)
     sample = points[np.ix_(rows, columns)].astype(np.float64)
-    u, v = np.meshgrid((columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy)
+    u, v = pixel_slopes(camera, columns, rows, np.float64)
     good = np.isfinite(sample).all(axis=-1)
     if valid is not None:
         good &= valid[np.ix_(rows, columns)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from depth_ros.geometry import pixel_slopes
 from depth_ros.networks.input_placement import Canvas, resize_picture
 from depth_ros.networks.manifest import Input, Manifest, Normalize, Pad, Preprocess
 from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
@@ -97,8 +98,8 @@ def _half(planes: Float32Array) -> Float32Array:
 
 def _unit_rays(camera: Camera) -> Float32Array:
     """Return (3, h, w) unit vectors ``K⁻¹ [u, v, 1]`` of every pixel."""
-    u, v = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
-    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)])
+    x, y = pixel_slopes(camera, np.arange(camera.width), np.arange(camera.height))
+    rays = np.stack([x, y, np.ones_like(x)])
     unit: Float32Array = (rays / np.linalg.norm(rays, axis=0)).astype(np.float32)
     return unit
 

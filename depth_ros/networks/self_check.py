@@ -13,8 +13,9 @@ from depth_ros.errors import ModelLoadError
 from depth_ros.files.image_files import read_picture
 from depth_ros.files.installed_files import shared_file
 from depth_ros.networks.input_placement import Canvas, Size, plan
-from depth_ros.networks.manifest import Manifest, Precision
+from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.preprocess import prepare
+from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.types import AnyArray, Camera
 
 PROBE: Size = (640, 480)

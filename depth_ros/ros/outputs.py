@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from depth_ros.geometry import Band, Mount
 from depth_ros.pipeline import cloud, cropped_for_cloud
 from depth_ros.ros.diagnostics import scale_message
 from depth_ros.ros.qos_overrides import check_qos_overrides
@@ -24,7 +25,7 @@ from depth_ros.scale.scale_tracker import ScaleStatus
 from depth_ros.settings.common_settings import Settings
 from depth_ros.stages.colorize import Colormap, colorize
 from depth_ros.stages.depth_encoding import encoded
-from depth_ros.stages.navigation import Band, Mount, clearing_points, scan
+from depth_ros.stages.navigation import clearing_points, scan
 from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.project import project
 from depth_ros.types import DepthMap, RelativeMap

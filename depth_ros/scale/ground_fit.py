@@ -7,6 +7,7 @@ fit is accepted only if its inliers cover as much of the image, and as large a r
 
 import numpy as np
 
+from depth_ros.geometry import pixel_slopes
 from depth_ros.scale.scale_fit import Fit, Law, fit
 from depth_ros.types import AnyArray, Camera, Float32Array
 
@@ -43,12 +44,12 @@ def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, 
     """
     rows = np.unique(np.linspace(0, camera.height - 1, _ROWS).astype(np.intp))
     columns = np.unique(np.linspace(0, camera.width - 1, _COLUMNS).astype(np.intp))
-    v, u = np.meshgrid(rows, columns, indexing='ij')
-    falls = down[0] * (u - camera.cx) / camera.fx + down[1] * (v - camera.cy) / camera.fy + down[2]
+    x, y = pixel_slopes(camera, columns, rows)
+    falls = down[0] * x + down[1] * y + down[2]
     below = falls > 1 / _FARTHEST_HEIGHTS
     if not below.any():
         return None
-    floor_m, seen = (height_m / falls[below]).astype(np.float32), values[v[below], u[below]]
+    floor_m, seen = (height_m / falls[below]).astype(np.float32), values[np.ix_(rows, columns)][below]
     found = fit(law, seen, floor_m, _TOLERANCE, _TUKEY)
     if found is None or not _like_a_floor(found, floor_m, seen, below.size):
         return None

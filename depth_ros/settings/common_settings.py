@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import TypeVar
 
+from depth_ros.geometry import Band, Mount
 from depth_ros.settings.parameter_table import Table, parameter
-from depth_ros.stages.navigation import Band, Mount
 
 SettingsT = TypeVar('SettingsT', bound='Settings')
 _LOWEST_M, _HIGHEST_M = -100.0, 100.0

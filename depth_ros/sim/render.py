@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from depth_ros.geometry import pixel_slopes
 from depth_ros.sim.solids import Array, Hit, Solid
 from depth_ros.sim.world import TEXEL_M, Pose, World
 from depth_ros.types import Camera, Float32Array, UInt8Array
@@ -60,10 +61,8 @@ def scan(world: World, pose: Pose, height_m: float, count: int = 360) -> Float32
 @lru_cache(maxsize=4)
 def _rays(camera: Camera) -> Float32Array:
     """Return (H, W, 3) directions of every pixel in the optical frame, z = 1, so that a hit's distance is its depth."""
-    u, v = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
-    return np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1).astype(
-        np.float32
-    )
+    x, y = pixel_slopes(camera, np.arange(camera.width), np.arange(camera.height))
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
 def _placed(pose: Pose, mount: Mount) -> tuple[Array, Array]:

@@ -8,30 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from depth_ros.geometry import Band, Mount
 from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, Float32Array
 
 _SCAN_STRIDE = 2
 _BEFORE_OBSTACLE_M = 0.1
 """Clearing rays end this far before an obstacle of their own column, so that they never clear what is still there."""
-
-
-@dataclass(frozen=True)
-class Mount:
-    """Where the camera sits."""
-
-    height_m: float
-    """Above the floor."""
-    pitch_rad: float = 0.0
-    """Down from level."""
-
-
-@dataclass(frozen=True)
-class Band:
-    """Heights above the floor that count as obstacles."""
-
-    low_m: float
-    high_m: float
 
 
 def cropped(depth: DepthMap, farthest_m: float, band: Band | None, mount: Mount) -> DepthMap:

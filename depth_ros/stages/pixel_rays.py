@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from depth_ros.geometry import pixel_slopes
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 _STRIDES = 3
@@ -49,9 +50,7 @@ class PixelRays:
 
 
 def _slopes(camera: Camera, stride: int) -> Slopes:
-    x = (np.arange(0, camera.width, stride) - camera.cx) / camera.fx
-    y = (np.arange(0, camera.height, stride) - camera.cy) / camera.fy
-    return Slopes(*np.meshgrid(x.astype(np.float32), y.astype(np.float32)))
+    return Slopes(*pixel_slopes(camera, np.arange(0, camera.width, stride), np.arange(0, camera.height, stride)))
 
 
 def _forward(slopes: Callable[[Camera, int], Slopes], camera: Camera, pitch_rad: float, stride: int) -> Float32Array:

@@ -12,7 +12,8 @@ from tiny_model import MANIFEST, mean_of_channels, model
 
 from depth_ros.cli.main import main
 from depth_ros.errors import ModelLoadError
-from depth_ros.networks.catalog import find_manifest, model_file, sha256, shipped_models
+from depth_ros.files.model_cache import sha256
+from depth_ros.networks.catalog import find_manifest, model_file, shipped_models
 from depth_ros.networks.download import pull
 
 

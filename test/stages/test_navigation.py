@@ -6,13 +6,14 @@ import yaml
 from nav2_model import ObstacleLayer, Source
 
 from depth_ros.files.installed_files import shared_file
+from depth_ros.geometry import Band, Mount
 from depth_ros.sim.render import Mount as SimMount
 from depth_ros.sim.render import render
 from depth_ros.sim.render import scan as sim_scan
 from depth_ros.sim.solids import Box, Room
 from depth_ros.sim.world import Pose, World, make_world
 from depth_ros.stages.metric import within_range
-from depth_ros.stages.navigation import Band, Mount, clearing_points, cropped, one_per_voxel, scan
+from depth_ros.stages.navigation import clearing_points, cropped, one_per_voxel, scan
 from depth_ros.stages.project import project
 from depth_ros.types import Camera, DepthMap
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from depth_ros.errors import BackendError
-from depth_ros.networks.catalog import sha256
+from depth_ros.files.model_cache import sha256
 from depth_ros.networks.runtimes.progress import Watch
 
 _KEY_FILE = 'key.json'

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from depth_ros.errors import BackendError, BackendUnavailable, DeviceLost, ModelLoadError, OutOfMemory
-from depth_ros.networks.manifest import Precision
-from depth_ros.networks.runtimes.runtime import TensorInfo
+from depth_ros.networks.runtimes.runtime import Precision, TensorInfo
 from depth_ros.types import AnyArray
 
 Device = Literal['auto', 'tensorrt', 'cuda', 'openvino', 'cpu']

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from depth_ros.types import AnyArray
+
+Precision = Literal['fp32', 'fp16']
+"""Precision of weights and arithmetic."""
 
 
 @dataclass(frozen=True)

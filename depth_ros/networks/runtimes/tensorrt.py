@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_ros.errors import BackendError, BackendUnavailable
-from depth_ros.networks.catalog import cache_folder, sha256
+from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.runtimes.build_engine import NOT_WRITTEN
 from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.gpu import Gpu

@@ -20,7 +20,8 @@ from depth_ros.errors import (
     ModelMismatch,
     OutOfMemory,
 )
-from depth_ros.networks.catalog import find_manifest, model_file, sha256
+from depth_ros.files.model_cache import sha256
+from depth_ros.networks.catalog import find_manifest, model_file
 from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
 from depth_ros.networks.self_check import read_reference, stored_picture
