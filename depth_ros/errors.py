@@ -13,8 +13,8 @@
     │   ├── ModelLoadError  the file is missing, damaged, or needs another runtime
     │   └── ModelMismatch   the file does not match its manifest
     └── EstimatorError      the estimator failed on a valid frame
-        └── BackendError    the runtime of the network failed
-            ├── BackendUnavailable  the requested device is unavailable
+        └── InferenceError    the runtime of the network failed
+            ├── DeviceUnavailable  the requested device is unavailable
             ├── OutOfMemory         not enough memory for this frame; a later one may succeed
             └── DeviceLost          the device is unusable until the process is restarted
 
@@ -66,17 +66,17 @@ class ModelMismatch(ModelError):
     """The file of a model does not match its manifest."""
 
 
-class BackendError(EstimatorError):
+class InferenceError(EstimatorError):
     """The runtime failed on a frame."""
 
 
-class BackendUnavailable(BackendError):
+class DeviceUnavailable(InferenceError):
     """The requested device is unavailable on this machine."""
 
 
-class OutOfMemory(BackendError):
+class OutOfMemory(InferenceError):
     """The device has not enough memory for this frame."""
 
 
-class DeviceLost(BackendError):
+class DeviceLost(InferenceError):
     """The device was lost; it cannot be used again by this process."""

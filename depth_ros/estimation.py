@@ -46,7 +46,7 @@ class StereoDepth(_Closing):
 
     Raises:
         BadSettings: a parameter is unknown, out of range, or contradicts another.
-        ModelError, BackendError: the network is unusable.
+        ModelError, InferenceError: the network is unusable.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -97,7 +97,7 @@ class MonoDepth(_Closing):
 
     Raises:
         BadSettings: a parameter is unknown, out of range, or contradicts another.
-        ModelError, BackendError: the network is unusable.
+        ModelError, InferenceError: the network is unusable.
     """
 
     def __init__(self, model: str, **parameters: Any) -> None:
@@ -151,7 +151,7 @@ def process_recording(
 
     Raises:
         BadFile: a recording is unusable, a topic is missing, or the extra ``bags`` is not installed.
-        ModelError, BackendError: the network is unusable.
+        ModelError, InferenceError: the network is unusable.
     """
     from depth_ros.bags.bag_processing import process  # needs the extra bags
 

@@ -6,7 +6,7 @@ import sys
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
-def keep_large_blocks() -> None:
+def keep_freed_memory() -> None:
     """Let the C library keep the memory of images that were freed, for the next image.
 
     By default glibc returns blocks of that size to the kernel and gets them back zeroed, page by page: at 1280x720 this

@@ -17,7 +17,7 @@ from depth_ros.estimators.estimator import BatchEstimator, Estimator, MonoEstima
 from depth_ros.networks.catalog import available_models
 from depth_ros.networks.load_network import load_network
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
-from depth_ros.networks.runtimes.progress import UNWATCHED, Watch
+from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -222,11 +222,11 @@ def cloud(depth: DepthMap, settings: Settings, rays: PixelRays | None = None) ->
     return one_per_voxel(points, settings.cloud_voxel_m) if settings.cloud_voxel_m else points
 
 
-def stereo_estimator(settings: StereoSettings, watch: Watch = UNWATCHED) -> Estimator:
+def stereo_estimator(settings: StereoSettings, watch: ProgressListener = NO_LISTENER) -> Estimator:
     """Return the estimator that the settings ask for: a network if they name one, else semi-global matching.
 
     Raises:
-        ModelError, BackendError: the network cannot be used.
+        ModelError, InferenceError: the network cannot be used.
     """
     if settings.model:
         return StereoNetwork(*load_network(settings, watch))
@@ -236,7 +236,7 @@ def stereo_estimator(settings: StereoSettings, watch: Watch = UNWATCHED) -> Esti
     )
 
 
-def mono_estimator(settings: MonoSettings, watch: Watch = UNWATCHED, cameras: int = 1) -> BatchEstimator:
+def mono_estimator(settings: MonoSettings, watch: ProgressListener = NO_LISTENER, cameras: int = 1) -> BatchEstimator:
     """Return the network that the settings name.
 
     Args:
@@ -246,7 +246,7 @@ def mono_estimator(settings: MonoSettings, watch: Watch = UNWATCHED, cameras: in
 
     Raises:
         BadSettings: they name none.
-        ModelError, BackendError: it cannot be used.
+        ModelError, InferenceError: it cannot be used.
     """
     check_model(settings)
     return MonoNetwork(*load_network(settings, watch, cameras))

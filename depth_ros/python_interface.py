@@ -5,8 +5,8 @@ from depth_ros.estimation import MonoDepth, StereoDepth, process_recording
 from depth_ros.evaluation.motorcycle_pair import load_motorcycle as example_pair
 from depth_ros.files.calibration_files import read_camera_info as read_calibration
 from depth_ros.files.calibration_files import read_pair as read_stereo_calibration
-from depth_ros.files.image_files import read_picture as read_image
-from depth_ros.files.image_files import write_picture as write_image
+from depth_ros.files.image_files import read_image_file as read_image
+from depth_ros.files.image_files import write_image_file as write_image
 from depth_ros.files.installed_files import fastdds_profile
 from depth_ros.files.ply_file import write_ply
 from depth_ros.scale.known_depth import KnownDepth

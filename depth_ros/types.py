@@ -137,7 +137,7 @@ class DepthEstimate:
 
 
 @dataclass(frozen=True)
-class RawDepth:
+class RawDisparity:
     """Result of a stereo estimator, in pixels of the frame."""
 
     disparity_px: Float32Array
@@ -187,7 +187,7 @@ class RelativeMap:
     values: Float32Array
     """(H, W); larger is nearer if ``space`` is relative_inverse_depth, otherwise farther. NaN = unknown, +Inf = sky."""
     space: Space
-    why_not_metres: str
+    missing_for_metres: str
     """Why the values are not metres, and what to do about it."""
     stamp_ns: int = 0
     frame_id: str = ''

@@ -20,6 +20,6 @@ with depth_ros.MonoDepth(model) as mono:
     depth = mono(image, calibration)
 
 if isinstance(depth, depth_ros.RelativeMap):
-    sys.exit(f'{model} gives no metres here: {depth.why_not_metres}')
+    sys.exit(f'{model} gives no metres here: {depth.missing_for_metres}')
 print(f'median {np.nanmedian(depth.depth_m):.2f} m, nearest {np.nanmin(depth.depth_m):.2f} m')
 depth_ros.write_image('depth_turbo.png', depth_ros.colorize(depth.depth_m))

@@ -22,6 +22,6 @@ with depth_ros.MonoDepth(model) as mono:
     depth = mono(depth_ros.read_image(image_path), known_depths=known)
 
 if isinstance(depth, depth_ros.RelativeMap):
-    sys.exit(f'no metres: {depth.why_not_metres}')
+    sys.exit(f'no metres: {depth.missing_for_metres}')
 print(f'median {np.nanmedian(depth.depth_m):.2f} m')
 np.save('depth.npy', depth.depth_m)

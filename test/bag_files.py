@@ -49,7 +49,7 @@ def write_bag(
     baseline_m=0.1,
 ):
     """Write a stereo camera that sees a wall at 8 px; some left images may be damaged."""
-    pictures = dict(zip(('left', 'right'), pair(np.full(SIZE, 8.0, np.float32)), strict=True))
+    images = dict(zip(('left', 'right'), pair(np.full(SIZE, 8.0, np.float32)), strict=True))
     found = dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0], baseline_m=baseline_m), strict=True))
     writer = Writer(path, version=9, storage_plugin=plugin)
     if compress:
@@ -66,7 +66,7 @@ def write_bag(
                 if infos:
                     data = STORE.serialize_cdr(info(found[side], taken), 'sensor_msgs/msg/CameraInfo')
                     writer.write(connections[f'{side}/camera_info'], recorded(frame) + 7, data)
-                data = STORE.serialize_cdr(image(pictures[side], taken), 'sensor_msgs/msg/Image')
+                data = STORE.serialize_cdr(image(images[side], taken), 'sensor_msgs/msg/Image')
                 if side == 'left' and frame in damaged:
                     data = bytes(data)[:40]
                 writer.write(connections[f'{side}/image_rect'], recorded(frame) + 8, data)

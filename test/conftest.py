@@ -13,14 +13,14 @@ from domains import isolate, next_domain
 
 from depth_ros.evaluation.motorcycle_pair import Motorcycle, load_motorcycle
 from depth_ros.networks import load_network
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 
 # A busy machine is no error: no example of a property is timed.
 hypothesis.settings.register_profile('no_deadline', deadline=None)
 hypothesis.settings.load_profile('no_deadline')
 
 
-class CountedBackend(OnnxRuntimeBackend):
+class CountedBackend(OnnxRuntime):
     """The real backend; counts how often it is closed, and cannot be used afterwards."""
 
     times_closed = 0
@@ -44,7 +44,7 @@ def opened_backends(monkeypatch):
             super().__init__(*arguments, **options)
             opened.append(self)
 
-    monkeypatch.setattr(load_network, 'OnnxRuntimeBackend', Backend)
+    monkeypatch.setattr(load_network, 'OnnxRuntime', Backend)
     return opened
 
 

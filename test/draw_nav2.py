@@ -16,7 +16,7 @@ SIDE = 300
 MOMENTS = {'an obstacle stands there': 5, 'one frame after it left': 6, 'three seconds later': 35}
 
 
-def picture(layer, rays):
+def image(layer, rays):
     """Draw a costmap from above, the camera at the bottom looking up."""
     cells = np.full((SIDE, SIDE, 3), 255, np.uint8)
     scale = SIDE / 4.0
@@ -48,7 +48,7 @@ def column(with_clearing):
         else:
             layer.update([(alone, points, origin)])
         if frame in MOMENTS.values():
-            found.append(picture(layer, free if with_clearing else points[points[:, 2] > 0.1][::40]))
+            found.append(image(layer, free if with_clearing else points[points[:, 2] > 0.1][::40]))
     return np.vstack([cv2.copyMakeBorder(each, 26, 8, 8, 8, cv2.BORDER_CONSTANT, value=(255,) * 3) for each in found])
 
 

@@ -28,10 +28,10 @@ def main(path):
         time.sleep(30)
         browser.execute_script("document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())")
         time.sleep(5)
-        picture = cv2.imdecode(np.frombuffer(browser.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(browser.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
         browser.quit()
     cv2.imwrite(
-        path, cv2.resize(picture, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA), (cv2.IMWRITE_JPEG_QUALITY, 82)
+        path, cv2.resize(image, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA), (cv2.IMWRITE_JPEG_QUALITY, 82)
     )
 
 

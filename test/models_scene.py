@@ -3,7 +3,7 @@
 import numpy as np
 
 from depth_ros.networks.input_placement import plan
-from depth_ros.networks.runtimes.fake_runtime import FakeBackend
+from depth_ros.networks.runtimes.fake_runtime import FakeRuntime
 from depth_ros.networks.runtimes.runtime import TensorInfo
 from depth_ros.types import Camera
 
@@ -22,13 +22,13 @@ def true_depth(cam):
     return 1 / inverse_depth(cam, u, v)
 
 
-def picture_coordinates(canvas, ratio=1.0):
+def image_coordinates(canvas, ratio=1.0):
     """Return the picture coordinates of every pixel of the network's output, which is ``ratio`` of the input's size."""
     width, height = round(canvas.size[0] * ratio), round(canvas.size[1] * ratio)
     u, v = np.meshgrid(np.arange(width), np.arange(height))
     if canvas.align_corners:
         (bw, bh), (rw, rh) = (
-            (canvas.picture[0] + 2 * canvas.border[0], canvas.picture[1] + 2 * canvas.border[1]),
+            (canvas.image[0] + 2 * canvas.border[0], canvas.image[1] + 2 * canvas.border[1]),
             (round(canvas.resized[0] * ratio), round(canvas.resized[1] * ratio)),
         )
         u = (u - canvas.left * ratio) * (bw - 1) / (rw - 1)
@@ -44,14 +44,14 @@ def input_info(manifest, fixed=None):
     for each in manifest.inputs:
         channels = (1 if each.color == 'gray' else 3) * (2 if each.role == 'pair' else 1)
         size = (fixed[1], fixed[0]) if fixed else (None, None)
-        picture_shape = (1, channels, *size) if each.layout == 'NCHW' else (1, *size, channels)
-        shape = () if each.role == 'scalar' else picture_shape
+        image_shape = (1, channels, *size) if each.layout == 'NCHW' else (1, *size, channels)
+        shape = () if each.role == 'scalar' else image_shape
         name = 'x' if each.name == '*' else each.name
         infos.append(TensorInfo(name, each.dtype, shape))
     return tuple(infos)
 
 
-def seeing_backend(manifest, picture, fixed=None, ratio=1.0, freeze=None, **faults):
+def seeing_backend(manifest, image, fixed=None, ratio=1.0, freeze=None, **faults):
     """Return a backend for a manifest that sees the plane through a camera of the picture's size.
 
     Pictures of another size (the check at load) are seen too: each canvas is found by its size.
@@ -64,10 +64,10 @@ def seeing_backend(manifest, picture, fixed=None, ratio=1.0, freeze=None, **faul
         main = next(i for i in manifest.inputs if i.role in ('image', 'left', 'pair'))
         tensor = tensors['x' if main.name == '*' else main.name]
         size = (tensor.shape[3], tensor.shape[2]) if main.layout == 'NCHW' else (tensor.shape[2], tensor.shape[1])
-        sizes = [picture, (640, 480), (320, 320)]
+        sizes = [image, (640, 480), (320, 320)]
         canvas = next(c for c in (plan(manifest.preprocess, s, size) for s in sizes) if c.size == size)
-        cam = camera(*canvas.picture)
-        u, v = picture_coordinates(canvas, ratio)
+        cam = camera(*canvas.image)
+        u, v = image_coordinates(canvas, ratio)
         inverse = inverse_depth(cam, u, v)
         found = {}
         for output, info in zip(manifest.outputs, outputs, strict=True):
@@ -77,7 +77,7 @@ def seeing_backend(manifest, picture, fixed=None, ratio=1.0, freeze=None, **faul
             found[info.name] = laid_out(field, output.layout).astype(np.float32)
         return found
 
-    return FakeBackend(input_info(manifest, fixed), outputs, compute, **faults)
+    return FakeRuntime(input_info(manifest, fixed), outputs, compute, **faults)
 
 
 def written(manifest, output, inverse, canvas, cam, u, v):

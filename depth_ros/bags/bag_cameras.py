@@ -147,7 +147,7 @@ def cameras_of(
 
     Raises:
         BadFile: a topic is missing or of another type.
-        ModelError, BackendError: the network cannot be used.
+        ModelError, InferenceError: the network cannot be used.
     """
     if isinstance(settings, MonoSettings):
         with closing(mono_estimator(settings)) as mono:

@@ -77,7 +77,7 @@ def process(
 
     Raises:
         BadFile: a bag is of no use, or a topic is missing.
-        ModelError, BackendError: the network cannot be used.
+        ModelError, InferenceError: the network cannot be used.
     """
     started_s = time.monotonic()
     names = [TopicNames(namespace, remaps) for namespace in namespaces]

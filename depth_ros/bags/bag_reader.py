@@ -22,7 +22,7 @@ _IDL_SEPARATOR = '=' * 80 + '\n'
 
 
 @dataclass
-class Trouble:
+class UnusedMessages:
     """What could not be used, by reason."""
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.trouble = Trouble()
+        self.trouble = UnusedMessages()
         self.cut_off = ''
         """Why reading ended before the end of the recording; empty if it did not."""
         self._readers: list[Reader] = []

@@ -11,7 +11,7 @@ from depth_ros.cli.argument_types import ros_namespace
 from depth_ros.errors import BadFile
 
 if TYPE_CHECKING:
-    from depth_ros.evaluation.recording_check import Reference, Verdict
+    from depth_ros.evaluation.recording_check import LimitResult, Reference
 
 _EPILOG = """limits.yaml, for example:
   valid_share: {min: 0.8}
@@ -85,7 +85,7 @@ def _reference(options: argparse.Namespace, namespace: str) -> 'Reference | None
     return Reference(topic, Path(bag) if bag else None, options.max_apart_ms)
 
 
-def _write_junit(path: Path, source: Path, verdicts: 'list[Verdict]') -> None:
+def _write_junit(path: Path, source: Path, verdicts: 'list[LimitResult]') -> None:
     failures = sum(not verdict.kept for verdict in verdicts)
     suite = ElementTree.Element(
         'testsuite', name=f'depth-ros bag check {source.name}', tests=str(len(verdicts)), failures=str(failures)

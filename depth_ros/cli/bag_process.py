@@ -81,9 +81,9 @@ def _process(
     import cv2
 
     from depth_ros.bags.bag_processing import process
-    from depth_ros.memory import keep_large_blocks
+    from depth_ros.memory import keep_freed_memory
 
-    keep_large_blocks()
+    keep_freed_memory()
     if options.jobs > 1:
         cv2.setNumThreads(max((os.cpu_count() or 1) // options.jobs, 1))
     names = [name.strip(' /') for name in options.cameras.split(',') if name.strip(' /')]

@@ -11,8 +11,8 @@ import yaml
 
 from depth_ros.cli.bench_stages import add_json, add_size, put_out
 from depth_ros.cli.demo_graph import Graph, run_graph
-from depth_ros.files.image_files import write_picture
-from depth_ros.sim.render import Mount, render
+from depth_ros.files.image_files import write_image_file
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.world import make_world
 from depth_ros.types import Camera, UInt8Array
 
@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure and report."""
     parameters = {'cloud_stride': 1, 'cloud_organized': True, 'cloud_rate_hz': 0.0} if options.full_clouds else {}
     with tempfile.TemporaryDirectory() as folder:
-        pictures = _rendered if options.model else _noise
-        camera = _camera(Path(folder), pictures(options.width, options.height), options.rate)
+        images = _rendered if options.model else _noise
+        camera = _camera(Path(folder), images(options.width, options.height), options.rate)
         node = ['depth_ros.tools.null_node', '--ros-args', '--log-level', 'error']
         if options.model:
             camera += ['-r', 'left/image_rect:=image', '-r', 'left/camera_info:=camera_info']
@@ -62,18 +62,20 @@ def _rendered(width: int, height: int) -> list[UInt8Array]:
     """Return what the simulator's robot sees on its way, a second apart."""
     world = make_world(_WORLD_SEED)
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2 - 0.5, height / 2 - 0.5)
-    return [render(world, world.pose_at(float(second)), Mount(0.5), camera)[0] for second in range(_RENDERED_FRAMES)]
+    return [
+        render(world, world.pose_at(float(second)), RobotMount(0.5), camera)[0] for second in range(_RENDERED_FRAMES)
+    ]
 
 
-def _camera(folder: Path, pictures: list[UInt8Array], rate_hz: float) -> list[str]:
+def _camera(folder: Path, images: list[UInt8Array], rate_hz: float) -> list[str]:
     """Write pictures, the same for left and right, with calibration; return the camera's module and arguments."""
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     arguments = ['depth_ros.tools.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
     focal = 0.8 * width
     for side, tx in (('left', 0.0), ('right', -0.1 * focal)):
         (folder / side).mkdir()
-        for number, picture in enumerate(pictures):
-            write_picture(folder / side / f'{number:03d}.png', picture)
+        for number, image in enumerate(images):
+            write_image_file(folder / side / f'{number:03d}.png', image)
         k = [focal, 0.0, width / 2, 0.0, focal, height / 2, 0.0, 0.0, 1.0]
         info: dict[str, Any] = {
             'image_width': width,

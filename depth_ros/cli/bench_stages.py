@@ -15,10 +15,10 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from depth_ros.errors import BadFile
-from depth_ros.memory import keep_large_blocks
+from depth_ros.memory import keep_freed_memory
 from depth_ros.messages import read_messages
 from depth_ros.networks.input_placement import plan
-from depth_ros.networks.manifest import Input, Normalize, Preprocess, Resize
+from depth_ros.networks.manifest import InputTensor, Normalize, Preprocess, Resize
 from depth_ros.networks.preprocess import tensor_of
 from depth_ros.pipeline import filtered
 from depth_ros.ros.outputs import CloudMessages
@@ -31,7 +31,7 @@ from depth_ros.types import Camera, DepthMap, Disparity, Float32Array
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _NETWORK_WIDTH = 518
-_NETWORK_INPUT = Input('image', 'image')
+_NETWORK_INPUT = InputTensor('image', 'image')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     raw = rng.uniform(4, 64, network[::-1]).astype(np.float32)
 
     recipe_ms = _medians([('recipe', lambda _: _recipe(message, network, raw, camera))], max(5, options.repeat // 5))
-    keep_large_blocks()  # as our nodes do, and nodes by the recipe do not
+    keep_freed_memory()  # as our nodes do, and nodes by the recipe do not
     our_ms = _medians(_our_stages(message, network, raw, camera), options.repeat)
     filters_ms = _medians([('filters', _all_filters(rng, camera))], options.repeat)
     floor_ms = _medians([('floor', _copies(message, width * height))], options.repeat)
@@ -127,7 +127,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
     size = (camera.width, camera.height)
     head = message.header
     clouds = CloudMessages()
-    picture = read_messages.picture(message)
+    picture = read_messages.image_pixels(message)
     rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
     canvas = plan(rules, size)
 
@@ -140,7 +140,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
         return depth
 
     return [
-        ('decode', lambda _: read_messages.picture(message)),
+        ('decode', lambda _: read_messages.image_pixels(message)),
         ('network_input', lambda rgb: tensor_of(rgb, _NETWORK_INPUT, rules, canvas)),
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),

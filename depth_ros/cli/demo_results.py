@@ -16,7 +16,7 @@ from numpy.lib.recfunctions import structured_to_unstructured
 
 from depth_ros.cli.demo_graph import Graph
 from depth_ros.errors import BadFile
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 from depth_ros.files.ply_file import write_ply
 from depth_ros.ros.ros_messages import read_points
 from depth_ros.stages.colorize import colorize
@@ -112,7 +112,7 @@ def put_results(graph: Graph, out: Path, report_path: Path, report: dict[str, An
     """
     depth_m, points = graph.listener.depth_m(), graph.listener.points
     if depth_m is not None:
-        write_picture(out / 'depth_turbo.png', colorize(depth_m))
+        write_image_file(out / 'depth_turbo.png', colorize(depth_m))
     if points is not None:
         fields = read_points(points, [field.name for field in points.fields])
         write_ply(out / 'points.ply', Cloud(structured_to_unstructured(fields)))

@@ -12,7 +12,7 @@ from depth_ros.files.install_command import install_command
 
 if TYPE_CHECKING:
     from depth_ros.doctor.finding import Finding
-    from depth_ros.doctor.observations import Observed
+    from depth_ros.doctor.observations import Observations
     from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
@@ -88,7 +88,7 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
     yield from transport_findings(*_largest(seen, settings))
 
 
-def _largest(seen: 'Observed', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
+def _largest(seen: 'Observations', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
     """Return the largest message of the node, in or out, in words and bytes."""
     images = [topic for topic in seen.topics if 'image' in topic.role and topic.last is not None]
     sizes: dict[str, Any] = {f'an image of {topic.topic}': topic.largest_bytes for topic in images}

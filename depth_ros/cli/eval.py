@@ -54,11 +54,11 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.evaluation.html_report import Extremes, html_page
     from depth_ros.evaluation.report import report_of, write_report
     from depth_ros.files.result_folders import make_folder
-    from depth_ros.memory import keep_large_blocks
+    from depth_ros.memory import keep_freed_memory
     from depth_ros.messages.topic_names import TopicNames
     from depth_ros.settings.node_settings import StereoSettings
 
-    keep_large_blocks()
+    keep_freed_memory()
     settings = node_settings(options)
     settings = comparable(settings, ros_parameters(options))
     stereo = isinstance(settings, StereoSettings)

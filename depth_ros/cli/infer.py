@@ -20,7 +20,7 @@ from depth_ros.doctor.machine_checks import needs_lens
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.calibration_files import read_camera_info, read_pair
-from depth_ros.files.image_files import picture_files, read_picture, write_picture
+from depth_ros.files.image_files import list_image_files, read_image_file, write_image_file
 from depth_ros.files.ply_file import write_ply
 from depth_ros.files.result_folders import make_folder
 from depth_ros.pipeline import (
@@ -110,7 +110,7 @@ def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, An
 def _run_stereo(options: argparse.Namespace) -> list[str]:
     """Measure the pair; return hints."""
     settings = StereoSettings(**_settings(options, StereoSettings))
-    left, right = read_picture(options.left), read_picture(options.right)
+    left, right = read_image_file(options.left), read_image_file(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
     with closing(stereo_estimator(settings)) as estimator:
         started_s = time.perf_counter()
@@ -131,18 +131,18 @@ def _run_mono(options: argparse.Namespace) -> list[str]:
         hints += raw_image_hint(options.camera_info, calibration, settings)
     elif needs_lens(settings):
         hints.append(f'hint: {settings.model} needs the focal length for metres: give --camera-info FILE')
-    pictures, count = _pictures(options.image)
+    images, count = _images(options.image)
     state = CameraState()
     with closing(mono_estimator(settings)) as estimator:
         hints = [*_caution(estimator), *hints]
         if count == 1:
-            _, picture = next(pictures)
+            _, picture = next(images)
             _mono(picture, calibration, state, estimator, settings, options, options.out)
             return hints
         from tqdm import tqdm
 
         _remove_results(options.out, keep=())
-        for name, picture in tqdm(pictures, total=count, unit='picture'):
+        for name, picture in tqdm(images, total=count, unit='picture'):
             _mono(picture, calibration, state, estimator, settings, options, options.out / name)
     return hints
 
@@ -168,15 +168,15 @@ def _mono(
     _report(seen, options, out, started_s)
 
 
-def _pictures(path: Path) -> tuple[Iterator[tuple[str, UInt8Array]], int]:
+def _images(path: Path) -> tuple[Iterator[tuple[str, UInt8Array]], int]:
     """Return named pictures of a file, a folder or a video, and how many there are."""
     if path.suffix.lower() in _VIDEOS:
         video = cv2.VideoCapture(str(path))
         if not video.isOpened():
             raise BadFile(f'{path} cannot be opened as a video')
         return _frames(video), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    files = picture_files(path)
-    return ((file.stem, read_picture(file)) for file in files), len(files)
+    files = list_image_files(path)
+    return ((file.stem, read_image_file(file)) for file in files), len(files)
 
 
 def _frames(video: Any) -> Iterator[tuple[str, UInt8Array]]:
@@ -191,7 +191,7 @@ def _report(seen: DepthMap | RelativeMap, options: argparse.Namespace, out: Path
     values = seen.depth_m if isinstance(seen, DepthMap) else seen.values
     figures = {**_figures(values), 'ms': round(milliseconds, 1), 'out': str(out)}
     if isinstance(seen, RelativeMap):
-        figures['not_metric'] = seen.why_not_metres
+        figures['not_metric'] = seen.missing_for_metres
         _write_relative(seen, out, options.colormap)
     else:
         _write(seen, out, options.colormap)
@@ -227,8 +227,8 @@ def _write(depth: DepthMap, out: Path, colormap: Any) -> None:
     if depth.disparity is not None:
         arrays['disparity'] = depth.disparity.disparity_px
     _save(out, arrays)
-    write_picture(out / 'depth.png', to_millimetres(depth.depth_m))
-    write_picture(out / 'depth_turbo.png', colorize(depth.depth_m, colormap))
+    write_image_file(out / 'depth.png', to_millimetres(depth.depth_m))
+    write_image_file(out / 'depth_turbo.png', colorize(depth.depth_m, colormap))
     written = {f'{name}.npy' for name in arrays} | {'depth.png', 'depth_turbo.png'}
     if depth.camera is not None:
         write_ply(out / 'points.ply', project(depth, colored=True, organized=False))
@@ -241,7 +241,7 @@ def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
     farness = relative.values - np.nanmin(relative.values) + 1.0
     if relative.space == 'relative_inverse_depth':
         farness = 1 / farness
-    write_picture(out / 'relative_turbo.png', colorize(farness, colormap))
+    write_image_file(out / 'relative_turbo.png', colorize(farness, colormap))
     _remove_results(out, {'relative.npy', 'relative_turbo.png'})
 
 

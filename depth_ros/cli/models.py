@@ -16,15 +16,15 @@ import psutil
 import yaml
 
 from depth_ros.cli.argument_types import size
-from depth_ros.errors import BackendUnavailable, BadFile
+from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.catalog import command_to_get, find_manifest, is_here, shipped_models
 from depth_ros.networks.load_network import load_network, reference_beside
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
-from depth_ros.networks.runtimes.onnx_runtime import Device, OnnxRuntimeBackend, Options
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.onnx_runtime import Device, OnnxRuntime, RuntimeOptions
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
     building.add_argument('--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices)
     building.add_argument(
-        '--picture', default='', metavar='WxH', help='size of the pictures, for a model of any size (640x480)'
+        '--image-size', default='', metavar='WxH', help='size of the pictures, for a model of any size (640x480)'
     )
     building.add_argument(
         '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use it (1)'
@@ -85,7 +85,7 @@ def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -
     bench = actions.add_parser('bench', help='measure a network on this machine, from picture to depth')
     bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
     bench.add_argument('--device', default='auto', choices=_DEVICES)
-    bench.add_argument('--picture', type=size, default=(640, 480), metavar='WxH', help='size of the pictures (640x480)')
+    bench.add_argument('--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images')
     bench.add_argument('--repeat', type=int, default=20, help='pictures (20)')
     bench.add_argument('--json', action='store_true', help='as JSON')
     bench.set_defaults(action=_bench)
@@ -161,20 +161,20 @@ def _export(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     """Run a network on noise; a picture's content does not change how long it takes."""
-    width, height = options.picture
+    width, height = options.image_size
     rng = np.random.default_rng(0)
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
     manifest, _ = find_manifest(options.id)
-    pictures = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
+    images = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
     estimator: Estimator | MonoEstimator
     if manifest.task == 'mono':
         settings = MonoSettings(model=options.id, device=options.device, allow_simulator_model=True)
         estimator = mono = mono_estimator(settings)
-        estimate: Callable[[], object] = partial(mono.estimate, Frame(pictures[0], camera))
+        estimate: Callable[[], object] = partial(mono.estimate, Frame(images[0], camera))
     else:
         pair_settings = StereoSettings(model=options.id, device=options.device, allow_simulator_model=True)
         estimator = stereo = stereo_estimator(pair_settings)
-        pair = StereoFrame(pictures[0], pictures[1], StereoRig(camera, camera.cx, 0.1))
+        pair = StereoFrame(images[0], images[1], StereoRig(camera, camera.cx, 0.1))
         estimate = partial(stereo.estimate, pair)
     times_ms = []
     with closing(estimator):
@@ -184,7 +184,7 @@ def _bench(options: argparse.Namespace) -> int:
             times_ms.append(1e3 * (time.perf_counter() - started_s))
     p50, p95 = np.percentile(times_ms[2:], (50, 95))
     figures = {
-        'model': estimator.name, 'picture': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
+        'model': estimator.name, 'image': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
         'rss_mb': round(psutil.Process().memory_info().rss / 2**20, 1),
     }  # fmt: skip
     print(json.dumps(figures) if options.json else '\n'.join(f'  {key:<12}{value}' for key, value in figures.items()))
@@ -196,16 +196,16 @@ def _build_engine(options: argparse.Namespace) -> int:
     if options.cameras < 1:
         raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
     values: dict[str, Any] = {
-        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'picture_size': options.picture,
+        'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'image_size': options.image_size,
         'allow_simulator_model': True,
     }  # fmt: skip
-    watch = Watch(lambda text: print(text, file=sys.stderr))
+    watch = ProgressListener(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)
     mono = manifest.task == 'mono'
     loaded = load_network((MonoSettings if mono else StereoSettings)(**values), watch, options.cameras)
     with closing((MonoNetwork if mono else StereoNetwork)(*loaded)) as network:
         if loaded.backend.engines is None:
-            raise BackendUnavailable(
+            raise DeviceUnavailable(
                 f'{manifest.id} runs, but its engine could not be kept for the reason above; a node would build it at '
                 'every start'
             )
@@ -217,7 +217,7 @@ def _check(options: argparse.Namespace) -> int:
     """Load, compare tensors, run; anything wrong is raised and told by the command line."""
     manifest, _ = find_manifest(options.manifest or str(options.file))
     device: Device = options.device
-    backend = OnnxRuntimeBackend(options.file, Options(device))
+    backend = OnnxRuntime(options.file, RuntimeOptions(device))
     network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(
         manifest, backend, reference_beside(manifest, options.file)
     )

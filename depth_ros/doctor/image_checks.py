@@ -3,9 +3,9 @@
 from collections.abc import Generator, Iterator
 
 from depth_ros.doctor.finding import Finding
-from depth_ros.doctor.observations import Observed, ObservedTopic
+from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.errors import BadCameraInfo, BadImage
-from depth_ros.messages.read_messages import calibration, picture
+from depth_ros.messages.read_messages import calibration, image_pixels
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.intrinsics import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.stages.rectify import rectify
@@ -18,7 +18,7 @@ _CALIBRATE = 'ros2 run camera_calibration cameracalibrator, and let the driver l
 _FRAME_FIX = 'let the driver publish the optical frame in image and camera_info'
 
 
-def calibration_findings(seen: Observed, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def calibration_findings(seen: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
     """Judge CameraInfos with the images that they belong to."""
     sides = ('left ', 'right ') if isinstance(settings, StereoSettings) else ('',)
     found: list[tuple[Calibration, UInt8Array]] = []
@@ -63,7 +63,7 @@ def _decoded(image: ObservedTopic | None) -> Generator[Finding, None, UInt8Array
     if image is None or image.last is None:
         return None
     try:
-        return picture(image.last)
+        return image_pixels(image.last)
     except BadImage as error:
         yield Finding(
             'fault',
@@ -76,11 +76,11 @@ def _decoded(image: ObservedTopic | None) -> Generator[Finding, None, UInt8Array
         return None
 
 
-def _rig_finding(found: list[tuple[Calibration, UInt8Array]], seen: Observed) -> Finding:
-    (left, picture_left), (right, _) = found
+def _rig_finding(found: list[tuple[Calibration, UInt8Array]], seen: Observations) -> Finding:
+    (left, image_left), (right, _) = found
     info = seen.of('right camera_info')
     about = info.topic if info else 'right camera_info'
-    height, width = picture_left.shape[:2]
+    height, width = image_left.shape[:2]
     try:
         rig = stereo_rig(left, right, width, height)
     except BadCameraInfo as error:
@@ -88,29 +88,29 @@ def _rig_finding(found: list[tuple[Calibration, UInt8Array]], seen: Observed) ->
     return Finding('ok', 'baseline', about, f'{rig.baseline_m:.4f} m')
 
 
-def content_findings(seen: Observed, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def content_findings(seen: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
     """Match a pair as it is and with its sides exchanged: the better one is right."""
     topics = [seen.of(role) for role in ('left image', 'right image', 'left camera_info', 'right camera_info')]
     messages = [topic.last for topic in topics if topic is not None and topic.last is not None]
     if not isinstance(settings, StereoSettings) or len(messages) < 4:
         return
     infos = [calibration(message) for message in messages[2:]]
-    pictures = [picture(message) for message in messages[:2]]
+    images = [image_pixels(message) for message in messages[:2]]
     about = f'{messages[0].header.frame_id or "left"} and right images'
-    if pictures[0].shape[:2] != pictures[1].shape[:2]:
+    if images[0].shape[:2] != images[1].shape[:2]:
         yield Finding(
             'fault',
             'pair',
             about,
-            f'left is {_size(pictures[0])} and right {_size(pictures[1])}',
+            f'left is {_size(images[0])} and right {_size(images[1])}',
             'only pairs of one size can be matched',
             'set both cameras to one resolution',
         )
         return
     if settings.rectify:
-        pictures = [rectify(p, i, side) for p, i, side in zip(pictures, infos, ('left', 'right'), strict=True)]
-    rig = stereo_rig(infos[0], infos[1], pictures[0].shape[1], pictures[0].shape[0])
-    as_it_is, exchanged = matched_share(pictures, rig), matched_share(pictures[::-1], rig)
+        images = [rectify(p, i, side) for p, i, side in zip(images, infos, ('left', 'right'), strict=True)]
+    rig = stereo_rig(infos[0], infos[1], images[0].shape[1], images[0].shape[0])
+    as_it_is, exchanged = matched_share(images, rig), matched_share(images[::-1], rig)
     if clearly_better(exchanged, than=as_it_is):
         yield Finding(
             'fault',

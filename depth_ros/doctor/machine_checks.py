@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from depth_ros.doctor.finding import Finding
-from depth_ros.errors import BackendError, BackendUnavailable, BadSettings, ModelError
+from depth_ros.errors import BadSettings, DeviceUnavailable, InferenceError, ModelError
 from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import cache_folder
 from depth_ros.networks.catalog import command_to_get, find_manifest, model_file
 from depth_ros.networks.runtimes.gpu import find_gpu
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
@@ -45,8 +45,8 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
         yield Finding('fault', 'model', settings.model, str(error), _CANNOT, fix)
         return
     try:
-        missing = settings.device not in ('auto', 'cpu') and not OnnxRuntimeBackend.has(settings.device)
-    except BackendUnavailable as error:
+        missing = settings.device not in ('auto', 'cpu') and not OnnxRuntime.has(settings.device)
+    except DeviceUnavailable as error:
         yield Finding('fault', 'device', settings.device, str(error), _CANNOT, install_command('cpu'))
         return
     if missing:
@@ -71,7 +71,7 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
             mono_estimator(settings) if isinstance(settings, MonoSettings) else stereo_estimator(settings)
         ) as estimator:
             name = estimator.name
-    except (ModelError, BackendError) as error:
+    except (ModelError, InferenceError) as error:
         yield Finding('fault', 'model', str(path), str(error), _CANNOT, f'depth-ros models check {path}')
         return
     yield Finding('ok', 'model', str(path), f'loads, and is what its manifest says: {name}')

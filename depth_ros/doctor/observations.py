@@ -41,7 +41,7 @@ class ObservedTopic:
 
 
 @dataclass
-class Observed:
+class Observations:
     """A graph."""
 
     seconds: float

@@ -6,7 +6,7 @@ import numpy as np
 
 from depth_ros.doctor.finding import Finding, Level
 from depth_ros.doctor.image_checks import calibration_findings, content_findings
-from depth_ros.doctor.observations import Observed, ObservedTopic
+from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.messages.similar_topic import remap_to, similar_topic
 from depth_ros.messages.stamps import apart_ns
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -19,7 +19,7 @@ _LEVELS: dict[int, Level] = {0: 'ok', 1: 'warning'}
 _NS = 1e9
 
 
-def graph_findings(seen: Observed, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def graph_findings(seen: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
     """Judge a graph as a node with these settings would find it."""
     for topic in seen.topics:
         yield from _topic_findings(topic, seen)
@@ -45,7 +45,7 @@ def graph_findings(seen: Observed, settings: MonoSettings | StereoSettings) -> I
         yield Finding(_LEVELS.get(level, 'fault'), 'node', name, f'it runs, and says: {sentence}')
 
 
-def _topic_findings(topic: ObservedTopic, seen: Observed) -> Iterator[Finding]:
+def _topic_findings(topic: ObservedTopic, seen: Observations) -> Iterator[Finding]:
     level: Level = 'fault' if topic.needed else 'warning'
     if not topic.publishers:
         yield Finding(
@@ -94,7 +94,7 @@ def _topic_findings(topic: ObservedTopic, seen: Observed) -> Iterator[Finding]:
     yield from _traffic_findings(topic, seen)
 
 
-def _traffic_findings(topic: ObservedTopic, seen: Observed) -> Iterator[Finding]:
+def _traffic_findings(topic: ObservedTopic, seen: Observations) -> Iterator[Finding]:
     if len(set(topic.publishers)) > 1:
         yield Finding(
             'warning',
@@ -131,7 +131,7 @@ def _traffic_findings(topic: ObservedTopic, seen: Observed) -> Iterator[Finding]
         )
 
 
-def _remap(topic: ObservedTopic, seen: Observed) -> str:
+def _remap(topic: ObservedTopic, seen: Observations) -> str:
     """Return the launch argument for the topic of the same type whose name is nearest."""
     candidates = [name for name, kind in seen.others.items() if kind == topic.kind and name != topic.topic]
     near = similar_topic(topic.argument, topic.topic, candidates)
@@ -140,7 +140,7 @@ def _remap(topic: ObservedTopic, seen: Observed) -> str:
     return remap_to(topic.argument, near)
 
 
-def _clock_findings(seen: Observed) -> Iterator[Finding]:
+def _clock_findings(seen: Observations) -> Iterator[Finding]:
     if seen.sim_time and not seen.clock:
         yield Finding(
             'warning',
@@ -185,7 +185,7 @@ def _clock_findings(seen: Observed) -> Iterator[Finding]:
             )
 
 
-def _pair_findings(seen: Observed, settings: StereoSettings) -> Iterator[Finding]:
+def _pair_findings(seen: Observations, settings: StereoSettings) -> Iterator[Finding]:
     left, right = seen.of('left image'), seen.of('right image')
     if left is None or right is None or not left.stamps_ns or not right.stamps_ns:
         return

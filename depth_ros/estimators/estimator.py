@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from depth_ros.types import DepthEstimate, Frame, RawDepth, StereoFrame
+from depth_ros.types import DepthEstimate, Frame, RawDisparity, StereoFrame
 
 
 class Estimator(Protocol):
@@ -12,7 +12,7 @@ class Estimator(Protocol):
     name: str
     """For logs and diagnostics."""
 
-    def estimate(self, frame: StereoFrame) -> RawDepth:
+    def estimate(self, frame: StereoFrame) -> RawDisparity:
         """Measure a pair.
 
         Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from depth_ros.errors import EstimatorError
-from depth_ros.types import RawDepth, StereoFrame
+from depth_ros.types import RawDisparity, StereoFrame
 
 
 class FakeEstimator:
@@ -36,7 +36,7 @@ class FakeEstimator:
         self.frames = 0
         self.times_closed = 0
 
-    def estimate(self, frame: StereoFrame) -> RawDepth:
+    def estimate(self, frame: StereoFrame) -> RawDisparity:
         """Return the wall, late or never if asked to; a closed estimator fails."""
         number, self.frames = self.frames, self.frames + 1
         if self.times_closed:
@@ -51,7 +51,7 @@ class FakeEstimator:
         if self._fail_at(number):
             raise EstimatorError(f'told to fail on frame {number}')
         disparity = np.full(frame.left.shape[:2], self._disparity_px, np.float32)
-        return RawDepth(disparity, None, 0.0, self._disparity_px)
+        return RawDisparity(disparity, None, 0.0, self._disparity_px)
 
     def cancel(self) -> None:
         """End a pending latency."""

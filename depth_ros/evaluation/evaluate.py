@@ -70,11 +70,14 @@ class Evaluation:
     estimator: str = ''
 
 
-Watch = Callable[[Shown], None]
+ProgressListener = Callable[[Shown], None]
 
 
 def evaluate(
-    dataset: Dataset, settings: MonoSettings | StereoSettings, protocol: Protocol, watch: Watch = lambda shown: None
+    dataset: Dataset,
+    settings: MonoSettings | StereoSettings,
+    protocol: Protocol,
+    watch: ProgressListener = lambda shown: None,
 ) -> Generator[Evaluation, None, None]:
     """Yield what is known after every frame; the object is the same one.
 
@@ -83,7 +86,7 @@ def evaluate(
 
     Raises:
         BadSettings: the model gives no metres and nothing aligns its output.
-        ModelError, BackendError: the network cannot be used.
+        ModelError, InferenceError: the network cannot be used.
     """
     estimator, see = _seer(settings)
     found = Evaluation(estimator=estimator.name)
@@ -111,11 +114,11 @@ def _seer(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEsti
         mono = mono_estimator(settings)
         scaler = Scaler() if settings.scale_source != 'none' else None
 
-        def see_picture(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
+        def see_image(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
             frame = mono_frame(sample.image, sample.calibration, settings, rectifier=state.rectifier)
             return mono_depth_map(frame, mono, settings, scaler, state.mask.current(settings.filter_mask_file)), None
 
-        return mono, see_picture
+        return mono, see_image
     stereo = stereo_estimator(settings)
 
     def see_pair(sample: Sample) -> tuple[DepthMap, StereoRig]:
@@ -137,7 +140,7 @@ def _compared(sample: Sample, see: See, protocol: Protocol) -> Shown:
     ms = (time.perf_counter() - started_s) * 1e3
     if isinstance(seen, RelativeMap):
         if protocol.align == 'none':
-            raise BadSettings(f'{seen.why_not_metres}; or compare with --align median or affine')
+            raise BadSettings(f'{seen.missing_for_metres}; or compare with --align median or affine')
         values, space = seen.values, seen.space
     else:
         values, space = seen.depth_m, 'metric_depth'

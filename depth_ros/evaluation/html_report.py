@@ -67,7 +67,7 @@ class Extremes:
         is_worst = len(self.worst) < _SHOWN or error > self.worst[-1][0]
         if not is_best and not is_worst:
             return
-        row = (error, shown.result.name, _pictures(shown))
+        row = (error, shown.result.name, _images(shown))
         if is_best:
             self.best = sorted([*self.best, row])[:_SHOWN]
         if is_worst:
@@ -93,12 +93,12 @@ def html_page(report: dict[str, Any], extremes: Extremes) -> str:
     failed = ''.join(f'<li>{html.escape(name)}: {html.escape(why)}</li>' for name, why in report['failed'].items())
     rows = {
         heading: ''.join(
-            f'<figure>{pictures}<figcaption>{html.escape(name)}: AbsRel {error:.4f}</figcaption></figure>'
-            for error, name, pictures in frames
+            f'<figure>{images}<figcaption>{html.escape(name)}: AbsRel {error:.4f}</figcaption></figure>'
+            for error, name, images in frames
         )
         for heading, frames in (('Worst frames', extremes.worst), ('Best frames', extremes.best))
     }
-    pictures = ''.join(
+    images = ''.join(
         f'<h2>{heading}</h2><p class="about">image | estimate | truth | relative error, white at '
         f'{_WORST_ERROR:.0%}</p>{content}' for heading, content in rows.items()
     )  # fmt: skip
@@ -111,7 +111,7 @@ def html_page(report: dict[str, Any], extremes: Extremes) -> str:
         f'<div class="plots">{_plots(report)}</div><h2>By distance</h2><table><tr><th>metres</th><th>pixels</th>'
         f'<th>valid share</th><th>AbsRel</th><th>RMSE, m</th></tr>{bins}</table>'
         + (f'<h2>Failed</h2><ul>{failed}</ul>' if failed else '')
-        + f'{pictures}</body></html>\n'
+        + f'{images}</body></html>\n'
     )
 
 
@@ -150,7 +150,7 @@ def _svg(figure: Any) -> str:
     return text.getvalue()[text.getvalue().index('<svg') :]
 
 
-def _pictures(shown: Shown) -> str:
+def _images(shown: Shown) -> str:
     """Return image, estimate, truth and error; both depths have one scale."""
     height, width = shown.truth_m.shape
     both = colorize(np.vstack([shown.depth_m, shown.truth_m]))

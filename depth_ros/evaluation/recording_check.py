@@ -13,7 +13,7 @@ from depth_ros.bags.bag_reader import IMAGES, Bag
 from depth_ros.errors import BadFile, BadImage
 from depth_ros.evaluation.depth_metrics import depth_accuracy, mean_accuracy, mean_known
 from depth_ros.messages.read_messages import depth_m, stamp_ns
-from depth_ros.settings.parameter_table import probably_meant
+from depth_ros.settings.parameter_table import did_you_mean
 from depth_ros.types import Float32Array
 
 FIGURES = {
@@ -42,7 +42,7 @@ _EACH = 8
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LimitResult:
     """A limit and what was found."""
 
     figure: str
@@ -205,14 +205,14 @@ class _Seen:
         return found
 
 
-def judge(figures: Mapping[str, float | None], limits: Mapping[str, Mapping[str, float]]) -> list[Verdict]:
+def judge(figures: Mapping[str, float | None], limits: Mapping[str, Mapping[str, float]]) -> list[LimitResult]:
     """Return one verdict a limit; what could not be measured breaks it."""
     verdicts = []
     for figure, bounds in limits.items():
         for kind, limit in bounds.items():
             value = figures[figure]
             kept = value is not None and (value >= limit if kind == 'min' else value <= limit)
-            verdicts.append(Verdict(figure, value, 'min' if kind == 'min' else 'max', limit, kept))
+            verdicts.append(LimitResult(figure, value, 'min' if kind == 'min' else 'max', limit, kept))
     return verdicts
 
 
@@ -230,7 +230,7 @@ def read_limits(path: Path) -> dict[str, dict[str, float]]:
         raise BadFile(f'{path} holds no limits; expected lines such as valid_share: {{min: 0.8}}')
     for figure, bounds in content.items():
         if figure not in FIGURES:
-            raise BadFile(f"{path}: unknown figure '{figure}'; {probably_meant(str(figure), FIGURES)}")
+            raise BadFile(f"{path}: unknown figure '{figure}'; {did_you_mean(str(figure), FIGURES)}")
         wrong = not isinstance(bounds, dict) or not bounds or not bounds.keys() <= {'min', 'max'}
         if wrong or not all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in bounds.values()):
             raise BadFile(f'{path}: {figure} is {bounds!r}; expected {{min: NUMBER}}, {{max: NUMBER}}, or both')

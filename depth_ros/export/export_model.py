@@ -19,9 +19,9 @@ from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import sha256
 from depth_ros.networks.input_placement import Size, plan
 from depth_ros.networks.manifest import Artifact, Manifest
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
 from depth_ros.networks.runtimes.runtime import Precision
-from depth_ros.networks.self_check import LARGEST_DIFFERENCE, reference_path, relative_difference, stored_picture
+from depth_ros.networks.self_check import LARGEST_DIFFERENCE, reference_path, relative_difference, stored_image
 from depth_ros.types import AnyArray
 
 OPSET = 17
@@ -76,9 +76,9 @@ def export(
     described = _described(manifest, out, traced, dynamic, precision)
     fixed = None if dynamic else traced
     sizes = (traced, _other_size(manifest, traced)) if dynamic else (traced,)
-    tensors, expected = _stored_picture(network, described, fixed)
+    tensors, expected = _stored_image(network, described, fixed)
     if half:
-        found = OnnxRuntimeBackend(out, Options('cpu')).infer(tensors)
+        found = OnnxRuntime(out, RuntimeOptions('cpu')).infer(tensors)
         difference = relative_difference(expected, found[described.main_output.name])
     else:
         difference = max(_difference(network, manifest, out, each) for each in sizes)
@@ -129,7 +129,7 @@ def _difference(network: Any, manifest: Manifest, out: Path, size: Size) -> floa
     tensor = np.random.default_rng(0).normal(size=(1, 3, size[1], size[0])).astype(np.float32)
     with torch.no_grad():
         expected = [value.numpy() for value in network(torch.from_numpy(tensor))]
-    found = OnnxRuntimeBackend(out, Options('cpu')).infer({manifest.inputs[0].name: tensor})
+    found = OnnxRuntime(out, RuntimeOptions('cpu')).infer({manifest.inputs[0].name: tensor})
     return max(_relative(a, found[o.name]) for a, o in zip(expected, manifest.outputs, strict=True))
 
 
@@ -139,11 +139,11 @@ def _relative(expected: AnyArray, found: AnyArray) -> float:
     return float(np.abs(expected - found).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
-def _stored_picture(network: Any, manifest: Manifest, fixed: Size | None) -> tuple[dict[str, AnyArray], AnyArray]:
+def _stored_image(network: Any, manifest: Manifest, fixed: Size | None) -> tuple[dict[str, AnyArray], AnyArray]:
     """Return the stored picture as this file's input, and what torch gives for it."""
     import torch
 
-    _, tensors = stored_picture(manifest, fixed)
+    _, tensors = stored_image(manifest, fixed)
     index = manifest.outputs.index(manifest.main_output)
     with torch.no_grad():
         return tensors, network(torch.from_numpy(tensors[manifest.inputs[0].name]))[index].numpy()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from depth_ros.sim.render import Mount, render
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.world import make_world
 from depth_ros.types import Camera, Float32Array, UInt8Array
 
@@ -36,7 +36,7 @@ def frames(count: int, seed: int) -> tuple[UInt8Array, Float32Array]:
             world = make_world(seed + i // 8)
         focal = float(rng.uniform(0.6, 1.2) * WIDTH)
         camera = Camera(WIDTH, HEIGHT, focal, focal, WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)
-        picture, depth_m = render(world, world.pose_at(float(rng.uniform(0, 30))), Mount(CAMERA_HEIGHT_M), camera)
+        picture, depth_m = render(world, world.pose_at(float(rng.uniform(0, 30))), RobotMount(CAMERA_HEIGHT_M), camera)
         pictures[i], depths[i] = picture, depth_m * (CANONICAL_FOCAL / focal)
     return pictures, depths
 

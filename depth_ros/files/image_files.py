@@ -12,7 +12,7 @@ from depth_ros.types import AnyArray, UInt8Array
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
 
 
-def read_picture(path: Path | str) -> UInt8Array:
+def read_image_file(path: Path | str) -> UInt8Array:
     """Read a picture as (H, W) grey or (H, W, 3) RGB.
 
     Raises:
@@ -28,7 +28,7 @@ def read_picture(path: Path | str) -> UInt8Array:
         raise BadFile(f'{path} {error}. Expected an image file ({expected})') from error
 
 
-def picture_files(path: Path) -> list[Path]:
+def list_image_files(path: Path) -> list[Path]:
     """Return the pictures of a folder by name, or the file itself.
 
     Raises:
@@ -42,14 +42,14 @@ def picture_files(path: Path) -> list[Path]:
     return found
 
 
-def write_picture(path: Path | str, picture: AnyArray) -> None:
+def write_image_file(path: Path | str, image: AnyArray) -> None:
     """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, as the format that the name says.
 
     Raises:
         BadFile: the place cannot be written.
     """
     path = Path(path)
-    encoded = cv2.imencode(path.suffix, picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    encoded = cv2.imencode(path.suffix, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
     try:
         path.write_bytes(np.asarray(encoded).tobytes())
     except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 from depth_ros.types import UInt8Array
 
 _CHECK_PERIOD_S = 1.0
@@ -51,8 +51,8 @@ class MaskFile:
             return
         self._path, self._version, self._mask, self._error = path, version, None, None
         try:
-            picture = read_picture(Path(path))
-            self._mask = picture if picture.ndim == 2 else np.asarray(picture.max(axis=2))
+            image = read_image_file(Path(path))
+            self._mask = image if image.ndim == 2 else np.asarray(image.max(axis=2))
         except BadFile as error:
             self._error = BadFile(f'filter.mask_file: {error}. Frames are not used until the file is readable')
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from depth_ros.messages.read_messages import picture, stamp_ns
+from depth_ros.messages.read_messages import image_pixels, stamp_ns
 from depth_ros.pipeline import mono_frame, stereo_frame
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.rectify import Rectifier
@@ -18,7 +18,7 @@ def mono_frame_of(
         BadImage, BadCameraInfo: what is wrong with the messages.
     """
     frame_id = image.header.frame_id or (info.frame_id if info is not None else '')
-    return mono_frame(picture(image), info, settings, stamp_ns(image.header.stamp), frame_id, rectifier)
+    return mono_frame(image_pixels(image), info, settings, stamp_ns(image.header.stamp), frame_id, rectifier)
 
 
 def stereo_frame_of(
@@ -36,4 +36,6 @@ def stereo_frame_of(
     """
     head = left.header
     stamp, frame_id = stamp_ns(head.stamp), head.frame_id or left_info.frame_id
-    return stereo_frame(picture(left), picture(right), left_info, right_info, settings, stamp, frame_id, rectifier)
+    return stereo_frame(
+        image_pixels(left), image_pixels(right), left_info, right_info, settings, stamp, frame_id, rectifier
+    )

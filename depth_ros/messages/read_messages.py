@@ -21,7 +21,7 @@ def stamp_ns(stamp: Any) -> int:
     return int(stamp.sec) * _NS + int(stamp.nanosec)
 
 
-def picture(message: Any) -> UInt8Array:
+def image_pixels(message: Any) -> UInt8Array:
     """Decode an Image or CompressedImage as (H, W) grey or (H, W, 3) RGB; may share the message's memory.
 
     Encodings that ``decode_image`` does not support are decoded by cv_bridge, where it is installed.

@@ -18,13 +18,13 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Canvas:
+class InputPlacement:
     """Where a picture lies on the network's input.
 
     ``picture`` → (reflect ``border``) → resize to ``resized`` → pad by ``left``, ``top`` and so on to ``size``.
     """
 
-    picture: Size
+    image: Size
     border: Size
     """Pixels reflected on each side before the resize, x and y."""
     resized: Size
@@ -37,12 +37,12 @@ class Canvas:
     @property
     def scale_x(self) -> float:
         """Network pixels per picture pixel along x."""
-        return self.resized[0] / (self.picture[0] + 2 * self.border[0])
+        return self.resized[0] / (self.image[0] + 2 * self.border[0])
 
     @property
     def scale_y(self) -> float:
         """Network pixels per picture pixel along y."""
-        return self.resized[1] / (self.picture[1] + 2 * self.border[1])
+        return self.resized[1] / (self.image[1] + 2 * self.border[1])
 
     def camera(self, camera: Camera) -> Camera:
         """Return the intrinsics of the network's input from those of the picture."""
@@ -66,13 +66,13 @@ class Canvas:
         x0, y0 = round(self.left * ratio_x), round(self.top * ratio_y)
         width, height = round(self.resized[0] * ratio_x), round(self.resized[1] * ratio_y)
         inner = np.ascontiguousarray(field[y0 : y0 + height, x0 : x0 + width])
-        bordered = (self.picture[0] + 2 * self.border[0], self.picture[1] + 2 * self.border[1])
-        whole = resize_picture(inner, bordered, 'linear', self.align_corners)
-        (x, y), (w, h) = self.border, self.picture
+        bordered = (self.image[0] + 2 * self.border[0], self.image[1] + 2 * self.border[1])
+        whole = resize_image(inner, bordered, 'linear', self.align_corners)
+        (x, y), (w, h) = self.border, self.image
         return np.asarray(whole[y : y + h, x : x + w])
 
 
-def plan(preprocess: Preprocess, picture: Size, fixed: Size | None = None) -> Canvas:
+def plan(preprocess: Preprocess, image: Size, fixed: Size | None = None) -> InputPlacement:
     """Place a picture of a size on the network's input.
 
     Args:
@@ -82,13 +82,13 @@ def plan(preprocess: Preprocess, picture: Size, fixed: Size | None = None) -> Ca
     """
     border = (0, 0)
     if preprocess.reflect_before is not None:
-        border = (_border(picture[0], preprocess.reflect_before), _border(picture[1], preprocess.reflect_before))
-    bordered = (picture[0] + 2 * border[0], picture[1] + 2 * border[1])
+        border = (_border(image[0], preprocess.reflect_before), _border(image[1], preprocess.reflect_before))
+    bordered = (image[0] + 2 * border[0], image[1] + 2 * border[1])
     resized = resized_size(preprocess.resize, *bordered)
     size, left, top = _padded(preprocess.resize, preprocess.pad, resized)
     if fixed is not None and size != fixed:
         resized, size, left, top = fixed, fixed, 0, 0
-    return Canvas(picture, border, resized, left, top, size, preprocess.resize.align_corners)
+    return InputPlacement(image, border, resized, left, top, size, preprocess.resize.align_corners)
 
 
 def _border(side: int, factor: float) -> int:
@@ -171,15 +171,15 @@ _OPENCV: dict[Interpolation, int] = {
 }
 
 
-def resize_picture(picture: AnyArray, size: Size, interp: Interpolation, align_corners: bool = False) -> AnyArray:
+def resize_image(image: AnyArray, size: Size, interp: Interpolation, align_corners: bool = False) -> AnyArray:
     """Resize (H, W) or (H, W, C); ``align_corners`` maps the outer pixel centres onto each other, as torch names it."""
-    if (picture.shape[1], picture.shape[0]) == size:
-        return picture
+    if (image.shape[1], image.shape[0]) == size:
+        return image
     if align_corners:
-        return _resize_aligned(picture.astype(np.float32), size)
+        return _resize_aligned(image.astype(np.float32), size)
     if interp == 'area_down_cubic_up':
-        interp = 'area' if size[0] < picture.shape[1] else 'cubic'
-    return np.asarray(cv2.resize(picture, size, interpolation=_OPENCV[interp]))
+        interp = 'area' if size[0] < image.shape[1] else 'cubic'
+    return np.asarray(cv2.resize(image, size, interpolation=_OPENCV[interp]))
 
 
 def _resize_aligned(field: Float32Array, size: Size) -> Float32Array:

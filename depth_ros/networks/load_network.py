@@ -10,11 +10,11 @@ from depth_ros.networks.catalog import find_manifest, model_file
 from depth_ros.networks.input_placement import Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.gpu import find_gpu
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options, batch_shapes
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, batch_shapes
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.networks.runtimes.tensorrt import engine_for
-from depth_ros.networks.self_check import PROBE, read_reference, stored_picture
+from depth_ros.networks.self_check import PROBE, read_reference, stored_image
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
 from depth_ros.settings.common_settings import Settings
 from depth_ros.types import AnyArray
@@ -22,18 +22,18 @@ from depth_ros.types import AnyArray
 _LARGEST_BATCH = 8
 
 
-class Loaded(NamedTuple):
+class LoadedNetwork(NamedTuple):
     """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
 
     manifest: Manifest
-    backend: OnnxRuntimeBackend
+    backend: OnnxRuntime
     reference: AnyArray | None
     precision: Precision
     input_size: Size | None
     largest_batch: int
 
 
-def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
+def load_network(settings: Settings, watch: ProgressListener, cameras: int = 1) -> LoadedNetwork:
     """Load the network that the settings name; building an engine for it can take minutes.
 
     Args:
@@ -45,7 +45,7 @@ def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
     Raises:
         ModelError: the network is not known, its file is not here or not right, its licence is not wanted, or it is
             for a simulator only and such models are not allowed.
-        BackendError: what was asked to run it cannot, or the preparation was given up.
+        InferenceError: what was asked to run it cannot, or the preparation was given up.
     """
     manifest, folder = find_manifest(settings.model)
     if settings.commercial_only and manifest.license.commercial is not True:
@@ -60,7 +60,7 @@ def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
             'allow_simulator_model: true'
         )
     path = model_file(manifest, folder)
-    options = Options(
+    options = RuntimeOptions(
         settings.device,  # type: ignore[arg-type]
         settings.allow_fallback,
         settings.threads,
@@ -68,22 +68,24 @@ def load_network(settings: Settings, watch: Watch, cameras: int = 1) -> Loaded:
         settings.graph_optimization,  # type: ignore[arg-type]
         settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
     )
-    asked = _size(settings.picture_size)
-    if settings.device == 'tensorrt' and OnnxRuntimeBackend.has('tensorrt'):
+    asked = _size(settings.image_size)
+    if settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
         return _with_engine(manifest, path, options, asked or PROBE, watch, cameras)
     input_size = plan(manifest.preprocess, asked).size if asked else None
     reference = reference_beside(manifest, path)
-    backend = OnnxRuntimeBackend(path, options, outputs=_used_outputs(manifest))
+    backend = OnnxRuntime(path, options, outputs=_used_outputs(manifest))
     batch = _largest_batch(backend, cameras)
-    return Loaded(manifest, backend, reference, manifest.artifact.precision, input_size, batch)
+    return LoadedNetwork(manifest, backend, reference, manifest.artifact.precision, input_size, batch)
 
 
-def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size, watch: Watch, cameras: int) -> Loaded:
-    with closing(OnnxRuntimeBackend(path, Options('cpu', optimization='none'))) as described:
+def _with_engine(
+    manifest: Manifest, path: Path, options: RuntimeOptions, image: Size, watch: ProgressListener, cameras: int
+) -> LoadedNetwork:
+    with closing(OnnxRuntime(path, RuntimeOptions('cpu', optimization='none'))) as described:
         fitting = check_tensors(manifest, described)
-        input_size = plan(fitting.preprocess, picture, fixed_size(fitting, described)).size
+        input_size = plan(fitting.preprocess, image, fixed_size(fitting, described)).size
         batch = _largest_batch(described, cameras)
-    _, inputs = stored_picture(fitting, input_size)
+    _, inputs = stored_image(fitting, input_size)
     if batch > 1:
         options = replace(options, batch_shapes=batch_shapes(inputs, batch))
     main = fitting.main_output.name
@@ -92,11 +94,11 @@ def _with_engine(manifest: Manifest, path: Path, options: Options, picture: Size
     kept = engine / 'reference.npz' if engine else None
     reference = read_reference(kept) if kept is not None and kept.is_file() else reference_beside(manifest, path)
     low = 'fp16' in (options.precision, manifest.artifact.precision)
-    backend = OnnxRuntimeBackend(path, options, engine, _used_outputs(manifest))
-    return Loaded(manifest, backend, reference, 'fp16' if low else 'fp32', input_size, batch)
+    backend = OnnxRuntime(path, options, engine, _used_outputs(manifest))
+    return LoadedNetwork(manifest, backend, reference, 'fp16' if low else 'fp32', input_size, batch)
 
 
-def _largest_batch(backend: OnnxRuntimeBackend, cameras: int) -> int:
+def _largest_batch(backend: OnnxRuntime, cameras: int) -> int:
     """Return how many pictures are estimated at once: one, unless every tensor of the graph has a free first axis."""
     free = all(info.shape and info.shape[0] is None for info in (*backend.inputs, *backend.outputs))
     return min(cameras, _LARGEST_BATCH) if free else 1

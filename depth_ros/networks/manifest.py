@@ -69,7 +69,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Input:
+class InputTensor:
     """One input tensor."""
 
     name: str
@@ -134,7 +134,7 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTensor:
     """One output tensor."""
 
     name: str
@@ -178,7 +178,7 @@ class Bridge:
 
 
 @dataclass(frozen=True)
-class Runtime:
+class RuntimeSupport:
     """Where the graph can run."""
 
     backends: tuple[str, ...] = ('onnxruntime',)
@@ -195,12 +195,12 @@ class Manifest:
     task: Literal['mono', 'stereo']
     license: License
     artifact: Artifact
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputTensor, ...]
     preprocess: Preprocess
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputTensor, ...]
     decode: Decode
     needs: tuple[Need, ...] = ()
-    runtime: Runtime = Runtime()
+    runtime: RuntimeSupport = RuntimeSupport()
     range_m: tuple[float, float] | None = None
     bridge: Bridge | None = None
     """Of a model of two files."""
@@ -213,7 +213,7 @@ class Manifest:
     notes: str = ''
 
     @property
-    def main_output(self) -> Output:
+    def main_output(self) -> OutputTensor:
         """The output that holds the depth."""
         return next(output for output in self.outputs if output.role in ('raw', 'points'))
 

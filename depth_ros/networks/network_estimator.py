@@ -7,13 +7,13 @@ import numpy as np
 
 from depth_ros.errors import EstimatorError, ModelMismatch
 from depth_ros.networks.decode_outputs import decode, disparity
-from depth_ros.networks.input_placement import Canvas, Size, plan
+from depth_ros.networks.input_placement import InputPlacement, Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.preprocess import prepare
-from depth_ros.networks.runtimes.runtime import Backend, Precision
-from depth_ros.networks.self_check import LARGEST_DIFFERENCE, PROBE, relative_difference, stored_picture
+from depth_ros.networks.runtimes.runtime import Precision, Runtime
+from depth_ros.networks.self_check import LARGEST_DIFFERENCE, PROBE, relative_difference, stored_image
 from depth_ros.networks.tensor_check import check_output_size, check_tensors, fixed_size
-from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDepth, StereoFrame, UInt8Array
+from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDisparity, StereoFrame, UInt8Array
 
 _LARGEST_INVALID_SHARE = 0.5
 _OTHER_PROBE: Size = (320, 320)
@@ -41,7 +41,7 @@ class _Network:
     def __init__(
         self,
         manifest: Manifest,
-        backend: Backend,
+        backend: Runtime,
         reference: AnyArray | None = None,
         precision: Precision | None = None,
         input_size: Size | None = None,
@@ -75,11 +75,11 @@ class _Network:
 
         Raises:
             ModelMismatch: the output does not follow the input's size, or is too far from full precision.
-            BackendError: it does not run at all.
+            InferenceError: it does not run at all.
         """
         main = self._manifest.main_output
         for size in (PROBE, _OTHER_PROBE) if self._input_size is None else (PROBE,):
-            canvas, tensors = stored_picture(self._manifest, self._input_size, size)
+            canvas, tensors = stored_image(self._manifest, self._input_size, size)
             outputs = self._backend.infer(tensors)
             tensor = next(iter(outputs.values())) if main.name == '*' else outputs[main.name]
             if tensor.ndim != len(main.layout):
@@ -102,7 +102,7 @@ class _Network:
             )
         self.name += f', {precision} within {difference:.2%} of full precision'
 
-    def _canvas(self, picture: UInt8Array) -> Canvas:
+    def _canvas(self, picture: UInt8Array) -> InputPlacement:
         """Place a picture on the input, whose size is that of the first one from then on (memory would grow else)."""
         size = (picture.shape[1], picture.shape[0])
         canvas = plan(self._manifest.preprocess, size, self._input_size)
@@ -111,7 +111,7 @@ class _Network:
         return canvas
 
     def _infer(
-        self, canvas: Canvas, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+        self, canvas: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
     ) -> Mapping[str, AnyArray]:
         """Return the outputs; an infinite value, which is an overflow of the network's arithmetic, becomes NaN."""
         outputs = self._backend.infer(prepare(self._manifest, canvas, left, right, camera))
@@ -168,7 +168,7 @@ class MonoNetwork(_Network):
             for i, frame in enumerate(frames)
         ]
 
-    def _decoded(self, outputs: Mapping[str, AnyArray], canvas: Canvas, camera: Camera | None) -> DepthEstimate:
+    def _decoded(self, outputs: Mapping[str, AnyArray], canvas: InputPlacement, camera: Camera | None) -> DepthEstimate:
         estimate = decode(self._manifest, outputs, canvas, camera)
         self._checked(estimate.values)
         return estimate
@@ -183,7 +183,7 @@ class StereoNetwork(_Network):
 
     _task = 'stereo'
 
-    def estimate(self, frame: StereoFrame) -> RawDepth:
+    def estimate(self, frame: StereoFrame) -> RawDisparity:
         """Estimate one pair.
 
         Raises:
@@ -194,4 +194,4 @@ class StereoNetwork(_Network):
         disparity_px, confidence = disparity(self._manifest, outputs, canvas)
         largest = self._manifest.decode.max_disparity
         high = frame.left.shape[1] - 1.0 if largest is None else largest / canvas.scale_x
-        return RawDepth(disparity_px, confidence, 0.0, high)
+        return RawDisparity(disparity_px, confidence, 0.0, high)

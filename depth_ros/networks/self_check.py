@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import ModelLoadError
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 from depth_ros.files.installed_files import shared_file
-from depth_ros.networks.input_placement import Canvas, Size, plan
+from depth_ros.networks.input_placement import InputPlacement, Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.preprocess import prepare
 from depth_ros.networks.runtimes.runtime import Precision
@@ -23,7 +23,9 @@ LARGEST_DIFFERENCE: dict[Precision, float] = {'fp32': 0.005, 'fp16': 0.02}
 _SHIFT_PX = 8
 
 
-def stored_picture(manifest: Manifest, fixed: Size | None, size: Size = PROBE) -> tuple[Canvas, dict[str, AnyArray]]:
+def stored_image(
+    manifest: Manifest, fixed: Size | None, size: Size = PROBE
+) -> tuple[InputPlacement, dict[str, AnyArray]]:
     """Return the stored picture, at a size, as the input of a network; its right neighbour is itself, shifted.
 
     Args:
@@ -31,10 +33,10 @@ def stored_picture(manifest: Manifest, fixed: Size | None, size: Size = PROBE) -
         fixed: Size that the graph insists on.
         size: Of the picture.
     """
-    picture = cv2.resize(read_picture(shared_file('config/self_check.png')), size, interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(read_image_file(shared_file('config/self_check.png')), size, interpolation=cv2.INTER_LINEAR)
     canvas = plan(manifest.preprocess, size, fixed)
     camera = Camera(*size, size[0], size[0], size[0] / 2, size[1] / 2)
-    return canvas, prepare(manifest, canvas, picture, np.roll(picture, -_SHIFT_PX, axis=1), camera)
+    return canvas, prepare(manifest, canvas, image, np.roll(image, -_SHIFT_PX, axis=1), camera)
 
 
 def relative_difference(expected: AnyArray, found: AnyArray) -> float:

@@ -166,7 +166,7 @@ class SharedEstimator:
         self._give_back()
 
 
-class Sharing:
+class SharedNetworks:
     """Loads networks once for several cameras; those that ask with the same key share."""
 
     def __init__(self) -> None:

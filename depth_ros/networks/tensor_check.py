@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from depth_ros.errors import ModelMismatch
-from depth_ros.networks.input_placement import Canvas, Size
-from depth_ros.networks.manifest import Input, Manifest
-from depth_ros.networks.runtimes.runtime import Backend, TensorInfo
+from depth_ros.networks.input_placement import InputPlacement, Size
+from depth_ros.networks.manifest import InputTensor, Manifest
+from depth_ros.networks.runtimes.runtime import Runtime, TensorInfo
 
 
-def check_tensors(manifest: Manifest, backend: Backend) -> Manifest:
+def check_tensors(manifest: Manifest, backend: Runtime) -> Manifest:
     """Compare names, ranks, types and channels; return the manifest with the file's own names for ``*``.
 
     Raises:
@@ -39,7 +39,7 @@ def check_tensors(manifest: Manifest, backend: Backend) -> Manifest:
     return replace(manifest, inputs=kept)
 
 
-def fixed_size(manifest: Manifest, backend: Backend) -> Size | None:
+def fixed_size(manifest: Manifest, backend: Runtime) -> Size | None:
     """Return the width and height that the graph insists on, if it does."""
     found = {info.name: info for info in backend.inputs}
     for each in manifest.inputs:
@@ -51,7 +51,7 @@ def fixed_size(manifest: Manifest, backend: Backend) -> Size | None:
     return None
 
 
-def check_output_size(manifest: Manifest, canvas: Canvas, height: int, width: int) -> None:
+def check_output_size(manifest: Manifest, canvas: InputPlacement, height: int, width: int) -> None:
     """Compare the size of a real output with the input's; exports that froze a size are caught here.
 
     Raises:
@@ -65,7 +65,7 @@ def check_output_size(manifest: Manifest, canvas: Canvas, height: int, width: in
         )
 
 
-def _declared(each: Input, manifest: Manifest) -> str:
+def _declared(each: InputTensor, manifest: Manifest) -> str:
     if each.role == 'scalar':
         return each.dtype
     channels = {'gray': 1}.get(each.color, 3) * (2 if each.role == 'pair' else 1)

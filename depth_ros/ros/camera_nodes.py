@@ -9,8 +9,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import BadSettings
-from depth_ros.networks.runtimes.progress import Watch
-from depth_ros.networks.shared_network import SharedEstimator, Sharing
+from depth_ros.networks.runtimes.progress import ProgressListener
+from depth_ros.networks.shared_network import SharedEstimator, SharedNetworks
 from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.estimator_swap import estimator_key
 from depth_ros.ros.mono_node import MonoDepthNode
@@ -42,11 +42,11 @@ def make_nodes() -> list[MonoDepthNode]:
     ]
 
 
-def sharing_estimators(cameras: int) -> Callable[[MonoSettings, Watch], SharedEstimator]:
+def sharing_estimators(cameras: int) -> Callable[[MonoSettings, ProgressListener], SharedEstimator]:
     """Return what makes the estimators of so many cameras: those that ask for the same network share it."""
-    sharing = Sharing()
+    sharing = SharedNetworks()
 
-    def share(settings: MonoSettings, watch: Watch) -> SharedEstimator:
+    def share(settings: MonoSettings, watch: ProgressListener) -> SharedEstimator:
         return sharing.get(estimator_key(settings), lambda: mono_estimator(settings, watch, cameras))
 
     return share

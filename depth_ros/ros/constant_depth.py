@@ -8,7 +8,7 @@ _TELLING_FRAMES = 30
 _SAMPLES = 16
 
 
-class Flatness:
+class ConstantDepthDetector:
     """Counts frames in a row whose depth does not vary over the picture."""
 
     def __init__(self) -> None:

@@ -11,20 +11,20 @@ from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.calibration_warnings import calibration_warnings
-from depth_ros.ros.constant_depth import Flatness
+from depth_ros.ros.constant_depth import ConstantDepthDetector
 from depth_ros.ros.diagnostics import NodeState, TopicState, diagnostic_array
-from depth_ros.ros.estimator_swap import AnyEstimator, EstimatorSlot
-from depth_ros.ros.failure_recovery import Recovery
-from depth_ros.ros.frame_accounting import Accounting
-from depth_ros.ros.node_parameters import Parameters
+from depth_ros.ros.estimator_swap import AnyEstimator, SwappableEstimator
+from depth_ros.ros.failure_recovery import FailureRecovery
+from depth_ros.ros.frame_accounting import FrameAccounting
+from depth_ros.ros.node_parameters import NodeParameters
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.qos_overrides import warn_of_unused_qos_overrides
 from depth_ros.ros.reporting_node import ReportingNode
-from depth_ros.ros.throttled_log import Complaints
+from depth_ros.ros.throttled_log import ThrottledLog
 from depth_ros.ros.worker import Worker
 from depth_ros.scale.scale_tracker import ScaleStatus
 from depth_ros.settings.common_settings import SettingsT
@@ -37,7 +37,7 @@ JobT = TypeVar('JobT')
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
 
 
-class Input(Protocol):
+class NodeInput(Protocol):
     """Subscriptions that hand over jobs."""
 
     @property
@@ -69,26 +69,26 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self,
         name: str,
         kind: type[SettingsT],
-        make_estimator: Callable[[SettingsT, Watch], EstimatorT],
+        make_estimator: Callable[[SettingsT, ProgressListener], EstimatorT],
         **node_options: Any,
     ) -> None:
         super().__init__(name, **node_options)
-        self.accounting = Accounting()
+        self.accounting = FrameAccounting()
         self._make_estimator = make_estimator
-        self._complaints = Complaints(self.get_logger().warning)
-        self._live_settings: Parameters[SettingsT] = Parameters(self, kind)
+        self._complaints = ThrottledLog(self.get_logger().warning)
+        self._live_settings: NodeParameters[SettingsT] = NodeParameters(self, kind)
         self._progress = ''
         """What configuring is at, in words."""
         self._reported_s = 0.0
-        self._recovery = Recovery()
+        self._recovery = FailureRecovery()
         self._camera = CameraState()
-        self._flatness = Flatness()
+        self._flatness = ConstantDepthDetector()
         self._estimated_s = -math.inf
         self._generation = 0
         """Goes up when work is stopped; what an earlier generation finishes late is not published."""
-        self._slot: EstimatorSlot[EstimatorT, SettingsT] | None = None
+        self._slot: SwappableEstimator[EstimatorT, SettingsT] | None = None
         self._outputs: Outputs | None = None
-        self._input: Input | None = None
+        self._input: NodeInput | None = None
         self._worker: Worker[JobT] | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # A steady clock: health must not stop when simulated time does.
@@ -100,7 +100,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     """Topics that this node never has."""
 
     @abstractmethod
-    def _open_input(self, deliver: Callable[[JobT], None]) -> Input:
+    def _open_input(self, deliver: Callable[[JobT], None]) -> NodeInput:
         """Subscribe; whole jobs go to ``deliver``."""
 
     @abstractmethod
@@ -139,13 +139,13 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if self._slot.caution:
             self.get_logger().warning(self._slot.caution)
 
-    def _new_slot(self) -> 'EstimatorSlot[EstimatorT, SettingsT]':
-        watch = Watch(self._say_progress, self._given_up)
+    def _new_slot(self) -> 'SwappableEstimator[EstimatorT, SettingsT]':
+        watch = ProgressListener(self._say_progress, self._given_up)
 
         def make(settings: SettingsT) -> EstimatorT:
             return self._make_estimator(settings, watch)
 
-        return EstimatorSlot(make, self._live_settings.current(), self._complain)
+        return SwappableEstimator(make, self._live_settings.current(), self._complain)
 
     def _say_progress(self, text: str) -> None:
         self._progress = text
@@ -241,7 +241,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             return 'shutdown'
         if isinstance(seen, RelativeMap):
             outputs.publish_relative(seen)
-            self._complain('relative', f'{slot.name}: {seen.why_not_metres}. Only depth/relative is published')
+            self._complain('relative', f'{slot.name}: {seen.missing_for_metres}. Only depth/relative is published')
         else:
             if settings.filter_temporal:
                 seen = self._camera.stabilizer.apply(seen)

@@ -6,7 +6,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from depth_ros.ros.frame_accounting import Account
+from depth_ros.ros.frame_accounting import FrameCounts
 from depth_ros.scale.scale_tracker import ScaleStatus
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -31,7 +31,7 @@ class NodeState:
 
     name: str
     lifecycle: str
-    account: Account
+    account: FrameCounts
     estimator: str = ''
     inputs: list[TopicState] = field(default_factory=list)
     wanted: bool = True

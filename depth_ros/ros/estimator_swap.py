@@ -28,7 +28,7 @@ EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
 SettingsT = TypeVar('SettingsT', bound=Settings)
 
 
-class EstimatorSlot(Generic[EstimatorT, SettingsT]):
+class SwappableEstimator(Generic[EstimatorT, SettingsT]):
     """Owns one estimator at a time.
 
     A matcher is built at once. A network is loaded and checked on a thread of its own while the old estimator goes on;

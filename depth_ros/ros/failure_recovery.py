@@ -11,7 +11,7 @@ _LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 
 
 @dataclass(frozen=True)
-class Consequence:
+class FailureResponse:
     """Of one failed frame."""
 
     reason: str
@@ -24,7 +24,7 @@ class Consequence:
     """Only a new process can use the device again."""
 
 
-class Recovery:
+class FailureRecovery:
     """Remembers failures. Used by the worker's thread; others only read the attributes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class Recovery:
         """Note a frame that worked."""
         self.failures_in_a_row, self._pause_s = 0, 0.0
 
-    def failed(self, error: Exception) -> Consequence:
+    def failed(self, error: Exception) -> FailureResponse:
         """Note a frame that failed; say what follows."""
         self.failures_in_a_row += 1
         if isinstance(error, OutOfMemory):
@@ -54,11 +54,11 @@ class Recovery:
                 f'no memory for a frame, trying again in {self._pause_s:g} s: {error}. Free the device, use a smaller '
                 'network, or set memory_limit_mb'
             )
-            return Consequence('out_of_memory', text, renew=True)
+            return FailureResponse('out_of_memory', text, renew=True)
         if isinstance(error, DeviceLost):
             self.device_lost = True
             text = f'the device is lost, only a new process can use it again: {error}'
-            return Consequence('device_lost', text, device_lost=True)
+            return FailureResponse('device_lost', text, device_lost=True)
         kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
         renew = self.failures_in_a_row % _RENEW_AFTER_FAILURES == 0
-        return Consequence('estimator_failed', f'a frame failed: {kind}{error}', renew)
+        return FailureResponse('estimator_failed', f'a frame failed: {kind}{error}', renew)

@@ -12,7 +12,7 @@ _WINDOW = 300
 
 
 @dataclass(frozen=True)
-class Account:
+class FrameCounts:
     """One consistent look at the counters."""
 
     received: int
@@ -37,7 +37,7 @@ class Account:
         return f'{self.received} frames received, {self.published} published, dropped: {dropped}{in_flight}'
 
 
-class Accounting:
+class FrameAccounting:
     """Counts frames; safe to use from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class Accounting:
             self._age_ms.append(age_s * 1e3)
             self._work_ms.append(work_s * 1e3)
 
-    def look(self) -> Account:
+    def look(self) -> FrameCounts:
         """Return the counters as of now."""
         with self._lock:
             gone = self._published + sum(self._dropped.values())
@@ -81,7 +81,7 @@ class Accounting:
             span = self._clock() - recent[0] if recent else 0.0
             age = dict(zip(('p50', 'p95', 'p99'), np.percentile(self._age_ms, (50, 95, 99)), strict=True)) \
                 if self._age_ms else {}  # fmt: skip
-            return Account(
+            return FrameCounts(
                 received=self._received,
                 published=self._published,
                 in_flight=self._received - gone,

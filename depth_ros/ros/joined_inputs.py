@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
-from depth_ros.ros.depth_node import Input
+from depth_ros.ros.depth_node import NodeInput
 
 
-class JointInput:
+class JoinedInputs:
     """Opens, follows and closes its parts together."""
 
-    def __init__(self, *parts: Input) -> None:
+    def __init__(self, *parts: NodeInput) -> None:
         self._parts = parts
 
     @property

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
-from depth_ros.ros.frame_accounting import Accounting
+from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.settings.node_settings import MonoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -32,7 +32,7 @@ class MonoInput(SubscribedInput):
     """
 
     def __init__(
-        self, node: Node, settings: MonoSettings, accounting: Accounting, deliver: Callable[[MonoMessages], None]
+        self, node: Node, settings: MonoSettings, accounting: FrameAccounting, deliver: Callable[[MonoMessages], None]
     ) -> None:
         super().__init__()
         self._accounting = accounting

@@ -8,10 +8,10 @@ from std_srvs.srv import Trigger
 from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.messages import read_messages
 from depth_ros.messages.frames import mono_frame_of
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import mono_depth_map, mono_estimator
-from depth_ros.ros.depth_node import DepthNode, Input
-from depth_ros.ros.joined_inputs import JointInput
+from depth_ros.ros.depth_node import DepthNode, NodeInput
+from depth_ros.ros.joined_inputs import JoinedInputs
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
 from depth_ros.ros.scale_input import ScaleInput
 from depth_ros.ros.tf_transforms import transforms_by_tf
@@ -27,7 +27,9 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
     _without = ('disparity',)
 
     def __init__(
-        self, make_estimator: Callable[[MonoSettings, Watch], MonoEstimator] = mono_estimator, **node_options: Any
+        self,
+        make_estimator: Callable[[MonoSettings, ProgressListener], MonoEstimator] = mono_estimator,
+        **node_options: Any,
     ) -> None:
         super().__init__('mono_depth', MonoSettings, make_estimator, **node_options)
         self._scaler: Scaler | None = None
@@ -41,12 +43,12 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
             self._scaler = Scaler(self._transform)
         super()._configure()
 
-    def _open_input(self, deliver: Callable[[MonoMessages], None]) -> Input:
+    def _open_input(self, deliver: Callable[[MonoMessages], None]) -> NodeInput:
         settings = self._live_settings.current()
         image = MonoInput(self, settings, self.accounting, deliver)
         if self._scaler is None:
             return image
-        return JointInput(image, ScaleInput(self, settings, self._scaler, self._complain))
+        return JoinedInputs(image, ScaleInput(self, settings, self._scaler, self._complain))
 
     def _scale_status(self) -> ScaleStatus | None:
         return self._scaler.status if self._scaler is not None else None

@@ -14,10 +14,10 @@ from depth_ros.networks.catalog import check_available
 from depth_ros.ros.qos_overrides import given_values
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings
-from depth_ros.settings.parameter_table import Rule, Value, defaults, probably_meant, rules, unknown_parameter
+from depth_ros.settings.parameter_table import Rule, Value, defaults, did_you_mean, rules, unknown_parameter
 
 
-class Parameters(Generic[SettingsT]):
+class NodeParameters(Generic[SettingsT]):
     """Declares the table on a node and keeps the settings that follow from it.
 
     Changes are taken whole or not at all. A wrong value from a file or the command line does not end the node: it is
@@ -126,4 +126,4 @@ def refuse_unknown_parameters(node: Node) -> None:
     """
     known = [name for name in node.get_parameters_by_prefix('') if name != 'use_sim_time']
     for name in _unknown_overrides(node, known):
-        raise BadSettings(f"unknown parameter '{name}'; {probably_meant(name, known)}")
+        raise BadSettings(f"unknown parameter '{name}'; {did_you_mean(name, known)}")

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from depth_ros.errors import DepthRosError
-from depth_ros.memory import keep_large_blocks
+from depth_ros.memory import keep_freed_memory
 from depth_ros.ros import exit_guard
 
 _LEAST_SHARED_MEMORY = 64 << 10
@@ -70,7 +70,7 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
     Besides being one, a node has ``stop() -> bool``: end all work, False if something could not be ended.
     """
     catch_signals()
-    keep_large_blocks()
+    keep_freed_memory()
     import rclpy  # after the signals are caught: importing takes a while
     from rclpy.exceptions import InvalidParameterTypeException, NameValidationException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor

@@ -11,7 +11,7 @@ from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.stereo_pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
-from depth_ros.ros.frame_accounting import Accounting
+from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.settings.node_settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -42,7 +42,7 @@ class StereoInput(SubscribedInput):
         self,
         node: Node,
         settings: Callable[[], StereoSettings],
-        accounting: Accounting,
+        accounting: FrameAccounting,
         deliver: Callable[[StereoMessages], None],
         complain: Callable[[str, str], None],
     ) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from depth_ros.estimators.estimator import Estimator
 from depth_ros.messages import read_messages
 from depth_ros.messages.frames import stereo_frame_of
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import depth_map, stereo_estimator
-from depth_ros.ros.depth_node import DepthNode, Input
+from depth_ros.ros.depth_node import DepthNode, NodeInput
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
 from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.types import DepthMap
@@ -20,11 +20,13 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     _without = ('depth/relative', 'scale')
 
     def __init__(
-        self, make_estimator: Callable[[StereoSettings, Watch], Estimator] = stereo_estimator, **node_options: Any
+        self,
+        make_estimator: Callable[[StereoSettings, ProgressListener], Estimator] = stereo_estimator,
+        **node_options: Any,
     ) -> None:
         super().__init__('stereo_depth', StereoSettings, make_estimator, **node_options)
 
-    def _open_input(self, deliver: Callable[[StereoMessages], None]) -> Input:
+    def _open_input(self, deliver: Callable[[StereoMessages], None]) -> NodeInput:
         return StereoInput(self, self._live_settings.current, self.accounting, deliver, self._complain)
 
     def _stamp_ns(self, job: StereoMessages) -> int:

@@ -14,7 +14,7 @@ class _Problem:
     unsaid: int = 0
 
 
-class Complaints:
+class ThrottledLog:
     """Passes the first message of a kind on, and then one every ten seconds.
 
     Args:

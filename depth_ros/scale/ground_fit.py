@@ -8,7 +8,7 @@ fit is accepted only if its inliers cover as much of the image, and as large a r
 import numpy as np
 
 from depth_ros.geometry import pixel_slopes
-from depth_ros.scale.scale_fit import Fit, Law, fit
+from depth_ros.scale.scale_fit import Law, ScaleFit, fit
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 _COLUMNS, _ROWS = 80, 60
@@ -29,7 +29,7 @@ def down_from_pitch(pitch_rad: float) -> Float32Array:
     return np.array([0.0, np.cos(pitch_rad), np.sin(pitch_rad)], np.float32)
 
 
-def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, down: Float32Array) -> Fit | None:
+def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, down: Float32Array) -> ScaleFit | None:
     """Fit a prediction to the floor.
 
     Args:
@@ -56,7 +56,7 @@ def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, 
     return found
 
 
-def _like_a_floor(found: Fit, floor_m: Float32Array, seen: Float32Array, pixels: int) -> bool:
+def _like_a_floor(found: ScaleFit, floor_m: Float32Array, seen: Float32Array, pixels: int) -> bool:
     if found.inliers.sum() < _LEAST_IMAGE_SHARE * pixels:
         return False
     near = 1 / floor_m[found.inliers]

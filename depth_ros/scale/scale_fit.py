@@ -45,7 +45,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Fit:
+class ScaleFit:
     """Result of one fit."""
 
     scale: Scale
@@ -70,7 +70,7 @@ def fit(
     tolerance: float = 0.15,
     tukey: float = TUKEY,
     seed: int = 0,
-) -> Fit | None:
+) -> ScaleFit | None:
     """Fit a law to pixels of known depth, many of which may be outliers.
 
     Lines are drawn through random pairs of pixels; the one with the smallest truncated error is refined with Tukey's
@@ -112,7 +112,7 @@ def fit(
     inliers[usable] = near
     if not near.any():
         return None
-    return Fit(Scale(law, line[0], line[1]), float(np.median(error[near])), float(near.mean()), inliers)
+    return ScaleFit(Scale(law, line[0], line[1]), float(np.median(error[near])), float(near.mean()), inliers)
 
 
 def _best_line(

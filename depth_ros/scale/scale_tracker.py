@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from depth_ros.scale.scale_fit import Fit, Law, Scale
+from depth_ros.scale.scale_fit import Law, Scale, ScaleFit
 from depth_ros.types import Float32Array
 
 State = Literal['unknown', 'tracking', 'held']
@@ -56,7 +56,7 @@ class ScaleTracker:
         self._pending: list[Scale] = []
         self._newest_ns: int | None = None
 
-    def update(self, fit: Fit | None, why: str, probes: Float32Array, stamp_ns: int, hold_s: float) -> ScaleStatus:
+    def update(self, fit: ScaleFit | None, why: str, probes: Float32Array, stamp_ns: int, hold_s: float) -> ScaleStatus:
         """Update the scale with the fit of one frame.
 
         Args:
@@ -100,7 +100,7 @@ class ScaleTracker:
         return 'the newest fit differs from the current scale; it is adopted if the next fits agree with it'
 
 
-def _figures(fit: Fit | None) -> tuple[float | None, float | None]:
+def _figures(fit: ScaleFit | None) -> tuple[float | None, float | None]:
     return (None, None) if fit is None else (fit.residual, fit.inlier_share)
 
 

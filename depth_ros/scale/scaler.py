@@ -11,7 +11,7 @@ import numpy as np
 from depth_ros.geometry import parse_pose
 from depth_ros.scale.ground_fit import down_from_pitch, fit_ground
 from depth_ros.scale.reference_points import ReferencePoints, known_pixels
-from depth_ros.scale.scale_fit import Fit, Law, Scale, fit, law_of
+from depth_ros.scale.scale_fit import Law, Scale, ScaleFit, fit, law_of
 from depth_ros.scale.scale_tracker import UNKNOWN, ScaleStatus, ScaleTracker
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
@@ -97,7 +97,7 @@ class Scaler:
         found, why = self._fit(law, estimate.values, frame, settings)
         return tracker.update(found, why, _probes(estimate.values), frame.stamp_ns, settings.scale_hold_s)
 
-    def _fit(self, law: Law, values: Float32Array, frame: Frame, settings: MonoSettings) -> tuple[Fit | None, str]:
+    def _fit(self, law: Law, values: Float32Array, frame: Frame, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         if frame.camera is None:
             return None, 'no camera_info received, so reference points cannot be projected: publish camera_info'
         seen = _Seen(values, frame.camera, frame.frame_id, frame.stamp_ns)
@@ -108,7 +108,7 @@ class Scaler:
         self._recent.append(seen)
         return self._fit_reference(law, settings)
 
-    def _fit_ground(self, law: Law, seen: _Seen, settings: MonoSettings) -> tuple[Fit | None, str]:
+    def _fit_ground(self, law: Law, seen: _Seen, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         down = down_from_pitch(settings.camera_pitch_rad)
         if settings.scale_imu:
             with self._lock:
@@ -122,7 +122,7 @@ class Scaler:
         found = fit_ground(law, seen.values, seen.camera, settings.camera_height_m, down)
         return found, '' if found else 'no floor is visible'
 
-    def _fit_reference(self, law: Law, settings: MonoSettings) -> tuple[Fit | None, str]:
+    def _fit_reference(self, law: Law, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         matched = self._match(settings.scale_max_skew_ms * 1e6)
         if isinstance(matched, str):
             return None, matched

@@ -73,7 +73,7 @@ class Settings(Table):
         choices=('fp32', 'fp16'),
         rebuilds=('network',),
     )
-    picture_size: str = parameter(
+    image_size: str = parameter(
         '',
         'Size WxH of the pictures for which a network that takes any size is prepared when it is loaded; empty = that '
         'of the first picture, with device: tensorrt 640x480. Pictures of other sizes are stretched to it.',
@@ -276,6 +276,6 @@ class Settings(Table):
                 problems.append(f'{name.format("min")} is {low:g}; expected less than {name.format("max")}, {high:g}')
         if self.cloud_voxel_m and self.cloud_organized:
             problems.append('cloud_voxel_m is set and cloud_organized is true; expected one of them')
-        if self.picture_size and not re.fullmatch(r'[1-9]\d{1,4}x[1-9]\d{1,4}', self.picture_size):
-            problems.append(f"picture_size is '{self.picture_size}'; expected WxH such as 640x480, or nothing")
+        if self.image_size and not re.fullmatch(r'[1-9]\d{1,4}x[1-9]\d{1,4}', self.image_size):
+            problems.append(f"image_size is '{self.image_size}'; expected WxH such as 640x480, or nothing")
         return problems

@@ -92,10 +92,10 @@ def _field(name: str) -> str:
 
 def unknown_parameter(kind: type[Table], name: str) -> str:
     """Say that a parameter does not exist and which one was probably meant."""
-    return f"unknown parameter '{name}'; {probably_meant(name, rules(kind))}"
+    return f"unknown parameter '{name}'; {did_you_mean(name, rules(kind))}"
 
 
-def probably_meant(name: str, known: Collection[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """Say which name a wrong one was probably meant to be, or which there are."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f'known: {", ".join(known)}'

@@ -6,10 +6,12 @@ from depth_ros.settings.parameter_table import Rule, Value, defaults, rules
 
 _HEADER = """# Parameters
 
-Generated from the tables in `depth_ros/settings` by `python -m depth_ros.settings.parameters_page > docs/parameters.md`.
+Generated from the tables in `depth_ros/settings`: `python -m depth_ros.settings.parameters_page > docs/parameters.md`.
 `config/stereo.yaml` and `config/mono.yaml` list all parameters with their defaults. Read-only parameters are set at
 start; all others can be changed while the node runs (`ros2 param set`) and take effect with the next frame. A new model
-or device takes effect as soon as it is loaded and checked. A wrong value is refused with the reason. QoS of every topic can be set with
+or device takes effect as soon as it is loaded and checked. A wrong value is refused with the reason.
+
+The QoS of every topic can be set with
 `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
 """
 

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from depth_ros.geometry import pixel_slopes
 from depth_ros.sim.solids import Array, Hit, Solid
-from depth_ros.sim.world import TEXEL_M, Pose, World
+from depth_ros.sim.world import TEXEL_M, PlanarPose, World
 from depth_ros.types import Camera, Float32Array, UInt8Array
 
 _LIGHT = np.array([0.35, 0.25, 0.9], np.float32)
 
 
 @dataclass(frozen=True)
-class Mount:
+class RobotMount:
     """Where a camera sits on the robot: it looks forward, pitched down by ``pitch_rad``."""
 
     height_m: float = 0.5
@@ -25,14 +25,14 @@ class Mount:
     """Offset to the left of the robot's middle."""
 
 
-def render(world: World, pose: Pose, mount: Mount, camera: Camera) -> tuple[UInt8Array, Float32Array]:
+def render(world: World, pose: PlanarPose, mount: RobotMount, camera: Camera) -> tuple[UInt8Array, Float32Array]:
     """Return the picture, (H, W, 3) RGB, and the exact depth, (H, W) metres along the optical axis."""
     origin, turn = _placed(pose, mount)
     rays = _rays(camera)
     direction = rays.reshape(-1, 3) @ turn.T
     hit = world.room.hit(origin, direction)
     depth = hit.distance.reshape(camera.height, camera.width)
-    picture = _painted_room(hit, world).reshape(camera.height, camera.width, 3)
+    image = _painted_room(hit, world).reshape(camera.height, camera.width, 3)
     for solid, texture in zip(world.solids, world.solid_textures, strict=True):
         window = _window(solid, origin, turn, camera)
         if window is None:
@@ -43,11 +43,11 @@ def render(world: World, pose: Pose, mount: Mount, camera: Camera) -> tuple[UInt
             chosen = nearer.reshape(-1)
             depth[window][nearer] = seen.distance[chosen]
             only = Hit(seen.distance[chosen], seen.normal[chosen], seen.uv[chosen])
-            picture[window][nearer] = _painted(only, texture)
-    return picture, depth
+            image[window][nearer] = _painted(only, texture)
+    return image, depth
 
 
-def scan(world: World, pose: Pose, height_m: float, count: int = 360) -> Float32Array:
+def scan(world: World, pose: PlanarPose, height_m: float, count: int = 360) -> Float32Array:
     """Return the ranges of a level laser scan about the robot, metres, from straight ahead to the left."""
     angles = pose.yaw_rad + np.arange(count) * (2 * np.pi / count)
     direction = np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1).astype(np.float32)
@@ -65,7 +65,7 @@ def _rays(camera: Camera) -> Float32Array:
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def _placed(pose: Pose, mount: Mount) -> tuple[Array, Array]:
+def _placed(pose: PlanarPose, mount: RobotMount) -> tuple[Array, Array]:
     """Return the camera's centre in the world, and the rotation from its optical frame to the world."""
     c, s = np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)
     forward, left, up = np.array([c, s, 0.0]), np.array([-s, c, 0.0]), np.array([0.0, 0.0, 1.0])

@@ -14,7 +14,7 @@ TEXEL_M = 0.01
 
 
 @dataclass(frozen=True)
-class Pose:
+class PlanarPose:
     """Of the robot on the floor."""
 
     x: float
@@ -33,12 +33,12 @@ class World:
     solid_textures: tuple[UInt8Array, ...]
     seed: int
 
-    def pose_at(self, time_s: float) -> Pose:
+    def pose_at(self, time_s: float) -> PlanarPose:
         """Return where the robot is: on an ellipse about the middle, looking where it goes; 30 s a round."""
         angle = 2 * np.pi * time_s / 30.0 + self.seed
         a, b = 0.45 * self.room.half_x, 0.45 * self.room.half_y
         heading = np.arctan2(b * np.cos(angle), -a * np.sin(angle))
-        return Pose(float(a * np.cos(angle)), float(b * np.sin(angle)), float(heading))
+        return PlanarPose(float(a * np.cos(angle)), float(b * np.sin(angle)), float(heading))
 
 
 def make_world(seed: int) -> World:

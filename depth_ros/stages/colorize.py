@@ -33,9 +33,9 @@ def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
 
 def _painted(levels: UInt8Array, unknown: npt.NDArray[np.bool_], name: Colormap) -> UInt8Array:
     if name == 'grayscale':
-        picture = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
+        image = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
     else:
         code = {'turbo': cv2.COLORMAP_TURBO, 'viridis': cv2.COLORMAP_VIRIDIS}[name]
-        picture = np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, code), cv2.COLOR_BGR2RGB))
-    picture[unknown] = 0
-    return picture
+        image = np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, code), cv2.COLOR_BGR2RGB))
+    image[unknown] = 0
+    return image

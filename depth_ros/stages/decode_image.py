@@ -18,7 +18,7 @@ Buffer = bytes | bytearray | memoryview | AnyArray
 class _Encoding:
     channels: int
     bytes_per_channel: int
-    to_picture: Callable[[AnyArray], AnyArray]
+    to_image: Callable[[AnyArray], AnyArray]
     """(H, W, C) samples → (H, W) grey or (H, W, 3) RGB, same depth."""
     block: tuple[int, int] = (1, 1)
     """Width and height must be multiples of this."""
@@ -96,11 +96,11 @@ def decode_image(
         rows = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
         if is_bigendian != (sys.byteorder == 'big'):
             rows = rows.astype(np.uint16)
-    picture = layout.to_picture(rows.reshape(height, width, layout.channels))
+    image = layout.to_image(rows.reshape(height, width, layout.channels))
     if layout.bytes_per_channel == 2:
-        picture = (picture >> 8).astype(np.uint8)
-    picture.flags.writeable = False
-    return picture
+        image = (image >> 8).astype(np.uint8)
+    image.flags.writeable = False
+    return image
 
 
 def unsupported_encoding(encoding: str) -> str:
@@ -131,11 +131,11 @@ def _size(data: Buffer) -> int:
     return int(np.frombuffer(data, np.uint8).size) if len(data) else 0
 
 
-_PICTURE_FORMAT = re.compile(r'\b(jpe?g|png|webp|tiff?|bmp)\b', re.IGNORECASE)
+_IMAGE_FORMAT = re.compile(r'\b(jpe?g|png|webp|tiff?|bmp)\b', re.IGNORECASE)
 _ADVICE = 'Publish jpeg or png (image_transport compressed)'
 
 
-def decode_compressed(picture_format: str, data: Buffer) -> UInt8Array:
+def decode_compressed(image_format: str, data: Buffer) -> UInt8Array:
     """Decode the fields of a sensor_msgs/CompressedImage.
 
     Returns:
@@ -144,9 +144,9 @@ def decode_compressed(picture_format: str, data: Buffer) -> UInt8Array:
     Raises:
         BadImage: an empty or damaged stream, or a format that is not a picture.
     """
-    if 'compressedDepth' in picture_format or not _PICTURE_FORMAT.search(picture_format):
-        raise BadImage(f"compressed image format '{picture_format}' is not a camera picture. {_ADVICE}")
-    what = f"compressed image ('{picture_format}', {_size(data)} bytes)"
+    if 'compressedDepth' in image_format or not _IMAGE_FORMAT.search(image_format):
+        raise BadImage(f"compressed image format '{image_format}' is not a camera picture. {_ADVICE}")
+    what = f"compressed image ('{image_format}', {_size(data)} bytes)"
     try:
         return decode_file(data)
     except BadImage as error:
@@ -166,16 +166,16 @@ def decode_file(data: Buffer) -> UInt8Array:
     if _size(data) == 0:
         raise BadImage('is empty')
     try:
-        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise BadImage(f'cannot be decoded: {error.err}') from error
-    if picture is None:
+    if image is None:
         raise BadImage('cannot be decoded: it is damaged or cut short, or not an image')
-    if picture.dtype == np.uint16:
-        picture = (picture >> _bits(data) - 8).astype(np.uint8)
-    if picture.dtype != np.uint8:
-        raise BadImage(f'holds {picture.dtype} samples; expected 8 or 16 bits')
-    return _as_rgb(picture)
+    if image.dtype == np.uint16:
+        image = (image >> _bits(data) - 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise BadImage(f'holds {image.dtype} samples; expected 8 or 16 bits')
+    return _as_rgb(image)
 
 
 _PNM_HEADER = re.compile(rb'P[2356](?:\s+(?:#[^\n]*\n\s*)*(\d+)){3}\s')
@@ -187,15 +187,15 @@ def _bits(data: Buffer) -> int:
     return max(int(header[1]).bit_length(), 8) if header else 16
 
 
-def _as_rgb(picture: AnyArray) -> UInt8Array:
+def _as_rgb(image: AnyArray) -> UInt8Array:
     """Turn what OpenCV read (grey, BGR, BGRA) into grey or RGB."""
-    if picture.ndim == 2:
-        return picture
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB if picture.shape[2] == 3 else cv2.COLOR_BGRA2RGB))
+    if image.ndim == 2:
+        return image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGB))
 
 
-def as_grey(picture: UInt8Array) -> UInt8Array:
+def as_grey(image: UInt8Array) -> UInt8Array:
     """Return a picture's luminance; a grey picture is returned as it is."""
-    if picture.ndim == 2:
-        return picture
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    if image.ndim == 2:
+        return image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))

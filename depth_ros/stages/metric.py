@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.types import Disparity, Float32Array, RawDepth, StereoRig
+from depth_ros.types import Disparity, Float32Array, RawDisparity, StereoRig
 
 _HORIZON_PX = 1.0
 """A match this far beyond infinity is noise of a point at infinity; farther beyond, it is a mismatch."""
 
 
-def rectified_disparity(raw: RawDepth, rig: StereoRig) -> Disparity:
+def rectified_disparity(raw: RawDisparity, rig: StereoRig) -> Disparity:
     """Take ``cx_left - cx_right`` out of a raw disparity, as stereo_msgs/DisparityImage wants it."""
     offset = rig.offset_px
     return Disparity(

@@ -21,7 +21,7 @@ from depth_ros.errors import EstimatorError
 from depth_ros.settings.node_settings import Quality
 from depth_ros.stages.decode_image import as_grey
 from depth_ros.stereo.occlusion import fill_occlusions
-from depth_ros.types import AnyArray, Float32Array, RawDepth, StereoFrame, StereoRig, UInt8Array
+from depth_ros.types import AnyArray, Float32Array, RawDisparity, StereoFrame, StereoRig, UInt8Array
 
 _BLOCK = 3
 _P1, _P2 = 8 * _BLOCK**2, 32 * _BLOCK**2
@@ -74,7 +74,7 @@ class SemiGlobalMatching:
         self._range_min_m = range_min_m
         self._max_disparity_px = max_disparity_px
 
-    def estimate(self, frame: StereoFrame) -> RawDepth:
+    def estimate(self, frame: StereoFrame) -> RawDisparity:
         """Match the pair.
 
         Raises:
@@ -105,7 +105,7 @@ class SemiGlobalMatching:
             )
         return low, high
 
-    def _matched(self, left: UInt8Array, right: UInt8Array, low: int, high: int) -> RawDepth:
+    def _matched(self, left: UInt8Array, right: UInt8Array, low: int, high: int) -> RawDisparity:
         strictness = self._strictness
         if strictness.shorten and high - low > _LONG_SEARCH_PX:
             low, high = _shortened(left, right, low, high)
@@ -121,7 +121,7 @@ class SemiGlobalMatching:
         if strictness.fill:
             disparity, filled = fill_occlusions(disparity)
             confidence[filled] = _FILLED_CONFIDENCE
-        return RawDepth(disparity, confidence.astype(np.float32, copy=False), float(pair.low), float(pair.high))
+        return RawDisparity(disparity, confidence.astype(np.float32, copy=False), float(pair.low), float(pair.high))
 
 
 Sixteenths = npt.NDArray[np.int16]

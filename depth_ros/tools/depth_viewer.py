@@ -17,7 +17,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from depth_ros.errors import BadInput, BadSettings
-from depth_ros.messages.read_messages import calibration, depth_m, picture
+from depth_ros.messages.read_messages import calibration, depth_m, image_pixels
 from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
@@ -48,7 +48,9 @@ class DepthViewer(Node):
     """
 
     def __init__(self, **node_options: Any) -> None:
-        from depth_ros.viewer.viewer_page import Page  # here, so that a missing viser is one line and no traceback
+        from depth_ros.viewer.viewer_page import (
+            ViewerPage,  # here, so that a missing viser is one line and no traceback
+        )
 
         super().__init__('depth_viewer', **node_options)
         host = str(self.declare_parameter('host', '127.0.0.1').value)
@@ -60,7 +62,7 @@ class DepthViewer(Node):
         if min(numbers.values()) <= 0:
             raise BadSettings(f'{", ".join(f"{n} is {v:g}" for n, v in numbers.items())}; expected all above 0')
         rate_hz, most = numbers['rate_hz'], int(numbers['max_points'])
-        self.page = Page(host, int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
+        self.page = ViewerPage(host, int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
         self._period_s = 1 / rate_hz
         self._heard: dict[str, AdoptingSubscription] = {}
         self._newest: dict[str, bytes] = {}
@@ -129,7 +131,7 @@ class DepthViewer(Node):
         elif topic == 'depth/camera_info':
             self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
         else:
-            self.page.show_image(picture(message))
+            self.page.show_image(image_pixels(message))
 
     # On the executor's thread: what the node says of itself, and its parameters.
 

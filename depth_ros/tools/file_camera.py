@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.motorcycle_pair import load_motorcycle
 from depth_ros.files.calibration_files import read_pair
-from depth_ros.files.image_files import picture_files, read_picture
+from depth_ros.files.image_files import list_image_files, read_image_file
 from depth_ros.ros import node_process
 from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import to_ros
@@ -42,11 +42,11 @@ class FileCamera(Node):
         refuse_unknown_parameters(self)
         if rate_hz <= 0:
             raise BadFile(f'rate_hz is {rate_hz:g}; expected a number of pairs per second above 0')
-        pictures, calibrations = _source(text)
+        images, calibrations = _source(text)
         self._pairs = itertools.cycle(
             [
                 tuple(to_ros.image(p, 'mono8' if p.ndim == 2 else 'rgb8', to_ros.header(0, '')) for p in pair)
-                for pair in pictures
+                for pair in images
             ]
         )
         self._infos = [to_ros.calibration(c, to_ros.header(0, '')) for c in calibrations]
@@ -83,11 +83,11 @@ def _source(text: dict[str, str]) -> tuple[list[Picture], tuple[Calibration, Cal
     missing = [name for name in ('right', 'left_info') if not text[name]]
     if missing:
         raise BadFile(f"'left' is given without {' and '.join(missing)}; set these parameters too")
-    left, right = (picture_files(Path(text[side])) for side in ('left', 'right'))
+    left, right = (list_image_files(Path(text[side])) for side in ('left', 'right'))
     if len(left) != len(right):
         raise BadFile(f'{text["left"]} has {len(left)} pictures and {text["right"]} has {len(right)}; expected as many')
     right_info = Path(text['right_info']) if text['right_info'] else None
-    pairs = [(read_picture(a), read_picture(b)) for a, b in zip(left, right, strict=True)]
+    pairs = [(read_image_file(a), read_image_file(b)) for a, b in zip(left, right, strict=True)]
     return pairs, read_pair(Path(text['left_info']), right_info)
 
 

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSReliabilityPolicy
 
 from depth_ros.doctor.machine_checks import needs_lens
-from depth_ros.doctor.observations import Observed, ObservedTopic
+from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import sensor_topics
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
@@ -31,7 +31,7 @@ def observe(
     namespace: str = '',
     remaps: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
-) -> Observed:
+) -> Observations:
     """Join the graph for a while.
 
     Args:
@@ -76,7 +76,7 @@ class _Observer:
             self._subscribe(role, argument, kind, needed)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def listen(self, executor: SingleThreadedExecutor, seconds: float) -> Observed:
+    def listen(self, executor: SingleThreadedExecutor, seconds: float) -> Observations:
         """Spin, then ask the graph."""
         self._spin(executor, _DISCOVERY_S, lambda: all(topic.arrived_s for _, topic in self._subscriptions))
         self._spin(executor, seconds, lambda: False)
@@ -88,7 +88,7 @@ class _Observer:
             best_effort = QoSReliabilityPolicy.BEST_EFFORT
             topic.best_effort = any(offer.qos_profile.reliability == best_effort for offer in offers)
             topic.incompatible = subscription.incompatible
-        return Observed(
+        return Observations(
             seconds,
             [topic for _, topic in self._subscriptions],
             {name: kind for name, kind in names.items() if self._node.count_publishers(name)},

@@ -16,8 +16,8 @@ from depth_ros.messages import read_messages
 from depth_ros.ros import node_process
 from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import to_ros
-from depth_ros.sim.render import Mount, render, scan
-from depth_ros.sim.world import Pose, make_world
+from depth_ros.sim.render import RobotMount, render, scan
+from depth_ros.sim.world import PlanarPose, make_world
 from depth_ros.types import AnyArray, Camera
 
 _SCAN_HEIGHT_M = 0.2
@@ -64,14 +64,14 @@ class SimCamera(Node):
     def _publish(self) -> None:
         stamp: Time = self.get_clock().now().to_msg()
         pose = self._world.pose_at(self._sent / self._rate_hz)
-        left, depth = render(self._world, pose, Mount(self._height_m, left_m=self._baseline_m / 2), self._camera)
+        left, depth = render(self._world, pose, RobotMount(self._height_m, left_m=self._baseline_m / 2), self._camera)
         head = to_ros.header(read_messages.stamp_ns(stamp), self._frame_id)
         left_info = to_ros.calibration(self._calibrations[0], head)
         self._send('camera_info', left_info)
         self._send('truth/depth', to_ros.image(depth, '32FC1', head))
         self._send('image', to_ros.image(left, 'rgb8', head))
         if self._baseline_m > 0:
-            right, _ = render(self._world, pose, Mount(self._height_m, left_m=-self._baseline_m / 2), self._camera)
+            right, _ = render(self._world, pose, RobotMount(self._height_m, left_m=-self._baseline_m / 2), self._camera)
             self._send('left/camera_info', left_info)
             self._send('right/camera_info', to_ros.calibration(self._calibrations[1], head))
             self._send('left/image_rect', to_ros.image(left, 'rgb8', head))
@@ -86,7 +86,7 @@ class SimCamera(Node):
         self._publishers_by_topic[topic].publish(message)
 
 
-def _odometry(pose: Pose, stamp: Time) -> Odometry:
+def _odometry(pose: PlanarPose, stamp: Time) -> Odometry:
     message = Odometry(child_frame_id='base_link')
     message.header.stamp, message.header.frame_id = stamp, 'odom'
     message.pose.pose.position.x, message.pose.pose.position.y = pose.x, pose.y

@@ -17,7 +17,7 @@ from depth_ros.stages.colorize import colorize
 from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
 from depth_ros.viewer.depth_painting import Coloring, colors, positions, thinned
 
-_PICTURE_PX, _JPEG_QUALITY = 360, 75
+_IMAGE_PX, _JPEG_QUALITY = 360, 75
 _SOON_S = 1.0
 _POINTS = 120
 """Of a plot: a minute, as diagnostics come twice a second."""
@@ -29,7 +29,7 @@ _SLIDER_STEPS, _LONGEST_SLIDER, _WIDEST_SLIDER = 1000, 1000, 100.0
 Change = Callable[[str, Value], None]
 
 
-class Page:
+class ViewerPage:
     """Serves the page until it is closed.
 
     Args:
@@ -50,7 +50,7 @@ class Page:
         self._server.initial_camera.fov = 0.75
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width='large')
         self._words = gui.add_html('')
-        self._pictures, self._row = {'camera': '', 'depth': ''}, gui.add_html('')
+        self._images, self._row = {'camera': '', 'depth': ''}, gui.add_html('')
         self._depth_shown_s = -math.inf
         self._plots = gui.add_html('')
         self._history = {name: deque([math.nan] * _POINTS, _POINTS) for name in ('age', 'rate')}
@@ -108,16 +108,16 @@ class Page:
 
     def show_image(self, image: UInt8Array) -> None:
         """Show the camera's picture, (H, W) grey or (H, W, 3) RGB."""
-        self._show_picture('camera', image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+        self._show_image('camera', image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
 
     def show_depth(self, depth_m: Float32Array) -> None:
         """Show depth in colours, near red, far blue."""
-        self._show_picture('depth', colorize(_scaled(depth_m, cv2.INTER_NEAREST)))
+        self._show_image('depth', colorize(_scaled(depth_m, cv2.INTER_NEAREST)))
 
-    def _show_picture(self, name: str, picture: UInt8Array) -> None:
+    def _show_image(self, name: str, picture: UInt8Array) -> None:
         bgr = cv2.cvtColor(_scaled(picture, cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
         jpeg = np.asarray(cv2.imencode('.jpg', bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]).tobytes()
-        self._pictures[name] = (
+        self._images[name] = (
             f'<img id="{name}" alt="{name}" style="width:50%" '
             f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
         )
@@ -126,7 +126,7 @@ class Page:
             self._depth_shown_s = now_s
         elif now_s - self._depth_shown_s < _SOON_S:
             return  # it goes with the next depth, so that both are sent once
-        self._row.content = f'<div style="display:flex">{"".join(self._pictures.values())}</div>'
+        self._row.content = f'<div style="display:flex">{"".join(self._images.values())}</div>'
 
     def show_figures(self, age_ms: float, rate_hz: float) -> None:
         """Add a point to each plot; NaN = not known."""
@@ -211,5 +211,5 @@ def _told(name: str, change: Change) -> Callable[[Any], None]:
 
 def _scaled(picture: AnyArray, interpolation: int) -> AnyArray:
     height, width = picture.shape[:2]
-    size = (_PICTURE_PX, max(1, round(height * _PICTURE_PX / width)))
+    size = (_IMAGE_PX, max(1, round(height * _IMAGE_PX / width)))
     return np.asarray(cv2.resize(picture, size, interpolation=interpolation))

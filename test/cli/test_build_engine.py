@@ -15,21 +15,21 @@ from tiny_model import STEREO, model
 
 from depth_ros.cli.main import main
 from depth_ros.networks import load_network
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.pipeline import mono_estimator
 from depth_ros.settings.node_settings import MonoSettings
 
 REFERENCE = (
-    'import json\nimport numpy as np\nfrom depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options\n'
+    'import json\nimport numpy as np\nfrom depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, Options\n'
     "request = json.loads((folder / 'request.json').read_text())\n"
-    "found = OnnxRuntimeBackend(Path(request['onnx']), Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
+    "found = OnnxRuntime(Path(request['onnx']), Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
     "np.savez(folder / 'reference.npz', expected=found[request['reference']])\n"
 )
 
 
-class CpuForTensorrt(OnnxRuntimeBackend):
+class CpuForTensorrt(OnnxRuntime):
     """Runs on the CPU what was asked to run with an engine."""
 
     def __init__(self, path, options, engines=None, outputs=None):
@@ -46,7 +46,7 @@ def compiler(tmp_path, monkeypatch):
     """Put a GPU and a compiler script in place; return what chooses the script's action."""
     chosen = {'act': ''}
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(load_network, 'OnnxRuntimeBackend', CpuForTensorrt)
+    monkeypatch.setattr(load_network, 'OnnxRuntime', CpuForTensorrt)
     monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(**chosen)))
     return chosen
@@ -84,11 +84,11 @@ def test_half_precision_is_compared_with_full_precision_and_has_an_engine_of_its
     assert 'fp16 within 0.00% of full precision' in capsys.readouterr().out and len(engines(tmp_path)) == 2
 
 
-def test_a_node_of_the_same_precision_and_picture_size_builds_nothing(tmp_path, compiler):
+def test_a_node_of_the_same_precision_and_image_size_builds_nothing(tmp_path, compiler):
     path = str(model(tmp_path / 'net'))
-    assert main(['models', 'build-engine', path, '--picture', '320x240']) == 0
+    assert main(['models', 'build-engine', path, '--image-size', '320x240']) == 0
     compiler['act'], said = 'sys.exit(9)', []
-    mono_estimator(MonoSettings(model=path, device='tensorrt', picture_size='320x240'), Watch(said.append))
+    mono_estimator(MonoSettings(model=path, device='tensorrt', image_size='320x240'), ProgressListener(said.append))
     assert said == []
 
 
@@ -128,7 +128,7 @@ def test_an_engine_that_cannot_be_kept_is_exit_code_1_and_not_called_stored(
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (('--picture', 'large'), "picture_size is 'large'; expected WxH such as 640x480"),
+        (('--image-size', 'large'), "image_size is 'large'; expected WxH such as 640x480"),
         (('--precision', 'int8'), 'invalid choice'),
     ],
 )
@@ -140,7 +140,7 @@ def test_wrong_arguments_are_named(tmp_path, compiler, capsys, arguments, words)
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.skipif(OnnxRuntimeBackend.has('tensorrt'), reason='this ONNX Runtime has TensorRT')
+@pytest.mark.skipif(OnnxRuntime.has('tensorrt'), reason='this ONNX Runtime has TensorRT')
 def test_without_tensorrt_one_line_names_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
     assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
@@ -153,11 +153,11 @@ INTERRUPTED = """
 import sys
 sys.path.insert(0, {test!r})
 from engine_compiler import GPU, child
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.cli.main import main
 from depth_ros.estimators import load
-OnnxRuntimeBackend.has = staticmethod(lambda device: True)
+OnnxRuntime.has = staticmethod(lambda device: True)
 load.find_gpu = lambda: GPU
 load.engine_for = lambda *a: engine_for(*a, child(seconds=60))
 sys.exit(main(['models', 'build-engine', {path!r}]))

@@ -9,17 +9,17 @@ from scenes import calibrations, pair, write_info
 from tiny_model import STEREO, model
 
 from depth_ros.cli.main import main
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 
 
 @pytest.fixture
 def files(tmp_path):
     """Return a folder with a pair, its calibration, a folder of images, two recordings and two models."""
-    pictures = pair(np.full((48, 64), 4.0, np.float32))
+    images = pair(np.full((48, 64), 4.0, np.float32))
     (tmp_path / 'images').mkdir()
-    for side, picture, calibration in zip(('left', 'right'), pictures, calibrations(64, 48), strict=True):
-        write_picture(tmp_path / f'{side}.png', picture)
-        write_picture(tmp_path / f'images/{side}.png', picture)
+    for side, picture, calibration in zip(('left', 'right'), images, calibrations(64, 48), strict=True):
+        write_image_file(tmp_path / f'{side}.png', picture)
+        write_image_file(tmp_path / f'images/{side}.png', picture)
         write_info(tmp_path / f'{side}.yaml', calibration)
     model(tmp_path / 'mono')
     model(tmp_path / 'stereo', STEREO, plus=2.0)
@@ -27,7 +27,7 @@ def files(tmp_path):
     with BagWriter(tmp_path / 'mono_bag') as bag:
         for stamp in (10**9, 2 * 10**9):
             bag.add('/camera_info', info(calibrations(64, 48)[0], stamp), stamp)
-            bag.add('/image', image(pictures[0], stamp), stamp)
+            bag.add('/image', image(images[0], stamp), stamp)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ NODES = ('-p', 'model:=mono/tiny.yaml'), ('-p', 'model:=stereo/tiny.yaml')
         (('bag', 'process', 'mono_bag', 'out', '--node', 'mono_depth', *NODES[0]), 0),
         (('bag', 'process', 'pairs', 'out', '--node', 'stereo_depth', *NODES[1]), 0),
         (('bag', 'process', 'pairs', 'out', '--node', 'mono_depth', *NODES[0]), 1),
-        (('models', 'bench', 'mono/tiny.yaml', '--picture', '64x48', '--repeat', '2'), 0),
+        (('models', 'bench', 'mono/tiny.yaml', '--image-size', '64x48', '--repeat', '2'), 0),
     ],
 )
 def test_a_command_closes_the_network_that_it_opened(files, monkeypatch, capsys, opened_backends, arguments, code):

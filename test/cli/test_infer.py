@@ -11,7 +11,7 @@ import pytest
 from scenes import write_info
 
 from depth_ros.cli.main import main
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 
 NO_ROS = 'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main import main; sys.exit(main(sys.argv[1:]))'
 
@@ -19,7 +19,7 @@ NO_ROS = 'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main impor
 @pytest.fixture
 def files(tmp_path, motorcycle):
     for side in ('left', 'right'):
-        write_picture(tmp_path / f'{side}.png', getattr(motorcycle, side))
+        write_image_file(tmp_path / f'{side}.png', getattr(motorcycle, side))
         write_info(tmp_path / f'{side}.yaml', getattr(motorcycle, f'{side}_calibration'))
     calib = """cam0=[994.978 0 311.193; 0 994.978 254.877; 0 0 1]
 cam1=[994.978 0 342.279; 0 994.978 254.877; 0 0 1]
@@ -89,7 +89,7 @@ def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
         (lambda f: (f / 'left.png').unlink(), 'left.png cannot be read'),
         (lambda f: (f / 'left.png').write_bytes(b'x'), 'left.png cannot be decoded: '),
         (lambda f: (f / 'right.yaml').write_text('{}'), "right.yaml has no 'image_width'"),
-        (lambda f: write_picture(f / 'right.png', np.zeros((20, 30), np.uint8)), 'expected the same size'),
+        (lambda f: write_image_file(f / 'right.png', np.zeros((20, 30), np.uint8)), 'expected the same size'),
         (lambda f: (f / 'out').write_text('a file'), 'out is a file; expected a folder for the results'),
     ],
 )
@@ -128,7 +128,7 @@ def test_raw_images_are_a_hint_at_rectify(files, motorcycle, capsys):
         raw = np.stack([columns, rows], axis=-1).reshape(-1, 1, 2)
         seen = cv2.undistortPoints(raw, k, np.array(distortion), R=turn, P=k).reshape(500, 741, 2).astype(np.float32)
         picture = getattr(motorcycle, side)
-        write_picture(files / f'{side}.png', cv2.remap(picture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR))
+        write_image_file(files / f'{side}.png', cv2.remap(picture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR))
         write_info(files / f'{side}.yaml', replace(calibration, d=distortion, r=tuple(turn.ravel().tolist())))
     assert main(arguments(files, '--json')) == 0
     said = capsys.readouterr()

@@ -11,7 +11,7 @@ from scenes import calibrations, write_info
 from tiny_model import CANONICAL, MANIFEST, RELATIVE, STEREO, mean_of_channels, model
 
 from depth_ros.cli.main import main
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 from depth_ros.networks.models_page import page
 
 
@@ -56,18 +56,18 @@ def test_a_model_in_the_cache_is_found_by_its_id(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize('manifest', [MANIFEST, STEREO])
 def test_bench_measures_a_network(tmp_path, capsys, manifest):
     path = model(tmp_path, manifest)
-    assert main(['models', 'bench', str(path), '--repeat', '3', '--picture', '128x96', '--json']) == 0
+    assert main(['models', 'bench', str(path), '--repeat', '3', '--image-size', '128x96', '--json']) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures['picture'] == '128x96' and 0 < figures['median_ms'] <= figures['p95_ms']
+    assert figures['image'] == '128x96' and 0 < figures['median_ms'] <= figures['p95_ms']
 
 
 def infer(tmp_path, *more):
     return main(['infer', *map(str, more), '--out', str(tmp_path / 'out'), '--json'])
 
 
-def test_one_picture_gives_depth_and_with_a_calibration_points(tmp_path, capsys):
+def test_one_image_gives_depth_and_with_a_calibration_points(tmp_path, capsys):
     path = model(tmp_path)
-    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    write_image_file(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures['median_m'] == pytest.approx(3.0) and 'not_metric' not in figures
@@ -82,14 +82,14 @@ def test_one_picture_gives_depth_and_with_a_calibration_points(tmp_path, capsys)
 
 def test_what_is_not_metres_is_not_called_depth(tmp_path, capsys):
     path = model(tmp_path, RELATIVE)
-    write_picture(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+    write_image_file(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
     assert 'scale and shift' in json.loads(capsys.readouterr().out)['not_metric']
     assert (tmp_path / 'out/relative.npy').exists() and not (tmp_path / 'out/depth.npy').exists()
 
 
 def test_a_second_run_leaves_nothing_of_the_first(tmp_path, capsys):
-    write_picture(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+    write_image_file(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
     write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
     image, lens = ['--image', tmp_path / 'a.png'], ['--camera-info', tmp_path / 'camera.yaml']
     relative = {'relative.npy', 'relative_turbo.png'}
@@ -108,7 +108,7 @@ def test_a_second_run_leaves_nothing_of_the_first(tmp_path, capsys):
 
 def test_a_caution_of_the_manifest_and_a_missing_focal_length_are_said(tmp_path, capsys):
     path = model(tmp_path, f'{CANONICAL}caution: for tests only\n')
-    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    write_image_file(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
     write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
     said = capsys.readouterr()
@@ -127,7 +127,7 @@ def test_a_caution_of_the_manifest_and_a_missing_focal_length_are_said(tmp_path,
 
 def test_raw_calibration_of_one_camera_is_a_hint_at_rectify(tmp_path, capsys):
     path = model(tmp_path)
-    write_picture(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
+    write_image_file(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
     write_info(tmp_path / 'camera.yaml', replace(calibrations(64, 48)[0], d=(-0.2, 0.1, 0.0, 0.0, 0.0)))
     image = ['--model', path, '--image', tmp_path / 'a.png', '--camera-info', tmp_path / 'camera.yaml']
     assert infer(tmp_path, *image) == 0
@@ -136,11 +136,11 @@ def test_raw_calibration_of_one_camera_is_a_hint_at_rectify(tmp_path, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_a_folder_and_a_video_give_a_folder_for_every_picture(tmp_path, capsys):
+def test_a_folder_and_a_video_give_a_folder_for_every_image(tmp_path, capsys):
     path = model(tmp_path)
     (tmp_path / 'pictures').mkdir()
     for i in range(3):
-        write_picture(tmp_path / f'pictures/p{i}.png', np.full((48, 64, 3), i, np.uint8))
+        write_image_file(tmp_path / f'pictures/p{i}.png', np.full((48, 64, 3), i, np.uint8))
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'pictures') == 0
     assert [np.load(tmp_path / f'out/p{i}/depth.npy')[0, 0].round(3) for i in range(3)] == [1.0, 2.0, 3.0]
     video = cv2.VideoWriter(str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48))
@@ -154,7 +154,7 @@ def test_a_folder_and_a_video_give_a_folder_for_every_picture(tmp_path, capsys):
 def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     path = model(tmp_path, STEREO, plus=4.0)
     for side, calibration in zip(('left', 'right'), calibrations(64, 48), strict=True):
-        write_picture(tmp_path / f'{side}.png', np.zeros((48, 64), np.uint8))
+        write_image_file(tmp_path / f'{side}.png', np.zeros((48, 64), np.uint8))
         write_info(tmp_path / f'{side}.yaml', calibration)
     pair = [
         a

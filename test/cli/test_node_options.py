@@ -8,7 +8,7 @@ from scenes import calibrations, pair, write_info
 from tiny_model import model
 
 from depth_ros.cli.main import main
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 from depth_ros.messages.topic_names import TopicNames
 
 
@@ -41,7 +41,7 @@ def test_infer_takes_a_parameter_file_and_its_own_options_win(tmp_path, capsys):
     for side, pixels, calibration in zip(
         ('left', 'right'), pair(np.full((96, 160), 8.0, np.float32)), calibrations(160, 96), strict=True
     ):
-        write_picture(tmp_path / f'{side}.png', pixels)
+        write_image_file(tmp_path / f'{side}.png', pixels)
         write_info(tmp_path / f'{side}.yaml', calibration)
     files = [f'--{side}{kind[0]}={tmp_path}/{side}{kind[1]}' for side in ('left', 'right')
              for kind in (('', '.png'), ('-info', '.yaml'))]  # fmt: skip

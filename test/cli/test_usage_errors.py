@@ -27,7 +27,7 @@ def usage_error(capsys, *arguments):
         (['doctor', '--namespace', 'front-left'], 'doctor', "'front-left' is not a namespace"),
         (['bag', 'process', 'a', 'b', '-p', 'x=1'], 'bag process', 'expected NAME:=VALUE'),
         (['view', '-r', 'a=b'], 'view', 'expected FROM:=TO'),
-        (['models', 'bench', 'x', '--picture', '640'], 'models bench', "'640' is not a size; expected WIDTHxHEIGHT"),
+        (['models', 'bench', 'x', '--image-size', '640'], 'models bench', "'640' is not a size; expected WIDTHxHEIGHT"),
         (['doctor', '--speed', '3'], 'doctor', 'unrecognized arguments: --speed 3'),
         (['bag', 'info', 'x', '--speed'], 'bag info', 'unrecognized arguments: --speed'),
         (['models', 'list', '--speed'], 'models list', 'unrecognized arguments: --speed'),

@@ -48,7 +48,7 @@ def camera(prefix='', rate_hz=20.0, reliability='reliable', **how):
 def send(
     graph,
     prefix,
-    pictures=(LEFT, RIGHT),
+    images=(LEFT, RIGHT),
     infos=True,
     skew_ns=0,
     age_s=0.0,
@@ -59,7 +59,7 @@ def send(
     silent=False,
 ):
     now = graph.probe.get_clock().now().nanoseconds - round(age_s * 1e9) if stamp is None else stamp
-    for side, pixels in zip(('left', 'right'), pictures, strict=True):
+    for side, pixels in zip(('left', 'right'), images, strict=True):
         head = to_ros.header(now + (skew_ns if side == 'right' else 0), 'left_camera_optical_frame')
         image = graph.image(head, pixels, encoding) if kind is Image else CompressedImage(header=head, format='png')
         calibration = to_ros.calibration(graph.infos[side], head)
@@ -206,7 +206,7 @@ def test_large_clouds_without_the_transport_profile(capsys, monkeypatch):
         message.width, message.height = 640, 480
         return message
 
-    with camera(pictures=big, info=grown):
+    with camera(images=big, info=grown):
         code, _, findings = ask(capsys, '-p', 'cloud_stride:=1')
     transport = [f for f in findings if f['check'] == 'transport']
     assert code == 0 and transport[0]['what'] == 'a cloud has 4.7 MB, and no Fast DDS profile is set'

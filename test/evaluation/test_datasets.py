@@ -94,7 +94,7 @@ def bag(root):
 
 
 @pytest.mark.parametrize('make', [folder, folder_of_arrays, kitti_depth, tum, nyu, bag])
-def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_pictures(tmp_path, capsys, make):
+def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_images(tmp_path, capsys, make):
     (tmp_path / 'data').mkdir() if make is not bag else None
     path, count = make(tmp_path / 'data')
     network = model(tmp_path / 'tiny')

@@ -120,11 +120,11 @@ def test_wrong_references_and_an_empty_bag(tmp_path, capsys):
 
 def drive(path):
     """Write a recording of a stereo camera that sees a wall at 3.75 m, and of the true depth."""
-    pictures, infos = pair(np.full((240, 320), 8.0, np.float32)), calibrations(320, 240)
+    images, infos = pair(np.full((240, 320), 8.0, np.float32)), calibrations(320, 240)
     with BagWriter(path) as bag:
         for i in range(10):
             stamp = 10**9 + i * 10**8
-            for side, pixels, calibration in zip(('left', 'right'), pictures, infos, strict=True):
+            for side, pixels, calibration in zip(('left', 'right'), images, infos, strict=True):
                 bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
                 bag.add(f'/{side}/image_rect', image(pixels, stamp), stamp)
             bag.add('/truth/depth', depth_message(np.full((240, 320), 3.75, np.float32), stamp), stamp)

@@ -18,7 +18,7 @@ from depth_ros.networks.catalog import find_manifest, model_file  # noqa: E402
 from depth_ros.networks.input_placement import plan  # noqa: E402
 from depth_ros.networks.network_estimator import MonoNetwork  # noqa: E402
 from depth_ros.networks.preprocess import prepare  # noqa: E402
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options  # noqa: E402
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions  # noqa: E402
 from depth_ros.pipeline import mono_estimator  # noqa: E402
 from depth_ros.settings.node_settings import MonoSettings  # noqa: E402
 from depth_ros.types import Camera, Frame  # noqa: E402
@@ -128,7 +128,7 @@ def saved(tmp_path, network, std=0.15):
 
 def load(path):
     manifest, folder = find_manifest(str(path))
-    return manifest, MonoNetwork(manifest, OnnxRuntimeBackend(model_file(manifest, folder), Options('cpu')))
+    return manifest, MonoNetwork(manifest, OnnxRuntime(model_file(manifest, folder), RuntimeOptions('cpu')))
 
 
 SIZES = [(640, 480), (1280, 720), (333, 217)]
@@ -141,7 +141,7 @@ def picture(size):
     return cv2.resize(load_motorcycle().left, size, interpolation=cv2.INTER_AREA)
 
 
-def smooth_picture(size):
+def smooth_image(size):
     """Return a picture without the details that Pillow filters out when it shrinks, and OpenCV's cubic does not."""
     import cv2
 
@@ -212,7 +212,7 @@ PARITY = {
 
 
 @pytest.mark.parametrize('model_id', PARITY)
-def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_picture(tmp_path, model_id):
+def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_image(tmp_path, model_id):
     make, make_processor, dynamic, limit = PARITY[model_id]
     weights = saved(
         tmp_path, make(), std=0.05 if make is swin2 else 0.15
@@ -223,15 +223,15 @@ def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_picture(
     reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
     described, network = load(done.manifest)
     for size in SIZES:
-        image = smooth_picture(size)
+        image = smooth_image(size)
         if manifest.family == 'depth_anything' and size == SIZES[2]:
             # transformers scales as little as possible, the authors' rule keeps both sides at 518 or more; ours is theirs.
             assert plan(described.preprocess, size).size == (798, 518)
             rules = replace(described.preprocess, resize=replace(described.preprocess.resize, mode='minimal'))
-            backend = OnnxRuntimeBackend(model_file(described, done.onnx.parent), Options('cpu'))
+            backend = OnnxRuntime(model_file(described, done.onnx.parent), RuntimeOptions('cpu'))
             network = MonoNetwork(replace(described, preprocess=rules), backend)
         else:
-            network = MonoNetwork(described, OnnxRuntimeBackend(done.onnx, Options('cpu')))
+            network = MonoNetwork(described, OnnxRuntime(done.onnx, RuntimeOptions('cpu')))
         tensor, expected = by_transformers(reference, make_processor(), image)
         assert network._canvas(image).size == (tensor.shape[3], tensor.shape[2])
         found = difference(network, image, expected)
@@ -242,12 +242,12 @@ def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_picture(
 def test_zoedepth_gives_the_depth_that_transformers_gives_at_the_size_that_it_chooses(tmp_path, size):
     weights = saved(tmp_path, zoedepth(1))
     reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
-    tensor, expected = by_transformers(reference, zoedepth_processor(), smooth_picture(size))
+    tensor, expected = by_transformers(reference, zoedepth_processor(), smooth_image(size))
     manifest, _ = find_manifest('zoedepth-n')
     planned = plan(manifest.preprocess, size).size
     assert planned == (tensor.shape[3], tensor.shape[2])
     done = export(manifest, weights, tmp_path / 'net.onnx', size=planned)
-    assert difference(load(done.onnx)[1], smooth_picture(size), expected) <= 5e-3
+    assert difference(load(done.onnx)[1], smooth_image(size), expected) <= 5e-3
 
 
 def test_depth_pro_gives_metres_with_the_camera_s_focal_length_and_with_its_own(tmp_path):
@@ -274,7 +274,7 @@ def test_depth_pro_gives_metres_with_the_camera_s_focal_length_and_with_its_own(
 def test_a_dynamic_export_follows_its_input_where_transformers_freezes_it(tmp_path):
     manifest, _ = find_manifest('depth-anything-v2-small')
     done = export(manifest, saved(tmp_path, depth_anything()), tmp_path / 'net.onnx', dynamic=True)
-    backend = OnnxRuntimeBackend(done.onnx, Options('cpu'))
+    backend = OnnxRuntime(done.onnx, RuntimeOptions('cpu'))
     for height, width in ((70, 84), (518, 686), (56, 140)):
         found = backend.infer({'pixel_values': np.zeros((1, 3, height, width), np.float32)})['predicted_depth']
         assert found.shape == (1, height, width)
@@ -287,7 +287,7 @@ def test_the_head_of_zoedepth_nk_is_the_one_that_the_manifest_says(tmp_path, mod
     manifest, _ = find_manifest(model_id)
     done = export(manifest, weights, tmp_path / 'net.onnx')
     tensor = np.random.default_rng(0).normal(size=(1, 3, done.sizes[0][1], done.sizes[0][0])).astype(np.float32)
-    found = OnnxRuntimeBackend(done.onnx, Options('cpu')).infer({'pixel_values': tensor})['predicted_depth']
+    found = OnnxRuntime(done.onnx, RuntimeOptions('cpu')).infer({'pixel_values': tensor})['predicted_depth']
     by_head = []
     for choice in (0, 1):  # transformers itself, with a router whose weights leave it no other way
         reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
@@ -415,7 +415,7 @@ def test_marigold_s_steps_in_one_graph_give_what_diffusers_gives_from_the_same_n
 
     for module in (pipeline, pipeline.scheduler):
         monkeypatch.setattr(sys.modules[type(module).__module__], 'randn_tensor', noise)
-    image = smooth_picture((96, 72))
+    image = smooth_image((96, 72))
     theirs = pipeline(torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0).prediction[0, :, :, 0]
     ours = load(done.onnx)[1].estimate(Frame(image, None))
     assert theirs.std() > 1e-3 and ours.lacks == ('scale_shift',)
@@ -426,17 +426,17 @@ def test_marigold_in_one_step_from_zeros_gives_the_clean_latent(tmp_path):
     pipeline = marigold(tmp_path / 'checkpoint', 'DDIMScheduler', 1)
     manifest, _ = find_manifest('marigold-e2e-ft')
     done = export(manifest, str(tmp_path / 'checkpoint'), tmp_path / 'net.onnx', size=(96, 72))
-    image = smooth_picture((96, 72))
+    image = smooth_image((96, 72))
     step = torch.tensor(999)
     pipeline.scheduler.set_timesteps(1)
     with torch.no_grad():
-        picture_latent = pipeline.vae.encode(
+        image_latent = pipeline.vae.encode(
             torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
         ).latent_dist.mode()
-        picture_latent = picture_latent * pipeline.vae.config.scaling_factor
-        zeros = torch.zeros_like(picture_latent)
+        image_latent = image_latent * pipeline.vae.config.scaling_factor
+        zeros = torch.zeros_like(image_latent)
         words = pipeline.text_encoder(pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt').input_ids)[0]
-        velocity = pipeline.unet(torch.cat([picture_latent, zeros], 1), step, encoder_hidden_states=words).sample
+        velocity = pipeline.unet(torch.cat([image_latent, zeros], 1), step, encoder_hidden_states=words).sample
         clean = pipeline.scheduler.step(velocity, step, zeros).pred_original_sample
         expected = pipeline.decode_prediction(clean)[0, 0].numpy()
     assert expected.std() > 1e-3

@@ -10,7 +10,7 @@ from depth_ros.evaluation.depth_metrics import depth_accuracy
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.pipeline import mono_estimator
 from depth_ros.settings.node_settings import MonoSettings
-from depth_ros.sim.render import Mount, render
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.world import make_world
 from depth_ros.types import Camera, Frame
 
@@ -23,8 +23,8 @@ def test_it_gives_metres_in_worlds_and_through_lenses_that_it_has_not_seen(width
     for seed in range(500, 530):  # training starts at 1000
         world = make_world(seed)
         for time_s in (3.0, 18.0):
-            picture, truth = render(world, world.pose_at(time_s), Mount(0.5), camera)
-            found = network.estimate(Frame(picture, camera))
+            image, truth = render(world, world.pose_at(time_s), RobotMount(0.5), camera)
+            found = network.estimate(Frame(image, camera))
             assert found.space == 'metric_depth'
             each.append(depth_accuracy(found.values, truth))
     abs_rel, delta1 = (float(np.mean([getattr(a, name) for a in each])) for name in ('abs_rel', 'delta1'))

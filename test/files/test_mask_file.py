@@ -7,7 +7,7 @@ import pytest
 
 from depth_ros.errors import BadFile
 from depth_ros.files import mask_file
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 from depth_ros.files.mask_file import MaskFile
 
 SIZE = (48, 64)
@@ -25,14 +25,14 @@ class Seconds:
 @pytest.fixture
 def reads(monkeypatch):
     """Return the paths that have been read."""
-    paths, read_picture = [], mask_file.read_picture
-    monkeypatch.setattr(mask_file, 'read_picture', lambda path: paths.append(path) or read_picture(path))
+    paths, read_image_file = [], mask_file.read_image_file
+    monkeypatch.setattr(mask_file, 'read_picture', lambda path: paths.append(path) or read_image_file(path))
     return paths
 
 
 def write(path, value, seconds=0):
     """Write a mask, with a modification time of its own."""
-    write_picture(path, np.full(SIZE, value, np.uint8))
+    write_image_file(path, np.full(SIZE, value, np.uint8))
     os.utime(path, (1_000_000 + seconds, 1_000_000 + seconds))
     return str(path)
 
@@ -58,7 +58,7 @@ def test_a_change_of_the_size_alone_is_seen(tmp_path):
     mask = MaskFile(clock)
     mask.current(path)
     noise = np.random.default_rng(0).integers(0, 2, SIZE).astype(np.uint8) * 255
-    write_picture(tmp_path / 'mask.png', noise)
+    write_image_file(tmp_path / 'mask.png', noise)
     os.utime(path, (1_000_000, 1_000_000))
     clock.now += 1.0
     np.testing.assert_array_equal(mask.current(path), noise)
@@ -71,9 +71,9 @@ def test_another_path_is_read_at_once(tmp_path):
 
 
 def test_a_colour_image_counts_where_any_channel_does(tmp_path):
-    picture = np.zeros((*SIZE, 3), np.uint8)
-    picture[:10, :, 2] = 200
-    write_picture(tmp_path / 'mask.png', picture)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[:10, :, 2] = 200
+    write_image_file(tmp_path / 'mask.png', image)
     found = MaskFile().current(str(tmp_path / 'mask.png'))
     assert found.shape == SIZE and (found[:10] > 0).all() and (found[10:] == 0).all()
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import BadFile
-from depth_ros.files.image_files import picture_files, read_picture, write_picture
+from depth_ros.files.image_files import list_image_files, read_image_file, write_image_file
 from depth_ros.files.ply_file import write_ply
 from depth_ros.stages.project import project
 from depth_ros.types import Camera, Cloud, DepthMap
@@ -12,14 +12,14 @@ RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 
 
 @pytest.mark.parametrize('pixels', [RGB, RGB[..., 0]])
-def test_a_picture_survives_a_png(tmp_path, pixels):
-    write_picture(tmp_path / 'a.png', np.ascontiguousarray(pixels))
-    np.testing.assert_array_equal(read_picture(tmp_path / 'a.png'), pixels)
+def test_a_image_survives_a_png(tmp_path, pixels):
+    write_image_file(tmp_path / 'a.png', np.ascontiguousarray(pixels))
+    np.testing.assert_array_equal(read_image_file(tmp_path / 'a.png'), pixels)
 
 
 def test_sixteen_bits_survive_a_png(tmp_path):
     millimetres = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000
-    write_picture(tmp_path / 'a.png', millimetres)
+    write_image_file(tmp_path / 'a.png', millimetres)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'a.png'), cv2.IMREAD_UNCHANGED), millimetres)
 
 
@@ -31,18 +31,18 @@ def test_a_pgm_of_8_12_and_16_bits_is_read(tmp_path, largest, bits):
     values = np.linspace(0, largest, 48).reshape(6, 8)
     samples = values.astype('>u2' if bits > 8 else 'u1')
     (tmp_path / 'a.pgm').write_bytes(b'P5\n# a comment\n8 6\n%d\n' % largest + samples.tobytes())
-    np.testing.assert_array_equal(read_picture(tmp_path / 'a.pgm'), samples.astype(int) >> (bits - 8))
-    assert picture_files(tmp_path) == [tmp_path / 'a.pgm']
+    np.testing.assert_array_equal(read_image_file(tmp_path / 'a.pgm'), samples.astype(int) >> (bits - 8))
+    assert list_image_files(tmp_path) == [tmp_path / 'a.pgm']
 
 
-def test_what_is_no_picture_is_refused_by_name(tmp_path):
+def test_what_is_no_image_is_refused_by_name(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'nonsense')
     with pytest.raises(BadFile, match=r'a\.png cannot be decoded: .*damaged.* Expected an image file \(png, jpg'):
-        read_picture(tmp_path / 'a.png')
+        read_image_file(tmp_path / 'a.png')
     with pytest.raises(BadFile, match=r'b\.png cannot be read: No such file'):
-        read_picture(tmp_path / 'b.png')
+        read_image_file(tmp_path / 'b.png')
     with pytest.raises(BadFile, match='cannot be written'):
-        write_picture(tmp_path / 'nowhere/a.png', RGB)
+        write_image_file(tmp_path / 'nowhere/a.png', RGB)
 
 
 def test_a_ply_has_the_finite_points_with_their_colours(tmp_path):

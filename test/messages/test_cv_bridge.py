@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depth_ros.errors import BadImage
-from depth_ros.messages.read_messages import picture
+from depth_ros.messages.read_messages import image_pixels
 
 RNG = np.random.default_rng(0)
 YUV = RNG.integers(0, 256, (48 * 3 // 2, 64), np.uint8)  # NV21: 64x48 of luminance, then interleaved V and U
@@ -47,7 +47,7 @@ def stand_in(monkeypatch):
 
 
 def test_an_encoding_without_a_decoder_of_ours_is_decoded_by_cv_bridge(stand_in):
-    np.testing.assert_array_equal(picture(image('nv21', YUV)), cv2.cvtColor(YUV, cv2.COLOR_YUV2RGB_NV21))
+    np.testing.assert_array_equal(image_pixels(image('nv21', YUV)), cv2.cvtColor(YUV, cv2.COLOR_YUV2RGB_NV21))
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_an_encoding_without_a_decoder_of_ours_is_decoded_by_cv_bridge(stand_in)
 )
 def test_what_cv_bridge_cannot_decode_is_a_bad_image_with_both_reasons(stand_in, message, words):
     with pytest.raises(BadImage, match=words):
-        picture(message)
+        image_pixels(message)
 
 
 def test_without_cv_bridge_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
     with pytest.raises(BadImage, match=r"'nv21' is not supported; supported: .*or install cv_bridge"):
-        picture(image('nv21', YUV))
+        image_pixels(image('nv21', YUV))
 
 
 def test_our_own_encodings_do_not_go_through_cv_bridge(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
     pixels = RNG.integers(0, 256, (48, 64), np.uint8)
-    np.testing.assert_array_equal(picture(image('mono8', pixels)), pixels)
+    np.testing.assert_array_equal(image_pixels(image('mono8', pixels)), pixels)
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_cv_bridge_decodes_the_common_encodings_as_we_do(encoding, channels, kin
     message = sensor_msgs.Image(encoding=encoding, width=64, height=48, step=pixels.nbytes // 48)
     message.data = pixels.astype(kind).tobytes()
     expected = bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8')
-    np.testing.assert_array_equal(picture(message), expected)
+    np.testing.assert_array_equal(image_pixels(message), expected)

@@ -10,11 +10,11 @@ from depth_ros.networks.input_placement import plan
 from depth_ros.networks.manifest import (
     Artifact,
     Decode,
-    Input,
+    InputTensor,
     License,
     Manifest,
     Normalize,
-    Output,
+    OutputTensor,
     Pad,
     Preprocess,
     Resize,
@@ -25,7 +25,7 @@ from depth_ros.types import Frame, StereoFrame, StereoRig
 
 MODELS = Path(__file__).parents[2] / 'config/models'
 SHIPPED = [read_manifest(path) for path in sorted(MODELS.glob('*.yaml'))]
-PICTURE = (330, 250)
+IMAGE = (330, 250)
 
 RULES = {
     'none': Preprocess(Resize('none'), Normalize(1 / 255, (0.0,) * 3, (1.0,) * 3)),
@@ -70,11 +70,13 @@ NEEDS = {
 def manifest_for(kind, preprocess):
     decode = KINDS[kind]
     stereo = decode.kind == 'disparity'
-    inputs = (Input('left', 'left'), Input('right', 'right')) if stereo else (Input('image', 'image'),)
+    inputs = (
+        (InputTensor('left', 'left'), InputTensor('right', 'right')) if stereo else (InputTensor('image', 'image'),)
+    )
     points = 'point_map' in decode.kind
-    outputs = [Output('out', 'points' if points else 'raw', 'NHW3' if points else 'N1HW')]
+    outputs = [OutputTensor('out', 'points' if points else 'raw', 'NHW3' if points else 'N1HW')]
     if decode.kind == 'affine_point_map':
-        outputs.append(Output('metric_scale', 'scale', 'N'))
+        outputs.append(OutputTensor('metric_scale', 'scale', 'N'))
     needs = ('fx', 'baseline') if stereo else NEEDS.get(kind, ())
     return Manifest(
         1, 'test', 'test', 'stereo' if stereo else 'mono', License('', '', True), Artifact('test'), inputs, preprocess,
@@ -82,19 +84,19 @@ def manifest_for(kind, preprocess):
     )  # fmt: skip
 
 
-def picture(size=PICTURE):
+def image(size=IMAGE):
     return np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
 
 
-def estimate(manifest, backend, size=PICTURE, cam='given'):
+def estimate(manifest, backend, size=IMAGE, cam='given'):
     """Return depth in metres, whatever affine freedom the kind leaves taken out by the truth."""
     view = camera(*size)
     truth = true_depth(view)
     if manifest.task == 'stereo':
-        frame = StereoFrame(picture(size), picture(size), StereoRig(view, view.cx, 0.1))
+        frame = StereoFrame(image(size), image(size), StereoRig(view, view.cx, 0.1))
         raw = StereoNetwork(manifest, backend).estimate(frame)
         return view.fx * 0.1 / raw.disparity_px, truth
-    found = MonoNetwork(manifest, backend).estimate(Frame(picture(size), view if cam == 'given' else cam))
+    found = MonoNetwork(manifest, backend).estimate(Frame(image(size), view if cam == 'given' else cam))
     values = found.values
     if found.space == 'metric_depth':
         return values, truth
@@ -120,14 +122,14 @@ def assert_recovered(depth, truth, border=0.04):
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_kind_recovers_the_scene_through_every_resize_rule(kind, rule):
     manifest = manifest_for(kind, RULES[rule])
-    assert_recovered(*estimate(manifest, seeing_backend(manifest, PICTURE)))
+    assert_recovered(*estimate(manifest, seeing_backend(manifest, IMAGE)))
 
 
 @pytest.mark.parametrize('ratio', [0.5, 0.25])
 @pytest.mark.parametrize('kind', ['metric_depth', 'disparity', 'canonical_depth'])
 def test_an_output_at_a_fraction_of_the_input_is_understood(kind, ratio):
     manifest = manifest_for(kind, RULES['stretch'])
-    assert_recovered(*estimate(manifest, seeing_backend(manifest, PICTURE, ratio=ratio)), border=0.1)
+    assert_recovered(*estimate(manifest, seeing_backend(manifest, IMAGE, ratio=ratio)), border=0.1)
 
 
 @pytest.mark.parametrize('manifest', SHIPPED, ids=lambda m: m.id)
@@ -141,7 +143,7 @@ def test_every_shipped_manifest_decodes_its_network_s_output(manifest):
 @pytest.mark.parametrize('kind', ['canonical_depth', 'affine_point_map', 'canonical_inverse_depth'])
 def test_without_a_camera_what_needs_one_is_not_metric_and_says_so(kind):
     manifest = manifest_for(kind, RULES['stretch'])
-    found = MonoNetwork(manifest, seeing_backend(manifest, PICTURE)).estimate(Frame(picture(), None))
+    found = MonoNetwork(manifest, seeing_backend(manifest, IMAGE)).estimate(Frame(image(), None))
     assert found.space != 'metric_depth'
     assert found.lacks == NEEDS[kind]
 
@@ -159,11 +161,11 @@ def test_sky_is_infinitely_far_and_what_is_masked_out_unknown():
     base = manifest_for('metric_depth', RULES['stretch'])
     outputs = (
         *base.outputs,
-        Output('sky', 'sky', 'NHW', sky_if_ge=0.3),
-        Output('mask', 'valid_prob', 'NHW', valid_if_gt=0.5),
+        OutputTensor('sky', 'sky', 'NHW', sky_if_ge=0.3),
+        OutputTensor('mask', 'valid_prob', 'NHW', valid_if_gt=0.5),
     )
     manifest = dataclasses.replace(base, outputs=outputs)
-    backend = seeing_backend(manifest, PICTURE)
+    backend = seeing_backend(manifest, IMAGE)
     compute = backend._compute
 
     def with_masks(tensors):
@@ -174,18 +176,18 @@ def test_sky_is_infinitely_far_and_what_is_masked_out_unknown():
         return found
 
     backend._compute = with_masks
-    values = MonoNetwork(manifest, backend).estimate(Frame(picture(), camera(*PICTURE))).values
+    values = MonoNetwork(manifest, backend).estimate(Frame(image(), camera(*IMAGE))).values
     assert np.isposinf(values[:50]).all() and np.isnan(values[-50:]).all() and np.isfinite(values[80:160]).all()
 
 
-def test_a_network_keeps_its_input_size_when_pictures_change():
+def test_a_network_keeps_its_input_size_when_images_change():
     manifest = manifest_for('metric_depth', RULES['lower_bound'])
     seen = set()
-    backend = seeing_backend(manifest, PICTURE)
+    backend = seeing_backend(manifest, IMAGE)
     network = MonoNetwork(manifest, backend)
     compute = backend._compute
     backend._compute = lambda tensors: seen.add(tensors['image'].shape) or compute(tensors)
-    for size in (PICTURE, (250, 330), (640, 480)):
+    for size in (IMAGE, (250, 330), (640, 480)):
         shape = (size[1], size[0])
-        assert network.estimate(Frame(picture(size), camera(*size))).values.shape == shape
+        assert network.estimate(Frame(image(size), camera(*size))).values.shape == shape
     assert len(seen) == 1

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
 from depth_ros.networks.catalog import find_manifest, model_file
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.types import Camera, StereoFrame, StereoRig
@@ -48,9 +48,9 @@ def first(path, half=False, opset=17):
     for side in ('left', 'right'):
         nodes.append(helper.make_node('Conv', [side, 'weight'], [f'conv_{side}'], strides=[4, 4]))
         nodes.append(helper.make_node('Cast', [f'conv_{side}'], [f'features_{side}'], to=kind))
-    pictures = [value(side, [1, 3, HEIGHT, WIDTH]) for side in ('left', 'right')]
+    images = [value(side, [1, 3, HEIGHT, WIDTH]) for side in ('left', 'right')]
     features = [value(f'features_{side}', [1, 16, HEIGHT // 4, WIDTH // 4], kind) for side in ('left', 'right')]
-    write(path, nodes, pictures, features, [('weight', weight)], opset)
+    write(path, nodes, images, features, [('weight', weight)], opset)
 
 
 def second(path, opset=17):
@@ -86,7 +86,7 @@ def pair(tmp_path, monkeypatch):
     return folder
 
 
-def pictures(disparity):
+def images(disparity):
     wide = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH + 40, 3), np.uint8)
     left = wide[:, :WIDTH]
     return left, np.ascontiguousarray(wide[:, disparity : disparity + WIDTH])
@@ -97,7 +97,7 @@ def test_two_files_and_the_correlation_between_them_measure_a_known_disparity(pa
     first(pair / 'first.onnx', half)
     estimator = stereo_estimator(StereoSettings(model=str(pair / 'pair.yaml')))
     camera = Camera(WIDTH, HEIGHT, 100.0, 100.0, 64.0, 32.0)
-    left, right = pictures(12)
+    left, right = images(12)
     found = estimator.estimate(StereoFrame(left, right, StereoRig(camera, 64.0, 0.1))).disparity_px
     inside = found[:, 16:]
     assert np.isfinite(inside).all() and np.mean(inside == 12.0) > 0.97
@@ -111,8 +111,8 @@ def test_the_volume_is_the_normalised_correlation_of_every_group(pair):
         [value('second/volume', shape), *(value(f'first/features_{s}', None) for s in ('left', 'right'))]
     )
     onnx.save(joined, pair / 'opened.onnx')
-    left, right = (p.transpose(2, 0, 1)[None].astype(np.float32) - 127 for p in pictures(8))
-    found = OnnxRuntimeBackend(pair / 'opened.onnx', Options('cpu')).infer({'left': left, 'right': right})
+    left, right = (p.transpose(2, 0, 1)[None].astype(np.float32) - 127 for p in images(8))
+    found = OnnxRuntime(pair / 'opened.onnx', RuntimeOptions('cpu')).infer({'left': left, 'right': right})
     a, b = (found[f'first/features_{s}'][0].reshape(GROUPS, 4, HEIGHT // 4, WIDTH // 4) for s in ('left', 'right'))
     expected = np.zeros(shape[1:])
     for d in range(DISPARITIES):

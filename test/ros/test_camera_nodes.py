@@ -14,8 +14,8 @@ from graph import MonoGraph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model, with_free_batch
 
-from depth_ros.errors import BackendError, EstimatorError, OutOfMemory
-from depth_ros.networks.shared_network import Sharing
+from depth_ros.errors import EstimatorError, InferenceError, OutOfMemory
+from depth_ros.networks.shared_network import SharedNetworks
 from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.settings.node_settings import MonoSettings
@@ -75,7 +75,7 @@ def drive(shares, seconds):
 
 
 def test_one_network_is_loaded_for_all_and_nobody_starves():
-    loaded, sharing = [], Sharing()
+    loaded, sharing = [], SharedNetworks()
 
     def load():
         loaded.append(Recorder())
@@ -89,7 +89,7 @@ def test_one_network_is_loaded_for_all_and_nobody_starves():
 
 
 def test_frames_that_wait_together_run_together_where_the_network_can():
-    network, sharing = Recorder(batch=8), Sharing()
+    network, sharing = Recorder(batch=8), SharedNetworks()
     shares = {camera: sharing.get('key', lambda: network) for camera in 'abcd'}
     got = drive(shares, 0.6)
     assert max(len(run) for run in network.runs) >= 3
@@ -97,7 +97,7 @@ def test_frames_that_wait_together_run_together_where_the_network_can():
 
 
 def test_frames_of_another_size_are_not_mixed():
-    network, sharing = Recorder(seconds=0.1, batch=8), Sharing()
+    network, sharing = Recorder(seconds=0.1, batch=8), SharedNetworks()
     shares = [sharing.get('key', lambda: network) for _ in range(3)]
     threads = [threading.Thread(target=s.estimate, args=(frame(str(i), 8 * (i + 1)),)) for i, s in enumerate(shares)]
     for thread in threads:
@@ -108,7 +108,7 @@ def test_frames_of_another_size_are_not_mixed():
 
 
 def test_a_failure_is_its_own_camera_s_only():
-    network, sharing = Recorder(fail_on='b'), Sharing()
+    network, sharing = Recorder(fail_on='b'), SharedNetworks()
     shares = {camera: sharing.get('key', lambda: network) for camera in 'ab'}
     with pytest.raises(EstimatorError, match='cannot see for b'):
         shares['b'].estimate(frame('b'))
@@ -116,7 +116,7 @@ def test_a_failure_is_its_own_camera_s_only():
 
 
 def test_giving_up_ends_the_own_frame_whether_it_runs_or_waits():
-    network, sharing = Recorder(seconds=5.0), Sharing()
+    network, sharing = Recorder(seconds=5.0), SharedNetworks()
     shares = {camera: sharing.get('key', lambda: network) for camera in 'ab'}
     errors = {}
 
@@ -141,7 +141,7 @@ def test_giving_up_ends_the_own_frame_whether_it_runs_or_waits():
 
 
 def test_the_network_is_closed_with_its_last_share_and_loaded_for_the_next():
-    loaded, sharing = [], Sharing()
+    loaded, sharing = [], SharedNetworks()
 
     def load():
         loaded.append(Recorder())
@@ -157,12 +157,12 @@ def test_the_network_is_closed_with_its_last_share_and_loaded_for_the_next():
 
 
 def test_a_share_that_cannot_be_loaded_leaves_nothing_behind():
-    sharing, network = Sharing(), Recorder()
+    sharing, network = SharedNetworks(), Recorder()
 
     def fail():
-        raise BackendError('no')
+        raise InferenceError('no')
 
-    with pytest.raises(BackendError):
+    with pytest.raises(InferenceError):
         sharing.get('key', fail)
     sharing.get('key', lambda: network).close()
     assert network.times_closed == 1
@@ -170,7 +170,7 @@ def test_a_share_that_cannot_be_loaded_leaves_nothing_behind():
 
 def test_a_network_without_memory_is_loaded_again_once_for_all_its_cameras():
     """A camera that renews its estimator returns its share and asks for another one, while others keep theirs."""
-    loaded, sharing = [], Sharing()
+    loaded, sharing = [], SharedNetworks()
 
     def load():
         assert all(network.times_closed == 1 for network in loaded)  # the memory of both may not be there
@@ -191,20 +191,20 @@ def test_a_network_without_memory_is_loaded_again_once_for_all_its_cameras():
 
 
 def test_while_a_broken_network_cannot_be_loaded_every_camera_fails_with_the_reason():
-    network, sharing = Recorder(fail_on='a'), Sharing()
+    network, sharing = Recorder(fail_on='a'), SharedNetworks()
     first, second = (sharing.get('key', lambda: network) for _ in range(2))
     for _ in range(10):
         with pytest.raises(EstimatorError):
             first.estimate(frame('a'))
 
     def fail():
-        raise BackendError('no device')
+        raise InferenceError('no device')
 
     first.close()
-    with pytest.raises(BackendError, match='no device'):
+    with pytest.raises(InferenceError, match='no device'):
         sharing.get('key', fail)
     assert network.times_closed == 1
-    with pytest.raises(BackendError, match='no device'):
+    with pytest.raises(InferenceError, match='no device'):
         second.estimate(frame('b'))
     good = Recorder()
     first = sharing.get('key', lambda: good)
@@ -215,7 +215,7 @@ def test_while_a_broken_network_cannot_be_loaded_every_camera_fails_with_the_rea
 
 
 def test_loading_one_network_does_not_keep_others_from_being_closed():
-    sharing, go, other = Sharing(), threading.Event(), Recorder()
+    sharing, go, other = SharedNetworks(), threading.Event(), Recorder()
 
     def load():
         assert go.wait(10)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from graph import Graph, NodeProcess, wait_for
 
-from depth_ros.errors import BackendError
+from depth_ros.errors import InferenceError
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -15,7 +15,7 @@ import sys, time
 sys.path.insert(0, {path!r})
 from depth_ros.ros import process
 process.catch_signals()
-from depth_ros.errors import BackendError
+from depth_ros.errors import InferenceError
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
@@ -24,7 +24,7 @@ def make(settings, watch):
     while time.monotonic() < end_s:
         watch.say('building the engine of net.onnx: 5 s')
         if watch.cancelled():
-            raise BackendError('building was given up')
+            raise InferenceError('building was given up')
         time.sleep(0.1)
     return FakeEstimator()
 
@@ -65,7 +65,7 @@ def test_a_manager_that_configures_sees_progress_although_it_waits():
             watch.say('building the engine: 1 s')
             assert not watch.cancelled()
             time.sleep(0.1)
-        raise BackendError('no kernel for it')
+        raise InferenceError('no kernel for it')
 
     with Graph({'autostart': False}, make) as graph:
         assert not graph.change_state('configure')

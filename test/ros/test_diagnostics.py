@@ -1,9 +1,9 @@
 import pytest
 
 from depth_ros.ros.diagnostics import ERROR, OK, WARN, NodeState, TopicState, diagnostic_array, verdict
-from depth_ros.ros.frame_accounting import Account
+from depth_ros.ros.frame_accounting import FrameCounts
 
-ACCOUNT = Account(10, 7, 1, {'superseded': 2}, 9.8, {'p50': 20.0, 'p95': 30.0, 'p99': 40.0}, 12.0, 0.5)
+ACCOUNT = FrameCounts(10, 7, 1, {'superseded': 2}, 9.8, {'p50': 20.0, 'p95': 30.0, 'p99': 40.0}, 12.0, 0.5)
 LEFT = TopicState('left image', '/front/left/image_rect', 1, 0.1, None)
 
 

@@ -10,15 +10,15 @@ from models_scene import seeing_backend
 from scenes import frame
 from tiny_model import STEREO, model, with_free_batch
 
-from depth_ros.errors import BackendError, EstimatorError, ModelLoadError, ModelMismatch
+from depth_ros.errors import EstimatorError, InferenceError, ModelLoadError, ModelMismatch
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.networks.load_network import load_network
 from depth_ros.networks.network_estimator import MonoNetwork
-from depth_ros.networks.runtimes.progress import UNWATCHED
+from depth_ros.networks.runtimes.progress import NO_LISTENER
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros.camera_nodes import sharing_estimators
-from depth_ros.ros.estimator_swap import EstimatorSlot, estimator_key
+from depth_ros.ros.estimator_swap import SwappableEstimator, estimator_key
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules
 from depth_ros.types import Frame
@@ -37,7 +37,7 @@ class Maker:
         if settings.model in self.held:
             assert self.held[settings.model].wait(10)
         if settings.model in self.refused:
-            raise BackendError('refused')
+            raise InferenceError('refused')
         self.made.append(FakeEstimator(latency_s=self.latency_s))
         self.made[-1].model = settings.model
         return self.made[-1]
@@ -48,7 +48,7 @@ class Maker:
 
 
 def slot_of(maker, settings=A):
-    return EstimatorSlot(maker, settings, lambda kind, text: None)
+    return SwappableEstimator(maker, settings, lambda kind, text: None)
 
 
 def serve(slot, settings):
@@ -90,8 +90,8 @@ def test_everything_that_loading_a_network_reads_is_declared_to_rebuild_it(tmp_p
             read.add(name)
             return getattr(settings, name)
 
-    with suppress(BackendError):  # no TensorRT here; the settings were read
-        load_network(Read(), UNWATCHED).backend.close()
+    with suppress(InferenceError):  # no TensorRT here; the settings were read
+        load_network(Read(), NO_LISTENER).backend.close()
     assert {'model', 'device'} <= read
     assert read <= {name for name, rule in rules(kind).items() if 'network' in rule.rebuilds}
 
@@ -99,14 +99,14 @@ def test_everything_that_loading_a_network_reads_is_declared_to_rebuild_it(tmp_p
 def test_cameras_that_differ_in_range_min_m_share_one_network(tmp_path, opened_backends):
     share, path = sharing_estimators(2), str(model(tmp_path))
     near, far = MonoSettings(model=path, range_min_m=0.1), MonoSettings(model=path, range_min_m=2.0)
-    first, second = share(near, UNWATCHED), share(far, UNWATCHED)
+    first, second = share(near, NO_LISTENER), share(far, NO_LISTENER)
     assert len(opened_backends) == 1
     first.close()
     assert opened_backends[0].times_closed == 0
     assert second.estimate(Frame(np.zeros((48, 64, 3), np.uint8), None)).values.shape == (48, 64)
     second.close()
     assert opened_backends[0].times_closed == 1
-    share(near, UNWATCHED).close()
+    share(near, NO_LISTENER).close()
     assert [backend.times_closed for backend in opened_backends] == [1, 1]
 
 
@@ -165,7 +165,7 @@ def test_renewing_closes_first_and_a_failure_to_renew_closes_nothing_twice():
     slot.renew()
     maker.refused.add('a')
     for _ in range(3):
-        with pytest.raises(BackendError, match='refused'):
+        with pytest.raises(InferenceError, match='refused'):
             serve(slot, A)
     assert maker.times_closed == [1]
     maker.refused.clear()
@@ -194,7 +194,7 @@ def test_a_network_that_is_refused_after_its_file_was_opened_is_closed(tmp_path,
     assert [backend.times_closed for backend in opened_backends] == [1, 1]
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
     failing = seeing_backend(manifest, (64, 48), fail_at=lambda n: True)
-    with pytest.raises(BackendError):
+    with pytest.raises(InferenceError):
         MonoNetwork(manifest, failing)
     assert failing.times_closed == 1
 

@@ -59,13 +59,13 @@ def test_an_image_arrives_as_it_was(pixels, encoding, step):
     np.testing.assert_array_equal(np.frombuffer(message.data, pixels.dtype).reshape(pixels.shape), pixels)
 
 
-def test_a_camera_picture_is_decoded_from_its_message():
+def test_a_camera_image_is_decoded_from_its_message():
     rgb = RNG.integers(0, 256, (4, 5, 3), np.uint8)
-    np.testing.assert_array_equal(read_messages.picture(over_the_wire(to_ros.image(rgb, 'rgb8', HEAD))), rgb)
+    np.testing.assert_array_equal(read_messages.image_pixels(over_the_wire(to_ros.image(rgb, 'rgb8', HEAD))), rgb)
     import cv2
 
     png = CompressedImage(format='png', data=cv2.imencode('.png', rgb[..., ::-1])[1].tobytes())
-    np.testing.assert_array_equal(read_messages.picture(over_the_wire(png)), rgb)
+    np.testing.assert_array_equal(read_messages.image_pixels(over_the_wire(png)), rgb)
 
 
 def test_g1_an_organized_cloud_keeps_rows_and_columns():

@@ -10,7 +10,7 @@ from models_scene import seeing_backend
 from tiny_model import model
 
 from depth_ros.estimators.fake_estimator import FakeEstimator
-from depth_ros.files.image_files import write_picture
+from depth_ros.files.image_files import write_image_file
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.pipeline import mono_estimator
@@ -154,7 +154,7 @@ def test_a_mask_that_changes_on_disk_is_taken_while_the_node_runs(tmp_path):
     path = tmp_path / 'mask.png'
     mask = np.full((48, 64), 255, np.uint8)
     mask[:10] = 0
-    write_picture(path, mask)
+    write_image_file(path, mask)
     with Graph({'filter.mask_file': str(path)}, listen=(DEPTH,)) as graph:
         graph.open_camera()
         graph.send()
@@ -165,7 +165,7 @@ def test_a_mask_that_changes_on_disk_is_taken_while_the_node_runs(tmp_path):
             lambda: graph.send() and time.sleep(0.05) is None and 'bad_file' in graph.node.accounting.look().dropped
         )
         assert 'filter.mask_file' in graph.wait_for_status('mask.png')[1]
-        write_picture(path, np.full((48, 64), 255, np.uint8))
+        write_image_file(path, np.full((48, 64), 255, np.uint8))
         wait_for(
             lambda: graph.send() and time.sleep(0.05) is None and np.isfinite(floats(graph.received[DEPTH][-1])).all()
         )

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from depth_ros.errors import DeviceLost, OutOfMemory
-from depth_ros.ros.failure_recovery import Recovery
-from depth_ros.ros.frame_accounting import Accounting
+from depth_ros.ros.failure_recovery import FailureRecovery
+from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.ros.inbox import Inbox
-from depth_ros.ros.throttled_log import Complaints
+from depth_ros.ros.throttled_log import ThrottledLog
 from depth_ros.ros.worker import Worker
 
 
@@ -90,7 +90,7 @@ def test_what_waits_is_displaced_at_the_end():
 
 
 def test_g3_every_frame_is_accounted_for_at_all_times():
-    accounting = Accounting()
+    accounting = FrameAccounting()
     for i in range(100):
         accounting.receive()
         if i % 3 == 0:
@@ -104,7 +104,7 @@ def test_g3_every_frame_is_accounted_for_at_all_times():
 
 def test_age_and_rate_are_those_of_the_recent_frames():
     now = [100.0]
-    accounting = Accounting(clock=lambda: now[0])
+    accounting = FrameAccounting(clock=lambda: now[0])
     for i in range(100):
         accounting.receive()
         accounting.publish(age_s=0.001 * (i + 1), work_s=0.01)
@@ -120,7 +120,7 @@ def test_age_and_rate_are_those_of_the_recent_frames():
 
 def test_g4_a_problem_is_told_once_and_then_every_ten_seconds_with_a_count():
     now, said = [0.0], []
-    complaints = Complaints(said.append, clock=lambda: now[0])
+    complaints = ThrottledLog(said.append, clock=lambda: now[0])
     for _ in range(200):
         complaints.tell('bad_image', 'short data')
         now[0] += 0.125
@@ -135,7 +135,7 @@ def test_g4_a_problem_is_told_once_and_then_every_ten_seconds_with_a_count():
 
 def test_f12_pauses_grow_while_memory_is_short_and_start_again_after_a_success():
     now = [0.0]
-    recovery = Recovery(clock=lambda: now[0])
+    recovery = FailureRecovery(clock=lambda: now[0])
     pauses = []
     for _ in range(7):
         consequence = recovery.failed(OutOfMemory('full'))
@@ -150,12 +150,12 @@ def test_f12_pauses_grow_while_memory_is_short_and_start_again_after_a_success()
 
 
 def test_e6_the_estimator_is_renewed_after_every_hundredth_failure_in_a_row():
-    recovery = Recovery()
+    recovery = FailureRecovery()
     renewed = [i for i in range(1, 301) if recovery.failed(RuntimeError('bug')).renew]
     assert renewed == [100, 200, 300]
 
 
 def test_f13_after_a_lost_device_nothing_is_tried():
-    recovery = Recovery()
+    recovery = FailureRecovery()
     assert recovery.failed(DeviceLost('gone')).device_lost
     assert recovery.reason_to_skip() == 'device_lost'

@@ -5,7 +5,7 @@ import pytest
 
 from depth_ros.geometry import parse_pose
 from depth_ros.scale.reference_points import known_pixels
-from depth_ros.scale.scale_fit import Fit, Scale
+from depth_ros.scale.scale_fit import Scale, ScaleFit
 from depth_ros.scale.scale_tracker import ScaleTracker
 from depth_ros.types import Camera
 
@@ -17,7 +17,7 @@ def at(column, row, depth):
     return [(column - CAMERA.cx) / CAMERA.fx * depth, (row - CAMERA.cy) / CAMERA.fy * depth, depth]
 
 
-def test_a_point_falls_on_its_pixel_and_the_border_belongs_to_the_picture():
+def test_a_point_falls_on_its_pixel_and_the_border_belongs_to_the_image():
     points = np.array(
         [at(0, 0, 2), at(319, 239, 2), at(100.4, 50.3, 3), at(-0.6, 10, 2), at(10, 239.6, 2), at(320, 5, 2)]
     )
@@ -57,7 +57,7 @@ SECOND = 1_000_000_000
 
 
 def fit(scale):
-    return Fit(Scale('factor', scale), 0.01, 0.9, np.ones(10, bool))
+    return ScaleFit(Scale('factor', scale), 0.01, 0.9, np.ones(10, bool))
 
 
 def test_states_follow_from_what_is_confirmed_and_when():

@@ -8,8 +8,8 @@ import pytest
 from depth_ros.scale.ground_fit import down_from_pitch, fit_ground
 from depth_ros.scale.scale_fit import Scale, fit, law_of
 from depth_ros.scale.scale_tracker import ScaleTracker
-from depth_ros.sim.render import Mount, render
-from depth_ros.sim.world import Pose, make_world
+from depth_ros.sim.render import RobotMount, render
+from depth_ros.sim.world import PlanarPose, make_world
 from depth_ros.types import Camera
 
 CAMERA = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
@@ -20,7 +20,7 @@ HELD_OUT = 500_000
 @functools.cache
 def seen(seed, pose=None, mount=None):
     world = make_world(HELD_OUT + seed)
-    return render(world, pose or world.pose_at(3.0 * seed), mount or Mount(), CAMERA)[1]
+    return render(world, pose or world.pose_at(3.0 * seed), mount or RobotMount(), CAMERA)[1]
 
 
 def prediction(depth_m, law, rng, noise=0.05, scale=None, shift=None):
@@ -158,7 +158,7 @@ def test_the_floor_gives_the_scale_within_three_percent(law):
     for seed in range(40):
         rng = np.random.default_rng(seed)
         height, pitch = rng.uniform(0.3, 1.2), rng.uniform(0.0, 0.35)
-        depth = seen(seed, mount=Mount(height, pitch))
+        depth = seen(seed, mount=RobotMount(height, pitch))
         if floor_share(depth, height, pitch) < 0.15:
             continue
         values, _, _ = prediction(depth, law, rng, noise=0.03)
@@ -177,9 +177,9 @@ def test_where_there_is_no_floor_nothing_is_guessed(law, where):
         rng = np.random.default_rng(seed)
         world = make_world(HELD_OUT + seed)
         if where == 'before a wall':
-            pose, mount = Pose(world.room.half_x - 0.35, 0.0, float(rng.uniform(-0.5, 0.5))), Mount(0.5)
+            pose, mount = PlanarPose(world.room.half_x - 0.35, 0.0, float(rng.uniform(-0.5, 0.5))), RobotMount(0.5)
         else:
-            pose, mount = world.pose_at(float(seed)), Mount(0.5, -0.6)
+            pose, mount = world.pose_at(float(seed)), RobotMount(0.5, -0.6)
         depth = seen(seed, pose, mount)
         if floor_share(depth, mount.height_m, mount.pitch_rad) > 0.02:
             continue

@@ -121,11 +121,11 @@ def test_a6_narrow_images_are_decoded(size):
     assert decode(np.zeros(size, np.uint8), 'mono8').shape == size
 
 
-def test_a7_the_picture_cannot_be_written_to_and_the_message_stays_as_it_was():
+def test_a7_the_image_cannot_be_written_to_and_the_message_stays_as_it_was():
     data = array.array('B', GREY.tobytes())
-    picture = decode_image('mono8', 8, 6, 8, data)
+    image = decode_image('mono8', 8, 6, 8, data)
     with pytest.raises(ValueError, match='read-only'):
-        picture[0, 0] = 1
+        image[0, 0] = 1
     assert data.tobytes() == GREY.tobytes()
 
 
@@ -134,8 +134,8 @@ def test_a7_a_common_encoding_is_not_copied():
     assert np.shares_memory(decode_image('rgb8', 8, 6, 24, data), np.frombuffer(data, np.uint8))
 
 
-def jpeg(picture, extension='.jpg'):
-    return cv2.imencode(extension, picture)[1].tobytes()
+def jpeg(image, extension='.jpg'):
+    return cv2.imencode(extension, image)[1].tobytes()
 
 
 SMOOTH_BGR = np.full((16, 16, 3), (30, 60, 200), np.uint8)
@@ -144,7 +144,7 @@ SMOOTH_BGR = np.full((16, 16, 3), (30, 60, 200), np.uint8)
 @pytest.mark.parametrize(
     ('extension', 'name'), [('.jpg', 'bgr8; jpeg compressed bgr8'), ('.png', 'rgb8; png compressed '), ('.png', 'png')]
 )
-def test_a10_compressed_pictures_are_rgb(extension, name):
+def test_a10_compressed_images_are_rgb(extension, name):
     rgb = decode_compressed(name, jpeg(SMOOTH_BGR, extension))
     np.testing.assert_allclose(rgb, SMOOTH_BGR[..., ::-1], atol=4)
 
@@ -165,7 +165,7 @@ def test_a10_a_16_bit_png_keeps_its_upper_bits():
         ('h264', b'\x00\x00\x00\x01', 'not a camera picture'),
     ],
 )  # fmt: skip
-def test_a10_what_is_no_picture_is_refused(name, data, message):
+def test_a10_what_is_no_image_is_refused(name, data, message):
     with pytest.raises(BadImage, match=message):
         decode_compressed(name, data)
 
@@ -183,9 +183,9 @@ def test_a12_any_header_over_any_bytes_gives_the_declared_shape_or_bad_image(
     encoding, width, height, step, data, is_bigendian
 ):
     try:
-        picture = decode_image(encoding, width, height, step, data, is_bigendian)
+        image = decode_image(encoding, width, height, step, data, is_bigendian)
     except BadImage:
         return
-    assert picture.shape[:2] == (height, width)
-    assert picture.dtype == np.uint8
-    assert as_grey(picture).shape == (height, width)
+    assert image.shape[:2] == (height, width)
+    assert image.dtype == np.uint8
+    assert as_grey(image).shape == (height, width)

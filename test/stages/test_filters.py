@@ -11,7 +11,7 @@ from depth_ros.errors import BadFile, BadSettings
 from depth_ros.evaluation.motorcycle_pair import BASELINE_M, FOCAL_PX, load_motorcycle
 from depth_ros.pipeline import filtered
 from depth_ros.settings.node_settings import MonoSettings
-from depth_ros.sim.render import Mount, render
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.solids import Box
 from depth_ros.sim.world import World, make_world
 from depth_ros.stages import filters
@@ -24,7 +24,7 @@ CAMERA = Camera(640, 480, 512.0, 512.0, 319.5, 239.5)
 @functools.cache
 def room(seed):
     world = make_world(700_000 + seed)
-    return render(world, world.pose_at(3.0 * seed), Mount(), CAMERA)[1]
+    return render(world, world.pose_at(3.0 * seed), RobotMount(), CAMERA)[1]
 
 
 def smeared(depth_m, how):
@@ -62,7 +62,7 @@ def camera_of(size, view_rad=np.pi / 3):
 @functools.cache
 def room_of(seed, size):
     world = make_world(700_000 + seed)
-    return render(world, world.pose_at(3.0 * seed), Mount(0.3 if seed % 2 else 0.5), camera_of(size))[1]
+    return render(world, world.pose_at(3.0 * seed), RobotMount(0.3 if seed % 2 else 0.5), camera_of(size))[1]
 
 
 def enlarged(depth_m, times, interpolation):
@@ -147,11 +147,11 @@ def test_the_angle_at_which_a_ray_meets_the_surface_decides_and_not_the_slope_pe
     """The rays of a wide camera meet the same ramp of 8 pixels at 48 degrees, those of a telephoto camera at 1 degree."""
     depth = np.full((224, 224), 2.0, np.float32)
     depth[:, 100:], depth[:, 100:108] = 2.4, np.linspace(2.0, 2.4, 10, dtype=np.float32)[1:-1]
-    picture = np.zeros((224, 224), np.uint8)
+    image = np.zeros((224, 224), np.uint8)
     settings = MonoSettings(filter_edges=True)
     for view_rad, kept in ((2.4, True), (0.1, False)):
         camera = camera_of((224, 224), view_rad)
-        found = filtered(DepthMap(depth, camera, None, None, picture), settings).depth_m
+        found = filtered(DepthMap(depth, camera, None, None, image), settings).depth_m
         assert np.isfinite(found).all() == kept
 
 
@@ -223,7 +223,7 @@ def moving_box(frame):
     camera = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
     from depth_ros.sim.world import Pose
 
-    return render(alone, Pose(0.0, 0.0, 0.0), Mount(), camera)[1]
+    return render(alone, Pose(0.0, 0.0, 0.0), RobotMount(), camera)[1]
 
 
 @pytest.mark.slow
@@ -256,9 +256,9 @@ def test_what_is_too_old_or_from_the_future_says_nothing():
     steady, camera = Stabilizer(), Camera(64, 48, 60.0, 60.0, 32.0, 24.0)
 
     def see(value, stamp_s, width=64):
-        picture = np.zeros((48, width), np.uint8)
+        image = np.zeros((48, width), np.uint8)
         depth = np.full((48, width), value, np.float32)
-        return steady.apply(DepthMap(depth, camera, None, None, picture, int(stamp_s * 1e9))).depth_m[0, 0]
+        return steady.apply(DepthMap(depth, camera, None, None, image, int(stamp_s * 1e9))).depth_m[0, 0]
 
     assert see(2.0, 10.0) == 2.0 and see(2.1, 10.1) == pytest.approx(2.04)
     assert see(2.1, 12.0) == pytest.approx(2.1)  # a gap

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity
-from depth_ros.types import Camera, Disparity, RawDepth, StereoRig
+from depth_ros.types import Camera, Disparity, RawDisparity, StereoRig
 
 NAN, INF = np.nan, np.inf
 
@@ -39,7 +39,7 @@ def test_depth_is_focal_length_times_baseline_over_disparity(depth_m):
 
 def test_the_difference_of_the_principal_points_is_taken_out_of_the_disparity():
     rig = StereoRig(Camera(4, 1, 100.0, 100.0, 300.0, 0.0), right_cx=331.0, baseline_m=0.1)
-    raw = RawDepth(np.float32([[-31.0, -30.0, 9.0, NAN]]), None, min_px=-32.0, max_px=80.0)
+    raw = RawDisparity(np.float32([[-31.0, -30.0, 9.0, NAN]]), None, min_px=-32.0, max_px=80.0)
     adjusted = rectified_disparity(raw, rig)
     np.testing.assert_array_equal(adjusted.disparity_px, np.float32([[0.0, 1.0, 40.0, NAN]]))
     assert (adjusted.min_px, adjusted.max_px) == (0.0, 111.0)

@@ -26,8 +26,8 @@ from depth_ros.viewer.depth_painting import colors, positions, thinned
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 WIDTH, HEIGHT = 320, 240
 PARAMETERS = {'cloud_stride': 1, 'range_min_m': 0.5}
-PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-PICTURE[:, : WIDTH // 2], PICTURE[:, WIDTH // 2 :] = (255, 0, 0), (0, 255, 0)
+IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+IMAGE[:, : WIDTH // 2], IMAGE[:, WIDTH // 2 :] = (255, 0, 0), (0, 255, 0)
 
 
 @pytest.fixture(scope='module')
@@ -54,7 +54,7 @@ def viewed(noise=False, **overrides):
 
         def shoot():
             while not stop.is_set():
-                picture = np.random.default_rng().integers(0, 255, PICTURE.shape, np.uint8) if noise else PICTURE
+                picture = np.random.default_rng().integers(0, 255, IMAGE.shape, np.uint8) if noise else IMAGE
                 graph.send(**{side: to_ros.image(picture, 'rgb8', graph.head()) for side in ('left', 'right')})
                 stop.wait(0.1)
 
@@ -99,7 +99,7 @@ def text(browser):
     return browser.execute_script('return document.body.innerText')
 
 
-def test_the_cloud_pictures_plots_and_words_are_really_there_and_nothing_complains(browser):
+def test_the_cloud_images_plots_and_words_are_really_there_and_nothing_complains(browser):
     with viewed() as (graph, viewer):
         show(browser, viewer)
         wait_for(lambda: cloud_is_shown(browser), 40, 'no red and green wall')

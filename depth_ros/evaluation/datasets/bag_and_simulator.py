@@ -9,9 +9,9 @@ from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample
 from depth_ros.files.calibration_files import stereo_calibration
 from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
-from depth_ros.messages.read_messages import depth_m, picture, stamp_ns
+from depth_ros.messages.read_messages import depth_m, image_pixels, stamp_ns
 from depth_ros.messages.topic_names import TopicNames
-from depth_ros.sim.render import Mount, render
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.world import make_world
 from depth_ros.types import Calibration, Camera
 
@@ -42,8 +42,8 @@ def simulated(text: str) -> Dataset | None:
     def entry(index: int) -> Entry:
         def load() -> Sample:
             pose = world.pose_at(_ROUND_S * index / count)
-            left, truth = render(world, pose, Mount(_CAMERA_HEIGHT_M, left_m=_BASELINE_M / 2), camera)
-            right, _ = render(world, pose, Mount(_CAMERA_HEIGHT_M, left_m=-_BASELINE_M / 2), camera)
+            left, truth = render(world, pose, RobotMount(_CAMERA_HEIGHT_M, left_m=_BASELINE_M / 2), camera)
+            right, _ = render(world, pose, RobotMount(_CAMERA_HEIGHT_M, left_m=-_BASELINE_M / 2), camera)
             return Sample(f'{index:04d}', left, infos[0], right, infos[1], truth)
 
         return f'{index:04d}', load
@@ -84,7 +84,7 @@ def recorded(path: Path, names: TopicNames, stereo: bool, truth_topic: str) -> D
 
     def sample(stamp: int, parts: dict[str, Any]) -> Sample:
         found = [calibrations[topic].at(stamp) for topic in info_topics]
-        pictures = [picture(parts[topic]) for topic in image_topics]
+        pictures = [image_pixels(parts[topic]) for topic in image_topics]
         truth = depth_m(parts[truth_topic])
         if not stereo:
             return Sample(str(stamp), pictures[0], found[0], truth_m=truth)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
 from depth_ros.files.calibration_files import read_camera_info
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 
 _IMAGES = ('image', 'images', 'rgb', 'left')
 _DEPTHS = ('depth', 'truth', 'gt')
@@ -40,10 +40,10 @@ def _entry(root: Path, stem: str, picture: Path, array: Path, rights: Path, unit
     def load() -> Sample:
         raw = read_array(array)
         truth = scaled(raw, units_a_metre if raw.dtype.kind == 'u' else 1.0)
-        image = read_picture(picture)
+        image = read_image_file(picture)
         if rights.is_dir():
             infos = read_camera_info(root / 'left.yaml'), read_camera_info(root / 'right.yaml')
-            return Sample(stem, image, infos[0], read_picture(rights / picture.name), infos[1], truth)
+            return Sample(stem, image, infos[0], read_image_file(rights / picture.name), infos[1], truth)
         info = root / 'camera_info.yaml'
         return Sample(stem, image, read_camera_info(info) if info.exists() else None, truth_m=truth)
 

@@ -9,7 +9,7 @@ import numpy as np
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
 from depth_ros.files.calibration_files import stereo_calibration
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 from depth_ros.files.install_command import install_command
 from depth_ros.types import Calibration
 
@@ -75,7 +75,7 @@ def find_tum(root: Path) -> Dataset | None:
 
 def _tum_entry(root: Path, name: str, depth: str, intrinsics: tuple[float, ...]) -> Entry:
     def load() -> Sample:
-        image = read_picture(root / name)
+        image = read_image_file(root / name)
         truth = scaled(read_array(root / depth), _TUM_UNITS)
         return Sample(Path(name).stem, image, _calibration(image.shape, intrinsics), truth_m=truth)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
 from depth_ros.files.calibration_files import stereo_calibration
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 from depth_ros.types import Calibration
 
 _UNITS = 256.0
@@ -31,7 +31,7 @@ def find_depth(root: Path) -> Dataset | None:
 
 def _depth_entry(picture: Path, truth: Path, intrinsics: Path) -> Entry:
     def load() -> Sample:
-        image = read_picture(picture)
+        image = read_image_file(picture)
         calibration = None
         if intrinsics.exists():
             k = _numbers(intrinsics.read_text(), 9, intrinsics)
@@ -58,7 +58,7 @@ def find_stereo(root: Path) -> Dataset | None:
 
 def _stereo_entry(root: Path, name: str) -> Entry:
     def load() -> Sample:
-        left, right = read_picture(root / 'image_2' / name), read_picture(root / 'image_3' / name)
+        left, right = read_image_file(root / 'image_2' / name), read_image_file(root / 'image_3' / name)
         path = root / 'calib_cam_to_cam' / f'{name.removesuffix("_10.png")}.txt'
         try:
             lines = dict(re.findall(r'^(P_rect_0\d):\s*(.+)$', path.read_text(), re.MULTILINE))

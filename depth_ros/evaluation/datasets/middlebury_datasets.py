@@ -6,7 +6,7 @@ import numpy as np
 
 from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
 from depth_ros.files.calibration_files import read_middlebury
-from depth_ros.files.image_files import read_picture
+from depth_ros.files.image_files import read_image_file
 
 _TRUTHS = ('disp0GT.pfm', 'disp0.pfm')
 _MASK = 'mask0nocc.png'
@@ -32,7 +32,7 @@ def find_scenes(root: Path) -> Dataset | None:
 
 def _entry(name: str, folder: Path, truth: Path) -> Entry:
     def load() -> Sample:
-        left, right = (read_picture(folder / f'im{i}.png') for i in (0, 1))
+        left, right = (read_image_file(folder / f'im{i}.png') for i in (0, 1))
         calibrations = read_middlebury(folder / 'calib.txt')
         truth_px = scaled(read_array(truth), 1.0)
         if (folder / _MASK).exists():

@@ -23,7 +23,7 @@ def main() -> int:
     """Build; print the reason on standard error if it fails."""
     _die_with_parent()
     from depth_ros.errors import DepthRosError
-    from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+    from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
 
     folder = Path(sys.argv[1])
     request = json.loads((folder / 'request.json').read_text(encoding='utf-8'))
@@ -32,12 +32,12 @@ def main() -> int:
     onnx = Path(request['onnx'])
     before = set(folder.iterdir())
     try:
-        with closing(OnnxRuntimeBackend(onnx, Options(**request['options']), engines=folder)) as backend:
+        with closing(OnnxRuntime(onnx, RuntimeOptions(**request['options']), engines=folder)) as backend:
             backend.infer(inputs)
         if set(folder.iterdir()) == before:
             return NOT_WRITTEN
         if request['reference']:
-            with closing(OnnxRuntimeBackend(onnx, Options('cpu'))) as backend:
+            with closing(OnnxRuntime(onnx, RuntimeOptions('cpu'))) as backend:
                 outputs = backend.infer(inputs)
             np.savez(folder / 'reference.npz', expected=outputs[request['reference']])
     except DepthRosError as error:

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from depth_ros.errors import BackendError
+from depth_ros.errors import InferenceError
 from depth_ros.files.model_cache import sha256
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.progress import ProgressListener
 
 _KEY_FILE = 'key.json'
 _POLL_S = 0.1
@@ -56,7 +56,7 @@ class EngineCache:
         watch: Told why an engine is built.
     """
 
-    def __init__(self, folder: Path, watch: Watch) -> None:
+    def __init__(self, folder: Path, watch: ProgressListener) -> None:
         self._folder = folder
         self._watch = watch
 
@@ -71,7 +71,7 @@ class EngineCache:
             None if the folder cannot be written: the engine then has to be built in memory, at every start.
 
         Raises:
-            BackendError: cancelled while another process was building.
+            InferenceError: cancelled while another process was building.
             Exception: what ``build`` raises; nothing is left behind.
         """
         entry = self._folder / f'{Path(key.model).stem}-{key.digest}'
@@ -118,7 +118,7 @@ class EngineCache:
                         self._watch.say('another process builds the same engine; waiting for it')
                     waited = True
                     if self._watch.cancelled():
-                        raise BackendError('cancelled while another process was building the engine') from None
+                        raise InferenceError('cancelled while another process was building the engine') from None
                     time.sleep(_POLL_S)
             yield
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from depth_ros.errors import BackendError, DeviceLost, OutOfMemory
+from depth_ros.errors import DeviceLost, InferenceError, OutOfMemory
 from depth_ros.networks.runtimes.runtime import TensorInfo
 from depth_ros.types import AnyArray
 
 Never: Callable[[int], bool] = lambda number: False  # noqa: E731
 
 
-class FakeBackend:
+class FakeRuntime:
     """Computes ``compute(inputs)``; every fault is chosen by the run's number, from 0.
 
     Args:
@@ -21,7 +21,7 @@ class FakeBackend:
         compute: Inputs by name → outputs by name.
         latency_s: How long a run takes; ``cancel`` cuts it short.
         nan_at: Fill the first output with NaN.
-        fail_at: Raise ``BackendError``.
+        fail_at: Raise ``InferenceError``.
         oom_at: Raise ``OutOfMemory``.
         lost_at: Raise ``DeviceLost``, from then on.
         hang_at: Never return, whatever ``cancel`` asks.
@@ -59,7 +59,7 @@ class FakeBackend:
         if self._hang_at(number):
             threading.Event().wait()
         if self._latency_s and self._cancelled.wait(self._latency_s):
-            raise BackendError('cancelled')
+            raise InferenceError('cancelled')
         self._check_open()
         self._lost = self._lost or self._lost_at(number)
         if self._lost:
@@ -67,7 +67,7 @@ class FakeBackend:
         if self._oom_at(number):
             raise OutOfMemory('told to have no memory')
         if self._fail_at(number):
-            raise BackendError(f'told to fail on run {number}')
+            raise InferenceError(f'told to fail on run {number}')
         outputs = self._compute(tensors)
         if self._nan_at(number):
             name = next(iter(outputs))
@@ -84,4 +84,4 @@ class FakeBackend:
 
     def _check_open(self) -> None:
         if self.times_closed:
-            raise BackendError('used after close()')
+            raise InferenceError('used after close()')

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from depth_ros.errors import BackendError, BackendUnavailable, DeviceLost, ModelLoadError, OutOfMemory
+from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
 from depth_ros.networks.runtimes.runtime import Precision, TensorInfo
 from depth_ros.types import AnyArray
 
@@ -27,7 +27,7 @@ _LOST = ('device lost', 'CUDA failure 999', 'CUDA failure 719', 'CUDA failure 46
 
 
 @dataclass(frozen=True)
-class Options:
+class RuntimeOptions:
     """How a session is opened."""
 
     device: Device = 'auto'
@@ -46,7 +46,7 @@ class Options:
     that it is first run with. An engine is built again when inputs of other shapes arrive."""
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntime:
     """One ONNX file, loaded.
 
     Args:
@@ -57,13 +57,13 @@ class OnnxRuntimeBackend:
 
     Raises:
         ModelLoadError: missing, unreadable, damaged, or made for a newer runtime.
-        BackendUnavailable: the device cannot be had and ``allow_fallback`` is false, or ONNX Runtime is not installed.
+        DeviceUnavailable: the device cannot be had and ``allow_fallback`` is false, or ONNX Runtime is not installed.
     """
 
     def __init__(
         self,
         path: Path,
-        options: Options = Options(),
+        options: RuntimeOptions = RuntimeOptions(),
         engines: Path | None = None,
         outputs: Collection[str] | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class OnnxRuntimeBackend:
         if got != _PROVIDERS[chosen]:
             message = f"device '{chosen}' was asked for, but ONNX Runtime runs {path.name} on {got}"
             if not options.allow_fallback:
-                raise BackendUnavailable(f'{message}. Look at its warning above, or set allow_fallback: true')
+                raise DeviceUnavailable(f'{message}. Look at its warning above, or set allow_fallback: true')
         self.engines = engines
         self.version = str(self._runtime.__version__)
         self.device = f'{got} (ONNX Runtime {self.version})'
@@ -89,7 +89,7 @@ class OnnxRuntimeBackend:
         """Tell whether this ONNX Runtime was built with a device's provider.
 
         Raises:
-            BackendUnavailable: it is not installed.
+            DeviceUnavailable: it is not installed.
         """
         return _PROVIDERS[device] in _runtime().get_available_providers()
 
@@ -109,7 +109,7 @@ class OnnxRuntimeBackend:
         """Free the session."""
         self._session = None
 
-    def _open(self, path: Path, options: Options, chosen: str, engines: Path | None) -> Any:
+    def _open(self, path: Path, options: RuntimeOptions, chosen: str, engines: Path | None) -> Any:
         settings = self._runtime.SessionOptions()
         settings.intra_op_num_threads = options.threads or max(1, (os.cpu_count() or 2) - 1)
         settings.inter_op_num_threads = 1
@@ -140,7 +140,7 @@ class OnnxRuntimeBackend:
             ) from error
 
 
-def _tensorrt(options: Options, engines: Path | None) -> dict[str, Any]:
+def _tensorrt(options: RuntimeOptions, engines: Path | None) -> dict[str, Any]:
     """Return the provider's options (onnxruntime.ai, TensorRT execution provider)."""
     settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
     if options.memory_limit_mb:
@@ -169,17 +169,17 @@ def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise BackendUnavailable(
+        raise DeviceUnavailable(
             f'ONNX Runtime is not installed ({error}): pip install onnxruntime (CPU) or onnxruntime-gpu'
         ) from error
     return onnxruntime
 
 
-def _chosen(options: Options, available: list[str]) -> str:
+def _chosen(options: RuntimeOptions, available: list[str]) -> str:
     """Return the device to open.
 
     Raises:
-        BackendUnavailable: it is not among what this ONNX Runtime was built with.
+        DeviceUnavailable: it is not among what this ONNX Runtime was built with.
     """
     if options.device == 'auto':
         return next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
@@ -188,7 +188,7 @@ def _chosen(options: Options, available: list[str]) -> str:
     if options.allow_fallback:
         return 'cpu'
     package = {'openvino': 'onnxruntime-openvino'}.get(options.device, 'onnxruntime-gpu')
-    raise BackendUnavailable(
+    raise DeviceUnavailable(
         f"device '{options.device}' needs {_PROVIDERS[options.device]}; this ONNX Runtime has "
         f'{", ".join(available)}. Install {package}, or set device: auto, or allow_fallback: true'
     )
@@ -205,7 +205,7 @@ def _mapped_errors(name: str) -> Iterator[None]:
             raise OutOfMemory(text) from error
         if any(word in text for word in _LOST):
             raise DeviceLost(text) from error
-        raise BackendError(text) from error
+        raise InferenceError(text) from error
 
 
 def _info(node: Any) -> TensorInfo:

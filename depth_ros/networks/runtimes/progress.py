@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Watch:
+class ProgressListener:
     """What a preparation of minutes (building an engine) is given by whoever waits for it."""
 
     say: Callable[[str], None] = lambda text: None
     """Told what is being done, every few seconds."""
     cancelled: Callable[[], bool] = lambda: False
-    """Asked several times a second; True ends the preparation with ``BackendError``."""
+    """Asked several times a second; True ends the preparation with ``InferenceError``."""
 
 
-UNWATCHED = Watch()
+NO_LISTENER = ProgressListener()

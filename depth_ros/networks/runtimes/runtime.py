@@ -21,7 +21,7 @@ class TensorInfo:
     """None = any size."""
 
 
-class Backend(Protocol):
+class Runtime(Protocol):
     """Runs one graph. ``infer`` is called by one thread at a time, ``cancel`` by any."""
 
     device: str
@@ -33,7 +33,7 @@ class Backend(Protocol):
         """Compute the outputs, by name, from the inputs, by name.
 
         Raises:
-            OutOfMemory, DeviceLost, BackendError: this run failed.
+            OutOfMemory, DeviceLost, InferenceError: this run failed.
         """
         ...
 

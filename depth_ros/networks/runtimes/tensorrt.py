@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from depth_ros.errors import BackendError, BackendUnavailable
+from depth_ros.errors import DeviceUnavailable, InferenceError
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.runtimes.build_engine import NOT_WRITTEN
 from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.gpu import Gpu
-from depth_ros.networks.runtimes.onnx_runtime import Options
-from depth_ros.networks.runtimes.progress import Watch
+from depth_ros.networks.runtimes.onnx_runtime import RuntimeOptions
+from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.types import AnyArray
 
 _POLL_S, _REPORT_S = 0.05, 5.0
@@ -25,12 +25,12 @@ _CHILD = (sys.executable, '-m', 'depth_ros.networks.runtimes.build_engine')
 
 def engine_for(
     onnx: Path,
-    options: Options,
+    options: RuntimeOptions,
     inputs: Mapping[str, AnyArray],
     main_output: str,
     gpu: Gpu | None,
     onnxruntime: str,
-    watch: Watch,
+    watch: ProgressListener,
     child: Sequence[str] = _CHILD,
 ) -> Path | None:
     """Return the folder with the engine of a network for one input size, and for the batches in ``options``.
@@ -49,14 +49,14 @@ def engine_for(
         None if engines cannot be kept; the session then builds its own at every start.
 
     Raises:
-        BackendUnavailable: this TensorRT has no half precision by flag, or building failed; the reason is the child's.
-        BackendError: given up because ``watch`` said so.
+        DeviceUnavailable: this TensorRT has no half precision by flag, or building failed; the reason is the child's.
+        InferenceError: given up because ``watch`` said so.
     """
     if gpu is None:
         watch.say('the GPU or TensorRT cannot be asked for its version; engines are built at every start')
         return None
     if options.precision == 'fp16' and gpu.tensorrt_major >= 11:
-        raise BackendUnavailable(
+        raise DeviceUnavailable(
             f'precision fp16: TensorRT {gpu.tensorrt} takes the precision from the file. Export it in half precision '
             '(depth-ros models export --fp16) and set precision: fp32'
         )
@@ -84,12 +84,12 @@ def engine_for(
     return EngineCache(cache_folder() / 'engines', watch).get(key, build)
 
 
-def _run_child(command: Sequence[str], log: Path, name: str, watch: Watch) -> None:
+def _run_child(command: Sequence[str], log: Path, name: str, watch: ProgressListener) -> None:
     """Wait for the child and report every few seconds; kill it if told so.
 
     Raises:
-        BackendUnavailable: it failed.
-        BackendError: it was killed because ``watch`` said so.
+        DeviceUnavailable: it failed.
+        InferenceError: it was killed because ``watch`` said so.
         OSError: it could not write the engine.
     """
     started_s = reported_s = time.monotonic()
@@ -98,7 +98,7 @@ def _run_child(command: Sequence[str], log: Path, name: str, watch: Watch) -> No
     try:
         while process.poll() is None:
             if watch.cancelled():
-                raise BackendError(f'building the engine of {name} was given up')
+                raise InferenceError(f'building the engine of {name} was given up')
             now_s = time.monotonic()
             if now_s - reported_s >= _REPORT_S:
                 reported_s = now_s
@@ -111,7 +111,7 @@ def _run_child(command: Sequence[str], log: Path, name: str, watch: Watch) -> No
         raise OSError('no engine was written')
     if process.returncode:
         last_lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-3:]
-        raise BackendUnavailable(
+        raise DeviceUnavailable(
             f'the engine of {name} cannot be built (exit code {process.returncode}): {" / ".join(last_lines)}. '
             'Try device: cuda, or another export (docs/models.md)'
         )

@@ -17,13 +17,13 @@ import pytest
 from engine_compiler import GPU, child
 from tiny_model import model, with_free_batch
 
-from depth_ros.errors import BackendError, BackendUnavailable
+from depth_ros.errors import DeviceUnavailable, InferenceError
 from depth_ros.networks import load_network
 from depth_ros.networks.runtimes import build_engine
 from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.gpu import find_gpu, version_of
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options, _tensorrt, batch_shapes
-from depth_ros.networks.runtimes.progress import UNWATCHED, Watch
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, _tensorrt, batch_shapes
+from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.networks.runtimes.tensorrt import engine_for
 
 KEY = EngineKey('net.onnx', 'a' * 64, '10.3.0', '1.23.0', 'NVIDIA RTX 4090', '8.9', 'fp16', 'image 1x3x480x640', '')
@@ -36,7 +36,7 @@ class Said(list):
         super().__init__()
         self._cancelled = threading.Event()
         self.cancel = self._cancelled.set
-        self.watch = Watch(self.append, self._cancelled.is_set)
+        self.watch = ProgressListener(self.append, self._cancelled.is_set)
 
 
 @pytest.fixture
@@ -125,10 +125,10 @@ def test_f9_a_full_disk_leaves_nothing_behind(tmp_path, said):
 
 def test_a_build_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path, said):
     def fails(folder):
-        raise BackendUnavailable('no')
+        raise DeviceUnavailable('no')
 
     cache = EngineCache(tmp_path, said.watch)
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(DeviceUnavailable):
         cache.get(KEY, fails)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
     assert cache.get(KEY, writes()) is not None
@@ -190,7 +190,7 @@ def test_waiting_for_another_process_can_be_given_up(tmp_path, said):
         if line == 'building\n':
             break
     said.cancel()
-    with pytest.raises(BackendError, match='cancelled while another process'):
+    with pytest.raises(InferenceError, match='cancelled while another process'):
         EngineCache(tmp_path, said.watch).get(KEY, writes())
     other.kill()
     other.communicate()
@@ -207,7 +207,7 @@ def network(tmp_path, monkeypatch):
 
 def engine(network, watch, command, gpu=GPU, **options):
     inputs = {'image': np.zeros((1, 3, 48, 64), np.float32)}
-    return engine_for(network, Options('tensorrt', **options), inputs, 'depth', gpu, '1.23.0', watch, command)
+    return engine_for(network, RuntimeOptions('tensorrt', **options), inputs, 'depth', gpu, '1.23.0', watch, command)
 
 
 def test_the_child_gets_everything_and_its_files_are_kept(network, said):
@@ -230,7 +230,7 @@ def test_f11_a_long_build_reports_and_can_be_given_up(network, said, monkeypatch
     def build():
         try:
             engine(network, said.watch, child(seconds=60))
-        except BackendError as error:
+        except InferenceError as error:
             caught.append(error)
 
     thread = threading.Thread(target=build)
@@ -243,9 +243,9 @@ def test_f11_a_long_build_reports_and_can_be_given_up(network, said, monkeypatch
 
 
 def test_a_child_that_fails_or_crashes_is_told_with_its_last_words(network, said):
-    with pytest.raises(BackendUnavailable, match=r'exit code 3.*: no kernel for DeformConv. Try device: cuda'):
+    with pytest.raises(DeviceUnavailable, match=r'exit code 3.*: no kernel for DeformConv. Try device: cuda'):
         engine(network, said.watch, child(act="print('no kernel for DeformConv'); sys.exit(3)"))
-    with pytest.raises(BackendUnavailable, match=r'exit code -11'):
+    with pytest.raises(DeviceUnavailable, match=r'exit code -11'):
         engine(network, said.watch, child(act='import os; os.kill(os.getpid(), 11)'))
 
 
@@ -259,7 +259,7 @@ def test_a_gpu_that_cannot_be_asked_keeps_no_engine(network, said):
 
 
 def test_half_precision_by_flag_is_refused_where_tensorrt_has_none(network, said):
-    with pytest.raises(BackendUnavailable, match=r'TensorRT 11\.4\.0 takes the precision from the file'):
+    with pytest.raises(DeviceUnavailable, match=r'TensorRT 11\.4\.0 takes the precision from the file'):
         engine(network, said.watch, child(), gpu=replace(GPU, tensorrt='11.4.0'), precision='fp16')
 
 
@@ -285,7 +285,7 @@ def test_the_child_of_a_killed_parent_ends_too(tmp_path):
     'TensorrtExecutionProvider' in __import__('onnxruntime').get_available_providers(), reason='has TensorRT'
 )
 def test_the_real_child_says_what_is_missing_without_tensorrt(network, said):
-    with pytest.raises(BackendUnavailable, match="device 'tensorrt' needs TensorrtExecutionProvider"):
+    with pytest.raises(DeviceUnavailable, match="device 'tensorrt' needs TensorrtExecutionProvider"):
         engine(network, said.watch, [sys.executable, '-m', 'depth_ros.networks.runtimes.build_engine'])
 
 
@@ -304,7 +304,7 @@ def opened(monkeypatch):
 
     opened = []
 
-    class Backend(OnnxRuntimeBackend):
+    class Backend(OnnxRuntime):
         def __init__(self, path, options, engines=None, outputs=None):
             opened.append((options, engines, outputs))
             super().__init__(path, replace(options, device='cpu'), None, outputs)
@@ -313,7 +313,7 @@ def opened(monkeypatch):
         def has(device):
             return True
 
-    monkeypatch.setattr(load_network, 'OnnxRuntimeBackend', Backend)
+    monkeypatch.setattr(load_network, 'OnnxRuntime', Backend)
     monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
     return opened
 
@@ -324,19 +324,19 @@ def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(ne
     from depth_ros.settings.node_settings import MonoSettings
 
     reference = (
-        'import numpy as np; from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options; import json\n'
+        'import numpy as np; from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, Options; import json\n'
         "onnx = Path(json.loads((folder / 'request.json').read_text())['onnx'])\n"
-        "found = OnnxRuntimeBackend(onnx, Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
+        "found = OnnxRuntime(onnx, Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
         "np.savez(folder / 'reference.npz', expected=found['depth'] * {factor})\n"
     )
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(act=reference.format(factor=1.01))))
-    settings = MonoSettings(model=str(network), device='tensorrt', precision='fp16', picture_size='320x240')
+    settings = MonoSettings(model=str(network), device='tensorrt', precision='fp16', image_size='320x240')
     estimator = mono_estimator(settings, said.watch)
     assert (
         opened[-1][0].device == 'tensorrt' and (opened[-1][1] / 'net.engine').is_file() and opened[-1][2] == ('depth',)
     )
     assert 'fp16 within 0.99% of full precision' in estimator.name
-    assert mono_estimator(settings, UNWATCHED).name == estimator.name
+    assert mono_estimator(settings, NO_LISTENER).name == estimator.name
     assert [p.name for p in Path(os.environ['DEPTH_ROS_CACHE']).iterdir()] == ['engines']
 
 
@@ -351,7 +351,7 @@ def test_an_engine_is_built_for_the_batches_of_all_cameras_that_share_it(
         with_free_batch(network.with_suffix('.yaml'))
     keep = f"(Path({str(tmp_path)!r}) / 'request.json').write_text((folder / 'request.json').read_text())"
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(act=keep)))
-    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    settings = MonoSettings(model=str(network), device='tensorrt', image_size='64x48')
     estimator = mono_estimator(settings, said.watch, cameras)
     expected = ['image:1x3x48x64', f'image:{largest}x3x48x64'] if largest > 1 else None
     assert estimator.largest_batch == largest
@@ -368,7 +368,7 @@ def test_an_engine_for_fewer_cameras_is_not_taken_for_more(network, said, monkey
 
     with_free_batch(network.with_suffix('.yaml'))
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child()))
-    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    settings = MonoSettings(model=str(network), device='tensorrt', image_size='64x48')
     folders = []
     for cameras in (1, 2, 4, 2):
         mono_estimator(settings, said.watch, cameras).close()
@@ -378,14 +378,14 @@ def test_an_engine_for_fewer_cameras_is_not_taken_for_more(network, said, monkey
 
 def test_tensorrt_is_told_the_smallest_and_the_largest_batch():
     inputs = {'image': np.zeros((1, 3, 48, 64), np.float32), 'focal': np.zeros((1, 1), np.float32)}
-    options = Options('tensorrt', batch_shapes=batch_shapes(inputs, 4))
+    options = RuntimeOptions('tensorrt', batch_shapes=batch_shapes(inputs, 4))
     told = {key: value for key, value in _tensorrt(options, None).items() if key.startswith('trt_profile')}
     assert told == {
         'trt_profile_min_shapes': 'image:1x3x48x64,focal:1x1',
         'trt_profile_max_shapes': 'image:4x3x48x64,focal:4x1',
         'trt_profile_opt_shapes': 'image:4x3x48x64,focal:4x1',
     }
-    assert not any(key.startswith('trt_profile') for key in _tensorrt(Options('tensorrt'), None))
+    assert not any(key.startswith('trt_profile') for key in _tensorrt(RuntimeOptions('tensorrt'), None))
 
 
 def test_the_engine_of_several_cameras_can_be_built_ahead_of_time(network, said, monkeypatch, opened, capsys):
@@ -395,9 +395,9 @@ def test_the_engine_of_several_cameras_can_be_built_ahead_of_time(network, said,
 
     with_free_batch(network.with_suffix('.yaml'))
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child()))
-    command = ['models', 'build-engine', str(network), '--picture', '64x48', '--cameras']
+    command = ['models', 'build-engine', str(network), '--image-size', '64x48', '--cameras']
     assert main([*command, '3']) == 0
-    settings = MonoSettings(model=str(network), device='tensorrt', picture_size='64x48')
+    settings = MonoSettings(model=str(network), device='tensorrt', image_size='64x48')
     mono_estimator(settings, said.watch, 3).close()
     assert len(list(Path(os.environ['DEPTH_ROS_CACHE']).glob('engines/*/key.json'))) == 1 and not said
     assert main([*command, '0']) == 1 and '--cameras is 0; expected at least 1' in capsys.readouterr().err

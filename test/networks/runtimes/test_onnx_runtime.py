@@ -12,10 +12,10 @@ from onnx import helper
 from tiny_model import MANIFEST, mean_of_channels, model, save
 
 from depth_ros.errors import (
-    BackendError,
-    BackendUnavailable,
     DeviceLost,
+    DeviceUnavailable,
     EstimatorError,
+    InferenceError,
     ModelLoadError,
     ModelMismatch,
     OutOfMemory,
@@ -23,8 +23,8 @@ from depth_ros.errors import (
 from depth_ros.files.model_cache import sha256
 from depth_ros.networks.catalog import find_manifest, model_file
 from depth_ros.networks.network_estimator import MonoNetwork
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
-from depth_ros.networks.self_check import read_reference, stored_picture
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
+from depth_ros.networks.self_check import read_reference, stored_image
 from depth_ros.types import Camera, Frame
 
 
@@ -44,12 +44,12 @@ def folder(tmp_path):
 
 def load(folder):
     manifest, where = find_manifest(str(folder / 'tiny.yaml'))
-    return MonoNetwork(manifest, OnnxRuntimeBackend(model_file(manifest, where)))
+    return MonoNetwork(manifest, OnnxRuntime(model_file(manifest, where)))
 
 
-def test_a_real_file_gives_its_numbers_at_the_picture_s_size(folder):
-    picture = np.full((100, 130, 3), (30, 60, 90), np.uint8)
-    found = load(folder).estimate(Frame(picture, None))
+def test_a_real_file_gives_its_numbers_at_the_image_s_size(folder):
+    image = np.full((100, 130, 3), (30, 60, 90), np.uint8)
+    found = load(folder).estimate(Frame(image, None))
     assert found.space == 'metric_depth' and found.values.shape == (100, 130)
     np.testing.assert_allclose(found.values, 61.0, atol=1e-4)
 
@@ -121,7 +121,7 @@ def test_f5_a_file_that_is_not_what_was_declared_gives_a_table_at_load(folder, c
         load(folder)
 
 
-def test_f5_a_stereo_network_is_refused_for_one_picture():
+def test_f5_a_stereo_network_is_refused_for_one_image():
     manifest, _ = find_manifest('raft-stereo')
     with pytest.raises(ModelMismatch, match='is a stereo network; expected a mono network'):
         MonoNetwork(manifest, seeing_backend(manifest, (640, 480)))
@@ -137,24 +137,24 @@ def test_a_frozen_export_is_caught_at_load():
 def test_f6_a_device_that_cannot_be_had_is_refused_or_replaced_as_asked(folder, device):
     path = folder / 'tiny.onnx'
     try:
-        OnnxRuntimeBackend(path, Options(device=device))
-    except BackendUnavailable as error:
+        OnnxRuntime(path, RuntimeOptions(device=device))
+    except DeviceUnavailable as error:
         assert device in str(error) and 'allow_fallback' in str(error)
-        backend = OnnxRuntimeBackend(path, Options(device=device, allow_fallback=True))
+        backend = OnnxRuntime(path, RuntimeOptions(device=device, allow_fallback=True))
         assert 'CPUExecutionProvider' in backend.device
     else:  # a machine that has it
-        assert device[:4].lower() in OnnxRuntimeBackend(path, Options(device=device)).device.lower()
+        assert device[:4].lower() in OnnxRuntime(path, RuntimeOptions(device=device)).device.lower()
 
 
 def test_a_run_can_be_cancelled_and_the_session_stays_usable(tmp_path):
-    backend = OnnxRuntimeBackend(slow(tmp_path / 'slow.onnx'))
-    picture = np.zeros((1, 3, 120, 160), np.float32)
+    backend = OnnxRuntime(slow(tmp_path / 'slow.onnx'))
+    image = np.zeros((1, 3, 120, 160), np.float32)
     caught = []
 
     def run():
         try:
-            backend.infer({'image': picture})
-        except BackendError as error:
+            backend.infer({'image': image})
+        except InferenceError as error:
             caught.append(error)
 
     thread = threading.Thread(target=run)
@@ -164,15 +164,15 @@ def test_a_run_can_be_cancelled_and_the_session_stays_usable(tmp_path):
     backend.cancel()
     thread.join(2.0)
     assert not thread.is_alive() and len(caught) == 1
-    assert backend.infer({'image': picture[:, :, :16, :16]})['depth'].shape[-1] == 16
+    assert backend.infer({'image': image[:, :, :16, :16]})['depth'].shape[-1] == 16
 
 
 def test_f16_four_threads_on_one_session_get_the_same_numbers(folder):
-    backend = OnnxRuntimeBackend(folder / 'tiny.onnx')
-    picture = np.random.default_rng(0).random((1, 3, 60, 80), np.float32)
-    expected, results = backend.infer({'image': picture})['depth'], []
+    backend = OnnxRuntime(folder / 'tiny.onnx')
+    image = np.random.default_rng(0).random((1, 3, 60, 80), np.float32)
+    expected, results = backend.infer({'image': image})['depth'], []
     threads = [
-        threading.Thread(target=lambda: results.append(backend.infer({'image': picture})['depth'])) for _ in range(4)
+        threading.Thread(target=lambda: results.append(backend.infer({'image': image})['depth'])) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -231,8 +231,8 @@ def test_f14_a_map_of_infinity_is_refused_as_one_of_nan():
 
 def test_f16_what_one_thread_loads_another_uses(folder):
     network = load(folder)
-    picture = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
-    frame, results = Frame(picture, camera(130, 100)), []
+    image = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
+    frame, results = Frame(image, camera(130, 100)), []
     here = network.estimate(frame).values
     for _ in range(3):
         thread = threading.Thread(target=lambda: results.append(network.estimate(frame).values))
@@ -242,7 +242,7 @@ def test_f16_what_one_thread_loads_another_uses(folder):
 
 
 @pytest.mark.parametrize(
-    ('fault', 'error'), [('oom_at', OutOfMemory), ('lost_at', DeviceLost), ('fail_at', BackendError)]
+    ('fault', 'error'), [('oom_at', OutOfMemory), ('lost_at', DeviceLost), ('fail_at', InferenceError)]
 )
 def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
     network = fake_network(**{fault: lambda n: n == 2})
@@ -253,10 +253,10 @@ def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
 @pytest.mark.parametrize(('factor', 'precision', 'accepted'), [
     (1.004, 'fp32', True), (1.006, 'fp32', False), (1.019, 'fp16', True), (1.021, 'fp16', False), (np.nan, 'fp16', False),
 ])  # fmt: skip
-def test_f18_the_stored_picture_is_compared_with_full_precision(factor, precision, accepted):
+def test_f18_the_stored_image_is_compared_with_full_precision(factor, precision, accepted):
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
     backend = seeing_backend(manifest, (640, 480))
-    _, tensors = stored_picture(manifest, None)
+    _, tensors = stored_image(manifest, None)
     reference = backend.infer(tensors)['predicted_depth']
     off = seeing_backend(manifest, (640, 480))
     infer = off.infer
@@ -289,16 +289,16 @@ def test_f12_no_memory_for_the_weights_is_no_damaged_file(folder, monkeypatch):
 
 @pytest.mark.parametrize('run', [0, 1])
 def test_f19_a_failing_first_run_fails_at_load_not_at_the_first_frame(run):
-    with pytest.raises(BackendError):
+    with pytest.raises(InferenceError):
         fake_network(fail_at=lambda n: n == run)
 
 
 def test_inputs_that_do_not_fit_come_out_as_our_error(folder):
-    backend = OnnxRuntimeBackend(folder / 'tiny.onnx')
-    with pytest.raises(BackendError, match=r'tiny\.onnx: '):
+    backend = OnnxRuntime(folder / 'tiny.onnx')
+    with pytest.raises(InferenceError, match=r'tiny\.onnx: '):
         backend.infer({'image': np.zeros((1, 4, 8, 8), np.float32)})
 
 
-def test_a_camera_of_the_network_s_own_picture(folder):
+def test_a_camera_of_the_network_s_own_image(folder):
     cam = Camera(640, 480, 500.0, 500.0, 320.0, 240.0)
     assert load(folder).estimate(Frame(np.zeros((480, 640), np.uint8), cam)).lacks == ()

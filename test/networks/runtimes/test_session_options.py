@@ -10,11 +10,11 @@ import pytest
 from onnx import helper
 from tiny_model import STEREO, model, save
 
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntimeBackend, Options
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
-PICTURE = {'image': np.zeros((1, 3, 48, 64), np.float32)}
+IMAGE = {'image': np.zeros((1, 3, 48, 64), np.float32)}
 DEFAULT_THREADS = max(1, (os.cpu_count() or 2) - 1)
 
 
@@ -42,8 +42,8 @@ def every_provider(monkeypatch):
 def test_a_session_computes_with_as_many_threads_as_asked_for_and_close_ends_them(tmp_path, threads):
     path, process = model(tmp_path).with_suffix('.onnx'), psutil.Process()
     before = process.num_threads()
-    backend = OnnxRuntimeBackend(path, Options('cpu', threads=threads))
-    backend.infer(PICTURE)
+    backend = OnnxRuntime(path, RuntimeOptions('cpu', threads=threads))
+    backend.infer(IMAGE)
     assert process.num_threads() - before == threads - 1  # the calling thread is one of them
     backend.close()
     assert process.num_threads() == before
@@ -85,7 +85,7 @@ def test_graph_optimization_decides_what_is_left_of_the_graph(tmp_path, monkeypa
         helper.make_node('Relu', ['mean'], ['depth']),
     ]
     path = save(tmp_path / 'net.onnx', nodes, constants=[('weight', np.full((1, 3, 1, 1), 1 / 3, np.float32))])
-    OnnxRuntimeBackend(path, Options('cpu', optimization=level))
+    OnnxRuntime(path, RuntimeOptions('cpu', optimization=level))
     operators = {node.op_type for node in onnx.load(tmp_path / 'optimized.onnx').graph.node}
     if left is None:  # the layout, and with it the operators, depends on the CPU
         assert not operators & {'Identity', 'Relu'}
@@ -123,7 +123,7 @@ def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda
     tmp_path, opened, every_provider
 ):
     path = model(tmp_path).with_suffix('.onnx')
-    OnnxRuntimeBackend(path, Options('tensorrt', memory_limit_mb=256, allow_fallback=True))
+    OnnxRuntime(path, RuntimeOptions('tensorrt', memory_limit_mb=256, allow_fallback=True))
     found = providers(opened)
     assert list(found) == ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider']
     assert found['TensorrtExecutionProvider']['trt_max_workspace_size'] == 256 * 1024 * 1024
@@ -132,6 +132,6 @@ def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda
 
 @pytest.mark.parametrize('device', ['cuda', 'tensorrt'])
 def test_without_memory_limit_mb_no_limit_is_set(tmp_path, opened, every_provider, device):
-    OnnxRuntimeBackend(model(tmp_path).with_suffix('.onnx'), Options(device, allow_fallback=True))
+    OnnxRuntime(model(tmp_path).with_suffix('.onnx'), RuntimeOptions(device, allow_fallback=True))
     given = {key for options in providers(opened).values() for key in options}
     assert not given & {'gpu_mem_limit', 'trt_max_workspace_size'}
