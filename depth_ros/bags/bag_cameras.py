@@ -11,6 +11,7 @@ from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.frames import mono_frame_of, stereo_frame_of
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import sensor_topics
@@ -90,7 +91,7 @@ class StereoBagCamera:
     def finish(self) -> None:
         """Count the images without a partner."""
         for _ in self._pairing.clear():
-            self._drop('unpaired')
+            self._drop(DropReason.UNPAIRED)
 
 
 class MonoBagCamera:

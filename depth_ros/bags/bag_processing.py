@@ -17,16 +17,17 @@ from depth_ros.bags.bag_cameras import cameras_of
 from depth_ros.bags.bag_reader import Bag
 from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadCameraInfo, BadImage, BadInput, EstimatorError
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.topic_names import Remap, TopicNames
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 Progress = Callable[[int, int], None]
 """Told how many frames have begun, and how many there are."""
 _REASONS = {
-    BadImage: 'bad_image',
-    BadCameraInfo: 'bad_camera_info',
-    BadInput: 'bad_reference',
-    EstimatorError: 'estimator_failed',
+    BadImage: DropReason.BAD_IMAGE,
+    BadCameraInfo: DropReason.BAD_CAMERA_INFO,
+    BadInput: DropReason.BAD_REFERENCE,
+    EstimatorError: DropReason.ESTIMATOR_FAILED,
 }
 _AHEAD = 8
 """Messages read in advance: bounds memory."""
@@ -39,7 +40,7 @@ class Report:
     frames: int
     """Images or left images that were there."""
     written: int
-    dropped: dict[str, int]
+    dropped: dict[DropReason, int]
     seconds: float
     cut_off: str
     """Why the rest of the recording could not be read; empty if all could."""

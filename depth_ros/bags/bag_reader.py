@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from depth_ros.errors import BadFile
+from depth_ros.messages.drop_reasons import DropReason
 
 IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO = 'sensor_msgs/msg/CameraInfo'
@@ -25,9 +26,9 @@ _IDL_SEPARATOR = '=' * 80 + '\n'
 class UnusedMessages:
     """What could not be used, by reason."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[DropReason, int] = field(default_factory=dict)
 
-    def add(self, reason: str) -> None:
+    def add(self, reason: DropReason) -> None:
         """Count one message."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
@@ -121,7 +122,7 @@ class Bag:
                 read += 1
         except Exception as error:  # as above
             self.cut_off = f'{type(error).__name__}: {error}'
-            self.trouble.add('rest_of_bag_unreadable')
+            self.trouble.add(DropReason.REST_OF_BAG_UNREADABLE)
             return
         if read < (listed := self.count(*topics)):
             raise BadFile(
@@ -141,7 +142,7 @@ class Bag:
         try:
             return self._types.deserialize_cdr(data, msgtype)
         except Exception:  # whatever garbage makes of a deserializer
-            self.trouble.add('damaged')
+            self.trouble.add(DropReason.DAMAGED)
             return None
 
     def types(self) -> dict[str, str]:

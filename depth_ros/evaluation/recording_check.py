@@ -12,6 +12,7 @@ import yaml
 from depth_ros.bags.bag_reader import IMAGES, Bag
 from depth_ros.errors import BadFile, BadImage
 from depth_ros.evaluation.depth_metrics import depth_accuracy, mean_accuracy, mean_known
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.read_messages import depth_m, stamp_ns
 from depth_ros.settings.parameter_table import did_you_mean
 from depth_ros.types import Float32Array
@@ -97,14 +98,14 @@ def measure(path: Path, namespace: str = '', reference: Reference | None = None)
             try:
                 values = depth_m(message)
             except BadImage:
-                bag.trouble.add('damaged')
+                bag.trouble.add(DropReason.DAMAGED)
                 continue
             stamp = stamp_ns(message.header.stamp)
             if is_reference:
                 seen.add_reference(stamp, values)
             else:
                 seen.add(stamp, recorded_ns, values)
-        damaged = sum((each.trouble.counts.get('damaged', 0) for each in (bag, other) if each), start=0)
+        damaged = sum((each.trouble.counts.get(DropReason.DAMAGED, 0) for each in (bag, other) if each), start=0)
         inputs = next((name for each in _INPUTS if bag.count(name := f'{namespace}/{each}')), None)
         taken = {stamp_ns(m.header.stamp) for _, _, m in bag.messages(inputs)} if inputs else set()
         return seen.figures(taken) | {'damaged': float(damaged)}

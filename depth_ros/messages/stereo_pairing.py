@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from depth_ros.messages.drop_reasons import DropReason
+
 Side = Literal['left', 'right']
 T = TypeVar('T')
 
@@ -29,7 +31,7 @@ class Outcome(Generic[T]):
     """What one message brought about."""
 
     pair: Pair[T] | None = None
-    dropped: list[tuple[Side, str]] = field(default_factory=list)
+    dropped: list[tuple[Side, DropReason]] = field(default_factory=list)
     """Messages given up, with the side and the reason."""
     jumped_back: bool = False
     missed_by_ns: int | None = None
@@ -56,7 +58,7 @@ class StereoPairing(Generic[T]):
         """Take one message and say what follows from it."""
         outcome: Outcome[T] = Outcome()
         if stamp_ns == 0 and not self.accept_zero_stamps:
-            outcome.dropped.append((side, 'zero_stamp'))
+            outcome.dropped.append((side, DropReason.ZERO_STAMP))
             return outcome
         if self._starts_new_time_line(side, stamp_ns):
             self._forget_old_time_line(stamp_ns, outcome)
@@ -64,7 +66,7 @@ class StereoPairing(Generic[T]):
         paired = self._paired[side]
         if paired is not None and stamp_ns <= paired and stamp_ns != 0:
             self._behind[side] = stamp_ns
-            outcome.dropped.append((side, 'out_of_order'))
+            outcome.dropped.append((side, DropReason.OUT_OF_ORDER))
             return outcome
         self._behind[side] = None
         other: Side = 'right' if side == 'left' else 'left'
@@ -86,9 +88,9 @@ class StereoPairing(Generic[T]):
         """Return how many messages of a side have no partner yet."""
         return len(self._waiting[side])
 
-    def clear(self) -> list[tuple[Side, str]]:
+    def clear(self) -> list[tuple[Side, DropReason]]:
         """Give up everything that waits and forget the time line; return what was dropped."""
-        dropped = [(side, 'shutdown') for side in self._sides() for _ in self._waiting[side]]
+        dropped = [(side, DropReason.SHUTDOWN) for side in self._sides() for _ in self._waiting[side]]
         self.__init__(self.max_skew_ns, self.accept_zero_stamps)  # type: ignore[misc]
         return dropped
 
@@ -107,7 +109,7 @@ class StereoPairing(Generic[T]):
         for each in self._sides():
             queue = self._waiting[each]
             keep = deque(item for item in queue if item[0] <= stamp_ns + _JUMP_NS)
-            outcome.dropped.extend((each, 'time_jump') for _ in range(len(queue) - len(keep)))
+            outcome.dropped.extend((each, DropReason.TIME_JUMP) for _ in range(len(queue) - len(keep)))
             self._waiting[each] = keep
             self._newest[each] = max((item[0] for item in keep), default=None)
             paired = self._paired[each]
@@ -121,11 +123,11 @@ class StereoPairing(Generic[T]):
     def _keep(self, side: Side, stamp_ns: int, message: T, outcome: Outcome[T]) -> None:
         queue = self._waiting[side]
         if any(waiting_ns == stamp_ns for waiting_ns, _ in queue) and stamp_ns != 0:
-            outcome.dropped.append((side, 'duplicate'))
+            outcome.dropped.append((side, DropReason.DUPLICATE))
             return
         if len(queue) == _QUEUE_LENGTH:
             queue.popleft()
-            outcome.dropped.append((side, 'unpaired'))
+            outcome.dropped.append((side, DropReason.UNPAIRED))
         queue.append((stamp_ns, message))
 
     def _retire(self, left_ns: int, right_ns: int, outcome: Outcome[T]) -> None:
@@ -133,5 +135,5 @@ class StereoPairing(Generic[T]):
             self._paired[side] = stamp_ns  # type: ignore[index]
             queue = self._waiting[side]  # type: ignore[index]
             keep = deque(item for item in queue if item[0] > stamp_ns)
-            outcome.dropped.extend((side, 'unpaired') for _ in range(len(queue) - len(keep)))  # type: ignore[misc]
+            outcome.dropped.extend((side, DropReason.UNPAIRED) for _ in range(len(queue) - len(keep)))  # type: ignore[misc]
             self._waiting[side] = keep  # type: ignore[index]

@@ -11,6 +11,7 @@ from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
@@ -159,7 +160,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
 
     def _activate(self) -> None:
         self._slot = self._slot or self._new_slot()
-        self._worker = Worker(self._work, lambda _: self.accounting.drop('superseded'))
+        self._worker = Worker(self._work, lambda _: self.accounting.drop(DropReason.SUPERSEDED))
         try:
             self._input = self._open_input(self._worker.submit)
         except Exception:
@@ -204,16 +205,16 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         try:
             reason = self._process(job, generation)
         except BadImage as error:
-            self._drop('bad_image', str(error))
+            self._drop(DropReason.BAD_IMAGE, str(error))
         except BadCameraInfo as error:
-            self._drop('bad_camera_info', str(error))
+            self._drop(DropReason.BAD_CAMERA_INFO, str(error))
         except BadFile as error:
-            self._drop('bad_file', str(error))
+            self._drop(DropReason.BAD_FILE, str(error))
         except Exception as error:
             if generation == self._generation:
                 self._fail(error)
             else:
-                self.accounting.drop('shutdown')
+                self.accounting.drop(DropReason.SHUTDOWN)
         else:
             if reason:
                 self.accounting.drop(reason)
@@ -221,24 +222,26 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self._recovery.succeeded()
             self.accounting.publish(self._age_s(job), time.monotonic() - started_s)
 
-    def _process(self, job: JobT, generation: int) -> str | None:
+    def _process(self, job: JobT, generation: int) -> DropReason | None:
         """Publish what a job shows; return the reason if there was no need to."""
         settings, outputs, slot = self._live_settings.current(), self._outputs, self._slot
         if outputs is None or slot is None or not outputs.wanted():
-            return 'no_subscriber'
+            return DropReason.NO_SUBSCRIBER
         if (skip := self._recovery.reason_to_skip()) is not None:
             return skip
         age_s = self._age_s(job)
         if settings.max_age_s and age_s > settings.max_age_s:
-            self._complain('stale', f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}')
-            return 'stale'
+            self._complain(
+                DropReason.STALE, f'a frame is {age_s:.2f} s old on arrival; max_age_s is {settings.max_age_s:g}'
+            )
+            return DropReason.STALE
         if settings.max_rate_hz and time.monotonic() - self._estimated_s < 0.9 / settings.max_rate_hz:
-            return 'max_rate'
+            return DropReason.MAX_RATE
         self._estimated_s = time.monotonic()
         with slot.serving(settings) as estimator:
             seen = self._see(job, settings, estimator)
         if generation != self._generation:
-            return 'shutdown'
+            return DropReason.SHUTDOWN
         if isinstance(seen, RelativeMap):
             outputs.publish_relative(seen)
             self._complain('relative', f'{slot.name}: {seen.missing_for_metres}. Only depth/relative is published')
@@ -269,7 +272,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if consequence.device_lost and self._live_settings.current().on_device_lost == 'exit':
             node_process.request_exit(1)
 
-    def _drop(self, reason: str, text: str) -> None:
+    def _drop(self, reason: DropReason, text: str) -> None:
         self.accounting.drop(reason)
         self._complain(reason, text)
 

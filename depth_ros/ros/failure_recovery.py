@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from depth_ros.errors import DepthRosError, DeviceLost, OutOfMemory
+from depth_ros.messages.drop_reasons import DropReason
 
 _RENEW_AFTER_FAILURES = 100
 _LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
@@ -14,7 +15,7 @@ _LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
 class FailureResponse:
     """Of one failed frame."""
 
-    reason: str
+    reason: DropReason
     """By which the frame is counted."""
     text: str
     """For people: what happened and what to do."""
@@ -34,11 +35,11 @@ class FailureRecovery:
         self.failures_in_a_row = 0
         self.device_lost = False
 
-    def reason_to_skip(self) -> str | None:
+    def reason_to_skip(self) -> DropReason | None:
         """Return why the next frame need not be tried, if so."""
         if self.device_lost:
-            return 'device_lost'
-        return 'out_of_memory' if self._clock() < self._resume_s else None
+            return DropReason.DEVICE_LOST
+        return DropReason.OUT_OF_MEMORY if self._clock() < self._resume_s else None
 
     def succeeded(self) -> None:
         """Note a frame that worked."""
@@ -54,11 +55,11 @@ class FailureRecovery:
                 f'no memory for a frame, trying again in {self._pause_s:g} s: {error}. Free the device, use a smaller '
                 'network, or set memory_limit_mb'
             )
-            return FailureResponse('out_of_memory', text, renew=True)
+            return FailureResponse(DropReason.OUT_OF_MEMORY, text, renew=True)
         if isinstance(error, DeviceLost):
             self.device_lost = True
             text = f'the device is lost, only a new process can use it again: {error}'
-            return FailureResponse('device_lost', text, device_lost=True)
+            return FailureResponse(DropReason.DEVICE_LOST, text, device_lost=True)
         kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
         renew = self.failures_in_a_row % _RENEW_AFTER_FAILURES == 0
-        return FailureResponse('estimator_failed', f'a frame failed: {kind}{error}', renew)
+        return FailureResponse(DropReason.ESTIMATOR_FAILED, f'a frame failed: {kind}{error}', renew)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from depth_ros.messages.drop_reasons import DropReason
+
 _WINDOW = 300
 
 
@@ -18,7 +20,7 @@ class FrameCounts:
     received: int
     published: int
     in_flight: int
-    dropped: dict[str, int]
+    dropped: dict[DropReason, int]
     """Frames given up, by reason."""
     rate_hz: float
     """Frames published a second, over the last few seconds."""
@@ -44,7 +46,7 @@ class FrameAccounting:
         self._clock = clock
         self._lock = threading.Lock()
         self._received = self._published = 0
-        self._dropped: Counter[str] = Counter()
+        self._dropped: Counter[DropReason] = Counter()
         self._published_at: deque[float] = deque(maxlen=_WINDOW)
         self._age_ms: deque[float] = deque(maxlen=_WINDOW)
         self._work_ms: deque[float] = deque(maxlen=_WINDOW)
@@ -55,7 +57,7 @@ class FrameAccounting:
         with self._lock:
             self._received += 1
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: DropReason) -> None:
         """Count a frame that was given up."""
         with self._lock:
             self._dropped[reason] += 1

@@ -8,6 +8,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.messages.calibration_lookup import LiveCalibrations
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
 from depth_ros.ros.frame_accounting import FrameAccounting
@@ -49,7 +50,7 @@ class MonoInput(SubscribedInput):
         """Unsubscribe and account for what still waited."""
         super().close()
         if self._waiting is not None:
-            self._accounting.drop('shutdown')
+            self._accounting.drop(DropReason.SHUTDOWN)
             self._waiting = None
 
     def _on_image(self, message: ImageMessage) -> None:

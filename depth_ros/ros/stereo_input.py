@@ -8,6 +8,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_ros.messages.calibration_lookup import LiveCalibrations
+from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.stereo_pairing import Outcome, Pair, Side, StereoPairing
 from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
@@ -65,7 +66,7 @@ class StereoInput(SubscribedInput):
         super().close()
         self._count(self._pairing.clear())
         if self._awaiting_info is not None:
-            self._accounting.drop('shutdown')
+            self._accounting.drop(DropReason.SHUTDOWN)
             self._awaiting_info = None
 
     def _subscribe(
@@ -127,23 +128,23 @@ class StereoInput(SubscribedInput):
         right = self._infos['right'].at(stamp_ns(pair.right.header.stamp))
         if left is None or right is None:
             side = 'left' if left is None else 'right'
-            self._accounting.drop('no_camera_info')
+            self._accounting.drop(DropReason.NO_CAMERA_INFO)
             self._complain(
-                'no_camera_info',
+                DropReason.NO_CAMERA_INFO,
                 f'no camera_info on {self.subscriptions[f"{side} camera_info"].topic}: without calibration there are '
                 'no metres. Publish the camera_info of the calibrated camera, or remap the topic',
             )
             return
         self._deliver(StereoMessages(pair.left, pair.right, left, right))
 
-    def _count(self, dropped: list[tuple[Side, str]]) -> None:
+    def _count(self, dropped: list[tuple[Side, DropReason]]) -> None:
         for side, reason in dropped:
             if side == 'left':
                 self._accounting.drop(reason)
 
     def _explain(self, outcome: Outcome[ImageMessage]) -> None:
         for side, reason in outcome.dropped:
-            if reason == 'zero_stamp':
+            if reason == DropReason.ZERO_STAMP:
                 self._complain(
                     reason,
                     f'{side} image has stamp 0: pairs are found by stamp. Let the driver set header.stamp, or set '

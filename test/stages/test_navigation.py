@@ -6,9 +6,8 @@ import yaml
 from nav2_model import ObstacleLayer, Source
 
 from depth_ros.files.installed_files import shared_file
-from depth_ros.geometry import Band, RobotMount
-from depth_ros.sim.render import RobotMount as SimMount
-from depth_ros.sim.render import render
+from depth_ros.geometry import Band, Mount
+from depth_ros.sim.render import RobotMount, render
 from depth_ros.sim.render import scan as sim_scan
 from depth_ros.sim.solids import Box, Room
 from depth_ros.sim.world import PlanarPose, World, make_world
@@ -26,7 +25,7 @@ HERE = PlanarPose(0.0, 0.0, 0.0)
 
 
 def seen(world, mount, pose=HERE, range_max_m=40.0):
-    picture, depth_m = render(world, pose, SimMount(mount.height_m, mount.pitch_rad), CAMERA)
+    picture, depth_m = render(world, pose, RobotMount(mount.height_m, mount.pitch_rad), CAMERA)
     return DepthMap(within_range(depth_m, 0.1, range_max_m), CAMERA, None, None, picture)
 
 
@@ -85,7 +84,7 @@ def drive(frames, mount, with_clearing, noise=0.01):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('mount', [RobotMount(0.5), RobotMount(0.8, 0.3)])
+@pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3)])
 def test_an_obstacle_is_marked_within_three_frames_and_cleared_within_five(mount):
     frames = [hall()] * 4 + [hall(BOX)] * 6 + [hall()] * 8
     marked = drive(frames, mount, with_clearing=True)
@@ -93,7 +92,7 @@ def test_an_obstacle_is_marked_within_three_frames_and_cleared_within_five(mount
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('mount', [RobotMount(0.5), RobotMount(0.8, 0.3)])
+@pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3)])
 def test_with_points_alone_it_stays_for_ever(mount):
     frames = [hall()] * 4 + [hall(BOX)] * 6 + [hall()] * 30
     assert all(drive(frames, mount, with_clearing=False)[6:])
@@ -103,10 +102,10 @@ def test_with_points_alone_it_stays_for_ever(mount):
 def test_what_is_looked_over_is_not_cleared():
     """A low box stays marked although the camera sees the far floor and nothing beyond it, frame after frame."""
     low = Box((1.8, 0.1, 0.1), (0.15, 0.2, 0.1))
-    assert all(drive([hall(low)] * 12, RobotMount(0.8, 0.3), with_clearing=True)[2:])
+    assert all(drive([hall(low)] * 12, Mount(0.8, 0.3), with_clearing=True)[2:])
 
 
-@pytest.mark.parametrize('mount', [RobotMount(0.5), RobotMount(0.8, 0.3), RobotMount(1.2, -0.1)])
+@pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3), Mount(1.2, -0.1)])
 def test_clearing_rays_end_in_free_space(mount):
     depth = seen(hall(BOX), mount, range_max_m=4.0)
     ends = to_global(clearing_points(depth, mount, OBSTACLES, 3.5, 0.05).points, mount)
@@ -120,12 +119,12 @@ def test_clearing_rays_end_in_free_space(mount):
 
 def test_unknown_pixels_give_no_ray():
     depth = DepthMap(np.full((240, 320), np.nan, np.float32), CAMERA, None, None, np.zeros((240, 320), np.uint8))
-    assert len(clearing_points(depth, RobotMount(0.5), OBSTACLES, 3.5, 0.05).points) == 0
-    assert np.isnan(scan(depth, RobotMount(0.5), OBSTACLES).ranges_m).all()
+    assert len(clearing_points(depth, Mount(0.5), OBSTACLES, 3.5, 0.05).points) == 0
+    assert np.isnan(scan(depth, Mount(0.5), OBSTACLES).ranges_m).all()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('mount', [RobotMount(0.5), RobotMount(0.8, 0.25)])
+@pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.25)])
 def test_a_scan_is_what_a_laser_at_that_height_measures(mount):
     """Against the simulator's own laser, where a thing fills the band."""
     world = make_world(800_001)
@@ -145,7 +144,7 @@ def test_a_scan_is_what_a_laser_at_that_height_measures(mount):
 
 
 def test_a_scan_is_infinite_where_nothing_is_in_the_way():
-    found = scan(seen(hall(BOX), RobotMount(0.5), range_max_m=4.0), RobotMount(0.5), OBSTACLES)
+    found = scan(seen(hall(BOX), Mount(0.5), range_max_m=4.0), Mount(0.5), OBSTACLES)
     angles = found.angle_min_rad + found.angle_increment_rad * np.arange(len(found.ranges_m))
     ahead = np.abs(angles - np.arctan2(0.1, 1.65)) < 0.05
     np.testing.assert_allclose(found.ranges_m[ahead] * np.cos(angles[ahead]), 1.65, atol=0.02)
@@ -153,7 +152,7 @@ def test_a_scan_is_infinite_where_nothing_is_in_the_way():
 
 
 def test_a_crop_keeps_what_is_near_and_at_the_right_height():
-    mount = RobotMount(0.8, 0.3)
+    mount = Mount(0.8, 0.3)
     depth = seen(hall(BOX), mount)
     points = to_global(project(cropped(depth, 3.0, Band(0.1, 0.4), mount), organized=False).points, mount)
     assert len(points) > 500 and points[:, 2].min() > 0.09 and points[:, 2].max() < 0.41
@@ -162,7 +161,7 @@ def test_a_crop_keeps_what_is_near_and_at_the_right_height():
 
 
 def test_a_voxel_keeps_one_point():
-    cloud = project(seen(hall(BOX), RobotMount(0.5)), colored=True, organized=False)
+    cloud = project(seen(hall(BOX), Mount(0.5)), colored=True, organized=False)
     thin = one_per_voxel(cloud, 0.1)
     cells = np.floor(thin.points[:, :3] / np.float32(0.1)).astype(int)
     assert len(np.unique(cells, axis=0)) == len(cells) < len(cloud.points) / 10

@@ -1,0 +1,51 @@
+"""Why a frame was not used: the reasons that nodes, recordings and their reports count by."""
+
+from enum import Enum
+
+
+class DropReason(str, Enum):
+    """One reason; its value is the key in ``/diagnostics`` and in reports."""
+
+    SUPERSEDED = 'superseded'
+    """A newer frame arrived before this one was estimated."""
+    NO_SUBSCRIBER = 'no_subscriber'
+    """Nobody subscribes to any output."""
+    STALE = 'stale'
+    """The frame was older than ``max_age_s``."""
+    MAX_RATE = 'max_rate'
+    """``max_rate_hz`` was reached."""
+    UNPAIRED = 'unpaired'
+    """No image of the other side within ``max_skew_ms``."""
+    ZERO_STAMP = 'zero_stamp'
+    """The image has no stamp, and ``accept_zero_stamps`` is false."""
+    OUT_OF_ORDER = 'out_of_order'
+    """The stamp is not newer than that of the last pair."""
+    DUPLICATE = 'duplicate'
+    """An image with the same stamp is already waiting."""
+    TIME_JUMP = 'time_jump'
+    """Time jumped back; the frame belongs to the old time line."""
+    NO_CAMERA_INFO = 'no_camera_info'
+    """No calibration was received."""
+    BAD_IMAGE = 'bad_image'
+    """The image cannot be decoded or processed."""
+    BAD_CAMERA_INFO = 'bad_camera_info'
+    """The calibration is unusable."""
+    BAD_FILE = 'bad_file'
+    """A file that a parameter names is unusable."""
+    BAD_REFERENCE = 'bad_reference'
+    """A reference message for the scale is unusable (recordings)."""
+    ESTIMATOR_FAILED = 'estimator_failed'
+    """The estimator failed on the frame."""
+    OUT_OF_MEMORY = 'out_of_memory'
+    """The device had not enough memory."""
+    DEVICE_LOST = 'device_lost'
+    """The device is unusable until the process is restarted."""
+    DAMAGED = 'damaged'
+    """The message cannot be deserialized (recordings)."""
+    REST_OF_BAG_UNREADABLE = 'rest_of_bag_unreadable'
+    """The recording breaks off."""
+    SHUTDOWN = 'shutdown'
+    """The node was deactivated or the recording ended while the frame was waiting."""
+
+    def __str__(self) -> str:
+        return self.value
