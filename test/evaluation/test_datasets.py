@@ -250,6 +250,7 @@ def test_a_relative_model_is_refused_without_alignment_and_right_with_it(tmp_pat
     assert abs_rel['affine'] < 0.005 < 0.1 < abs_rel['median']
 
 
+@pytest.mark.slow
 def test_the_simulator_is_a_dataset_for_both_nodes(tmp_path):
     for more in (['--model', 'sim-indoor'], []):
         out = tmp_path / str(len(more))

@@ -147,6 +147,7 @@ def test_the_hub_is_asked_through_its_own_library(tiny):
     assert sha256(path.parents[1] / 'cache/tiny/tiny.onnx') == hashlib.sha256(source).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached_is_one_clear_error(tiny):
     done = hub_pull(tiny[0], 'http://127.0.0.1:9')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
