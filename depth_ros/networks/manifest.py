@@ -55,8 +55,7 @@ class Artifact:
     sha256: str | None = None
     """Of the first file."""
     urls: tuple[str, ...] = ()
-    """Where ``depth-ros models pull`` fetches it: https addresses, or hf://owner/repository/path; first the files of
-    ``onnx`` in order, then files that belong to them (external weights)."""
+    """For ``depth-ros models pull``: https or hf://owner/repository/path; of ``onnx`` in order, then its weights."""
     checkpoint: str | None = None
     """Hub id of the checkpoint that ``depth-ros models export`` makes the file of."""
     dynamic: bool = False
@@ -236,8 +235,7 @@ class Manifest:
     @property
     def commercial_use(self) -> str:
         """'yes', 'no' or 'check'."""
-        allowed = self.license.commercial
-        return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
+        return 'check' if self.license.commercial == 'check' else 'yes' if self.license.commercial else 'no'
 
 
 def read_manifest(path: Path) -> Manifest:

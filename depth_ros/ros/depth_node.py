@@ -24,7 +24,7 @@ from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.ros.node_parameters import NodeParameters
 from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.qos_overrides import warn_of_unused_qos_overrides
-from depth_ros.ros.reporting_node import ReportingNode
+from depth_ros.ros.reporting_node import ReportingNode, namesake_warning
 from depth_ros.ros.throttled_log import ThrottledLog
 from depth_ros.ros.worker import Worker
 from depth_ros.scale.scale_tracker import ScaleStatus
@@ -292,16 +292,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             if words := subscription.report_unpublished():
                 self.get_logger().warning(f'no {role}: {words}')
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
-        self._tell_of_namesakes()
-
-    def _tell_of_namesakes(self) -> None:
-        own = (self.get_name(), self.get_namespace())
-        if (count := self.get_node_names_and_namespaces().count(own)) > 1:
-            self._complaints.tell(
-                'namesake',
-                f'{count} nodes are named {self.get_fully_qualified_name()}: their parameters, services and outputs '
-                'are mixed up. Stop one of them, or start it in another namespace (-r __ns:=/other)',
-            )
+        if warning := namesake_warning(self):
+            self._complaints.tell('namesake', warning)
 
     def _state(self) -> NodeState:
         subscriptions = self._input.subscriptions if self._input else {}

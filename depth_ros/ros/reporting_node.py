@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
 
 from depth_ros.errors import DepthRosError
 
@@ -80,3 +81,14 @@ class ReportingNode(LifecycleNode):
         self._lifecycle = target
         self._trouble = ''
         return _SUCCESS
+
+
+def namesake_warning(node: Node) -> str:
+    """Return a sentence for a graph on which other nodes have the name of this one; else an empty text."""
+    count = node.get_node_names_and_namespaces().count((node.get_name(), node.get_namespace()))
+    if count < 2:
+        return ''
+    return (
+        f'{count} nodes are named {node.get_fully_qualified_name()}: their parameters, services and outputs are mixed '
+        'up. Stop all but one, or start them in other namespaces (-r __ns:=/other)'
+    )
