@@ -180,7 +180,7 @@ def test_shared_files_are_found_from_a_workspace_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize('example', sorted((ROOT / 'examples').glob('0*.py')), ids=lambda p: p.name)
 def test_examples_are_short(example):
     body = ast.parse(example.read_text()).body
-    assert body[-1].end_lineno - body[0].end_lineno < 40
+    assert body[-1].end_lineno - body[0].end_lineno < 45
 
 
 def test_scripts_are_executable_and_valid_shell():

@@ -315,8 +315,9 @@ def test_one_network_is_named_by_a_model_option_and_wrong_remappings_are_one_lin
         bag.add('/camera/image_raw', image(np.full(SIZE, 9, np.uint8), 10**9), 10**9)
     arguments = ['bag', 'process', str(tmp_path / 'in'), str(tmp_path / 'out'), '--model', str(network)]
     for remap in ('image=/camera/image_raw', 'image:=', '__ns:=/camera', 'mono_depth:image:=/camera/image_raw'):
-        assert main([*arguments, '-r', remap]) == 1
-        error = capsys.readouterr().err
-        assert f"-r '{remap}'; expected from:=to" in error and error.count('\n') == 1
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, '-r', remap])
+        assert ended.value.code == 2
+        assert f"'{remap}' is not a remapping; expected FROM:=TO with topic names" in capsys.readouterr().err
     assert main([*arguments, '-r', 'image:=/camera/image_raw']) == 0
     assert len(read(tmp_path / 'out')['/depth/image_rect']) == 1

@@ -22,9 +22,9 @@ from depth_ros.pipeline import mono_estimator
 from depth_ros.settings.node_settings import MonoSettings
 
 REFERENCE = (
-    'import json\nimport numpy as np\nfrom depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, Options\n'
+    'import json\nimport numpy as np\nfrom depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions\n'
     "request = json.loads((folder / 'request.json').read_text())\n"
-    "found = OnnxRuntime(Path(request['onnx']), Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
+    "found = OnnxRuntime(Path(request['onnx']), RuntimeOptions('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
     "np.savez(folder / 'reference.npz', expected=found[request['reference']])\n"
 )
 
@@ -156,10 +156,10 @@ from engine_compiler import GPU, child
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.cli.main import main
-from depth_ros.estimators import load
+from depth_ros.networks import load_network
 OnnxRuntime.has = staticmethod(lambda device: True)
-load.find_gpu = lambda: GPU
-load.engine_for = lambda *a: engine_for(*a, child(seconds=60))
+load_network.find_gpu = lambda: GPU
+load_network.engine_for = lambda *a: engine_for(*a, child(seconds=60))
 sys.exit(main(['models', 'build-engine', {path!r}]))
 """
 

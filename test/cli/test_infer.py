@@ -155,5 +155,5 @@ def test_every_command_has_help(command, capsys):
 def test_a_network_for_the_simulator_estimates_files_and_repeats_its_caution(files, capsys):
     image = ['--image', str(files / 'left.png'), '--camera-info', str(files / 'left.yaml')]
     assert main(['infer', '--model', 'sim-indoor', *image, '--out', str(files / 'out')]) == 0
-    assert 'caution: sim-indoor knows' in capsys.readouterr().err
+    assert 'warning: sim-indoor knows' in capsys.readouterr().err
     assert (files / 'out/depth.npy').is_file()

@@ -32,9 +32,12 @@ def test_doctor_takes_a_model_and_chooses_the_node_by_it(tmp_path, capsys):
 
 @pytest.mark.parametrize('command', [['doctor', '--offline'], ['view'], ['eval', 'sim:1']])
 def test_a_remapping_that_is_none_is_one_line(capsys, command):
-    assert main([*command, '-r', 'a=b']) == 1
-    error = capsys.readouterr().err
-    assert "-r 'a=b'; expected from:=to" in error and error.count('\n') == 1
+    with pytest.raises(SystemExit) as ended:
+        main([*command, '-r', 'a=b'])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "argument -r: 'a=b' is not a remapping; expected FROM:=TO with topic names\n"
+    )
 
 
 def test_infer_takes_a_parameter_file_and_its_own_options_win(tmp_path, capsys):

@@ -26,7 +26,7 @@ class Seconds:
 def reads(monkeypatch):
     """Return the paths that have been read."""
     paths, read_image_file = [], mask_file.read_image_file
-    monkeypatch.setattr(mask_file, 'read_picture', lambda path: paths.append(path) or read_image_file(path))
+    monkeypatch.setattr(mask_file, 'read_image_file', lambda path: paths.append(path) or read_image_file(path))
     return paths
 
 

@@ -308,6 +308,7 @@ def opened(monkeypatch):
         def __init__(self, path, options, engines=None, outputs=None):
             opened.append((options, engines, outputs))
             super().__init__(path, replace(options, device='cpu'), None, outputs)
+            self.engines = engines
 
         @staticmethod
         def has(device):
@@ -324,9 +325,9 @@ def test_a_network_is_loaded_with_its_engine_and_compared_with_full_precision(ne
     from depth_ros.settings.node_settings import MonoSettings
 
     reference = (
-        'import numpy as np; from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, Options; import json\n'
+        'import numpy as np; from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions; import json\n'
         "onnx = Path(json.loads((folder / 'request.json').read_text())['onnx'])\n"
-        "found = OnnxRuntime(onnx, Options('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
+        "found = OnnxRuntime(onnx, RuntimeOptions('cpu')).infer(dict(np.load(folder / 'inputs.npz')))\n"
         "np.savez(folder / 'reference.npz', expected=found['depth'] * {factor})\n"
     )
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(act=reference.format(factor=1.01))))
