@@ -102,7 +102,7 @@ def test_a_wrong_ros_argument_of_a_node_is_one_line_and_exit_code_2(arguments, w
     ],
 )
 def test_a_wrong_parameter_of_a_camera_or_the_viewer_is_named(module, parameter, words):
-    with NodeProcess(next_domain(), '--ros-args', '-p', parameter, module=f'depth_ros.ros.{module}') as node:
+    with NodeProcess(next_domain(), '--ros-args', '-p', parameter, module=f'depth_ros.tools.{module}') as node:
         code, output, _ = node.end(30)
     assert code == 1 and words in output and 'Traceback' not in output
 
@@ -113,7 +113,7 @@ def test_a_whole_number_is_a_rate(module):
     arguments = ('--ros-args', '-p', 'rate_hz:=5')
     with (
         Graph({}, listen=('depth/image_rect',)) as graph,
-        NodeProcess(graph.domain, *arguments, module=f'depth_ros.ros.{module}') as camera,
+        NodeProcess(graph.domain, *arguments, module=f'depth_ros.tools.{module}') as camera,
     ):
         graph.wait_for_messages('depth/image_rect', 2, timeout_s=30)
         camera.signal()
