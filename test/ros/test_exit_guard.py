@@ -13,8 +13,8 @@ pytestmark = pytest.mark.ros
 
 BLOCKED_NODE = """
 import ctypes, sys
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
@@ -27,7 +27,7 @@ class Blocked(StereoDepthNode):
         print('blocked', flush=True)
         ctypes.PyDLL(None).sleep(60)  # unlike CDLL, it keeps the interpreter lock
 
-sys.exit(process.run(Blocked))
+sys.exit(node_process.run(Blocked))
 """
 
 
@@ -49,8 +49,8 @@ def test_e4_a_node_whose_thread_holds_the_interpreter_lock_is_killed_with_its_st
     script = tmp_path / 'node.py'
     script.write_text(BLOCKED_NODE)
     with Graph(node=False, listen=()) as graph, NodeProcess(graph.domain, script=str(script)) as running:
-        while 'blocked' not in running.popen.stdout.readline():
-            pass
+        lines = iter(running.popen.stdout.readline, '')
+        assert any('blocked' in line for line in lines), 'the node ended'
         (guard,) = guards_of(running)
         for number in signals:
             running.signal(number)

@@ -151,8 +151,8 @@ def test_a_misspelt_parameter_is_named(capfd):
 
 SLOW_START = """
 import sys, time
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
@@ -161,7 +161,7 @@ def make(settings, watch):
     time.sleep({configure_s})
     return FakeEstimator(latency_s={latency_s}, hang_at=lambda n: {hang})
 
-sys.exit(process.run(lambda: StereoDepthNode(make)))
+sys.exit(node_process.run(lambda: StereoDepthNode(make)))
 """
 
 
