@@ -42,7 +42,7 @@ TEST = [
     'selenium',
     'pillow',
 ]
-LINT = ['pytest-cov', 'ruff>=0.14,<0.18', 'mypy>=1.19,<3', 'types-PyYAML', 'types-psutil', 'types-tqdm']
+LINT = ['pytest-cov', 'pytest-xdist', 'ruff>=0.14,<0.18', 'mypy>=1.19,<3', 'types-PyYAML', 'types-psutil', 'types-tqdm']
 
 setup(
     name=NAME,

@@ -256,7 +256,11 @@ def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fai
         (tmp_path / 'bin' / tool).chmod(0o755)
     ended = subprocess.run([tmp_path / 'scripts/test'], capture_output=True, text=True, timeout=60)
     assert ended.returncode == int(fails is not None)
-    assert ended.stdout.splitlines() == ['ruff check .', 'ruff format --check .', 'mypy', 'pytest']
+    assert ended.stdout.splitlines() == [
+        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto -m not ros', 'pytest -m ros'
+    ]  # fmt: skip
     assert fails is None or fails in ended.stderr
     fast = subprocess.run([tmp_path / 'scripts/test', '-m', 'not slow'], capture_output=True, text=True, timeout=60)
-    assert fast.stdout.splitlines() == ['pytest -m not slow']
+    assert fast.stdout.splitlines() == ['pytest -n auto -m (not slow) and not ros', 'pytest -m (not slow) and ros']
+    some = subprocess.run([tmp_path / 'scripts/test', '-k', 'pairing'], capture_output=True, text=True, timeout=60)
+    assert some.stdout.splitlines() == ['pytest -k pairing']
