@@ -206,21 +206,11 @@ def test_the_page_about_diagnostics_lists_every_drop_reason_with_its_meaning():
     assert all(len(meaning) > 10 for _, meaning in rows)
 
 
-def test_contributing_names_every_module_in_its_folder():
+def test_contributing_names_every_module():
+    """File names are unique, which test_imports.py checks."""
     tree = (ROOT / 'CONTRIBUTING.md').read_text().split('```')[1]
-    listed: dict[str, set[str]] = {}
-    folders: list[str] = []
-    for line in tree.strip().splitlines()[1:]:
-        indent, text = re.fullmatch(r'([│├└─ ]*)(\S.*)', line).groups()
-        folders = folders[: len(indent) // 4 - 1]
-        names = set(re.findall(r'\w+\.py\b', text))
-        listed.setdefault('/'.join(folders), set()).update(names)
-        if folder := re.match(r'(\w+)/ ', text):
-            folders.append(folder[1])
-    package = ROOT / 'depth_ros'
-    for path in package.rglob('*.py'):
-        folder = path.relative_to(package).parent.as_posix().removeprefix('.')
-        assert path.name == '__init__.py' or path.name in listed.get(folder, ()), path
+    modules = {path.name for path in (ROOT / 'depth_ros').rglob('*.py')} - {'__init__.py'}
+    assert modules - set(re.findall(r'\w+\.py', tree)) == set()
 
 
 def test_the_python_code_of_the_readme_runs(tmp_path):
