@@ -1,4 +1,4 @@
-"""ament_python package, which pip installs too."""
+"""ament_python package, which can also be installed with pip."""
 
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -9,18 +9,18 @@ from setuptools import find_packages, setup
 
 NAME = 'depth_ros'
 
-# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and refuses
-# it, so it cannot stand in setup.cfg beside that of `install`.
+# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and rejects
+# it; therefore it is not in setup.cfg, next to that of `install`.
 DEVELOP = {'develop': {'script_dir': f'$base/lib/{NAME}'}} if int(setuptools.__version__.split('.')[0]) < 80 else {}
 
 
 def files(folder, pattern):
-    """Return the files of a folder, as distutils wants them: relative, as strings."""
+    """Return the files of a folder as distutils requires them: relative, as strings."""
     return [str(path) for path in sorted(Path(folder).glob(pattern))]
 
 
-# pip writes the command depth-ros itself. In a ROS workspace console scripts belong to lib/<package>, which is not on
-# PATH, and the folder bin of the installation is.
+# pip installs the command depth-ros itself. In a ROS workspace, console scripts are in lib/<package>, which is not on
+# PATH; the folder bin of the installation is.
 BUILDS_WHEEL = any(command.endswith('_wheel') for command in sys.argv)
 WORKSPACE_COMMAND = [] if BUILDS_WHEEL else [('bin', ['resource/bin/depth-ros'])]
 
@@ -47,7 +47,7 @@ LINT = ['pytest-cov', 'pytest-xdist', 'ruff>=0.14,<0.18', 'mypy>=1.19,<3', 'type
 setup(
     name=NAME,
     version='0.1.0',
-    description='Camera images in, metric depth images and point clouds out, on ROS 2',
+    description='Metric depth images and point clouds from camera images, on ROS 2',
     license='Apache-2.0',
     author=MAINTAINER.text,
     maintainer=MAINTAINER.text,

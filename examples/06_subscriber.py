@@ -35,7 +35,6 @@ class DepthReader(Node):
 
 
 def main() -> None:
-    """Spin until Ctrl-C."""
     with rclpy.init(), suppress(KeyboardInterrupt):
         rclpy.spin(DepthReader())
 

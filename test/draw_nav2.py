@@ -1,4 +1,4 @@
-"""The picture of docs/nav2.md: ``PYTHONPATH=.:test python test/draw_nav2.py docs/images/nav2_clearing.png``."""
+"""Draw the image of docs/nav2.md: ``PYTHONPATH=.:test python test/draw_nav2.py docs/images/nav2_clearing.png``."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""What Nav2's obstacle layer does with clouds (navigation2 a3a9704, observation_buffer.cpp and obstacle_layer.cpp), small.
+"""A small model of Nav2's obstacle layer (navigation2 a3a9704, observation_buffer.cpp and obstacle_layer.cpp).
 
-One source is one cloud topic: its points are turned into the global frame; those that are not finite, or not between
-``min_obstacle_height`` and ``max_obstacle_height``, are forgotten, for marking and for clearing alike. A cycle first clears the
-cells on the rays to what is left of the clearing sources, then marks what is left of the marking sources.
+One source is one cloud topic. Its points are transformed into the global frame; points that are not finite, or not between
+``min_obstacle_height`` and ``max_obstacle_height``, are discarded for both marking and clearing. A cycle first clears the cells
+on the rays to the remaining points of clearing sources, then marks the remaining points of marking sources.
 """
 
 from dataclasses import dataclass

@@ -9,11 +9,15 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from scenes import calibrations as small_calibrations
+from scenes import pair, write_info
 
 import depth_ros
 from depth_ros.files.installed_files import fastdds_profile, shared_file
+from depth_ros.messages.drop_reasons import DropReason
 
 ROOT = Path(__file__).parents[1]
 # Names that rosdep resolves on Ubuntu (rosdistro: rosdep/python.yaml) or that are ROS packages.
@@ -61,7 +65,7 @@ def workspace(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_colcon_builds_what_ros_expects(workspace):
+def test_colcon_installs_the_files_that_ros_expects(workspace):
     install = workspace / 'install/depth_ros'
     for name in (
         'share/depth_ros/package.xml',
@@ -78,10 +82,10 @@ def test_colcon_builds_what_ros_expects(workspace):
 
 @pytest.mark.slow
 def test_a_sourced_workspace_has_the_command_on_its_path(workspace):
-    where, said = run(
+    where, version = run(
         'sh', '-c', f'. {workspace}/install/local_setup.sh && command -v depth-ros && depth-ros --version'
     ).splitlines()
-    assert Path(where) == workspace / 'install/depth_ros/bin/depth-ros' and depth_ros.__version__ in said
+    assert Path(where) == workspace / 'install/depth_ros/bin/depth-ros' and depth_ros.__version__ in version
 
 
 @pytest.mark.slow
@@ -118,7 +122,7 @@ def test_the_changelog_has_the_format_of_ros_packages():
     assert 'Apache License' in (ROOT / 'LICENSE').read_text()
 
 
-def test_rosdoc2_is_told_where_the_documents_are():
+def test_the_configuration_of_rosdoc2_names_the_folder_of_the_documents():
     package = ElementTree.parse(ROOT / 'package.xml').getroot()
     _, configuration = yaml.safe_load_all((ROOT / package.findtext('export/rosdoc2')).read_text())
     (sphinx,) = (builder['sphinx'] for builder in configuration['builders'] if 'sphinx' in builder)
@@ -189,10 +193,35 @@ def test_scripts_are_executable_and_valid_shell():
         run('bash', '-n', str(script))
 
 
-def test_links_of_the_documentation_lead_somewhere():
+def test_links_of_the_documentation_exist():
     for page in (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *(ROOT / 'docs').glob('*.md')):
         for target in re.findall(r'\]\((?!https?:)([^)#]+)', page.read_text()):
             assert (page.parent / target).exists(), f'{page.name}: {target}'
+
+
+def test_the_page_about_diagnostics_lists_every_drop_reason_with_its_meaning():
+    section = (ROOT / 'docs/diagnostics.md').read_text().partition('## Drop reasons')[2]
+    rows = re.findall(r'^\| `(\w+)` \| (.+) \|$', section, re.M)
+    assert [reason for reason, _ in rows] == [reason.value for reason in DropReason]
+    assert all(len(meaning) > 10 for _, meaning in rows)
+
+
+def test_contributing_names_every_module():
+    """File names are unique, which test_imports.py checks."""
+    tree = (ROOT / 'CONTRIBUTING.md').read_text().split('```')[1]
+    modules = {path.name for path in (ROOT / 'depth_ros').rglob('*.py')} - {'__init__.py'}
+    assert modules - set(re.findall(r'\w+\.py', tree)) == set()
+
+
+def test_the_python_code_of_the_readme_runs(tmp_path):
+    (code,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
+    images, calibrations = pair(np.full((120, 160), 12.0, np.float32)), small_calibrations(160, 120)
+    for side, image, calibration in zip(('left', 'right'), images, calibrations, strict=True):
+        depth_ros.write_image(tmp_path / f'{side}.png', image)
+        write_info(tmp_path / f'{side}.yaml', calibration)
+    said = run(sys.executable, '-c', code, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert said.startswith('(120, 160) Camera(width=160')
+    assert {'depth.png', 'points.ply'} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +245,7 @@ def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, wor
 
 
 def stub_python(folder, log, answers):
-    """Write an interpreter whose venv and pip only note how they are called; ``answers``: patterns and exit codes."""
+    """Write an interpreter whose venv and pip only log their arguments; ``answers``: patterns and exit codes."""
     cases = '\n'.join(f'  *{pattern}*) exit {code} ;;' for pattern, code in answers.items())
     (folder / 'python3').write_text(f"""#!/bin/sh
 case "$*" in
@@ -229,8 +258,8 @@ esac
 
 
 @pytest.mark.parametrize('version_is_supported', [0, 1])
-def test_a_sourced_ros_is_used_instead_of_wheels_whatever_its_python(tmp_path, version_is_supported):
-    """All but the installation itself: a python3 that has rclpy."""
+def test_a_sourced_ros_is_used_instead_of_wheels_with_any_version_of_python(tmp_path, version_is_supported):
+    """Everything except the installation itself; python3 is a stub that has rclpy."""
     log = tmp_path / 'log'
     stub_python(tmp_path, log, {'rclpy': 0, 'ensurepip': 0, 'version_info': version_is_supported})
     environment = {
@@ -244,7 +273,7 @@ def test_a_sourced_ros_is_used_instead_of_wheels_whatever_its_python(tmp_path, v
 
 @pytest.mark.parametrize('fails', ['ruff', 'mypy', 'pytest', None])
 def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fails):
-    """The real script in a copy of its folder; the tools in its environment only note that they ran."""
+    """The real script in a copy of its folder; the tools in its environment only log that they ran."""
     (tmp_path / 'scripts').mkdir()
     shutil.copy(ROOT / 'scripts/test', tmp_path / 'scripts')
     (tmp_path / 'scripts/_environment.sh').write_text(
