@@ -16,7 +16,7 @@ from domains import isolated_environment, next_domain
 from graph import Graph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 
-from depth_ros.bags.bag_processing import process
+from depth_ros.bags.bag_processing import process_recording
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.evaluation.datasets.bag_and_simulator import simulated
 from depth_ros.evaluation.recording_check import Reference, judge, measure
@@ -155,7 +155,7 @@ def test_h4_a_recording_keeps_its_limits(tmp_path):
                 bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
                 bag.add(f'/{side}/image_rect', image(pixels.mean(axis=2).astype(np.uint8), stamp), stamp)
             bag.add('/truth/depth', depth_message(sample.truth_m, stamp), stamp)
-    process(tmp_path / 'drive', tmp_path / 'depth', StereoSettings(), keep_inputs=True)
+    process_recording(tmp_path / 'drive', tmp_path / 'depth', StereoSettings(), keep_inputs=True)
     figures = measure(tmp_path / 'depth', reference=Reference('/truth/depth', bag=tmp_path / 'drive'))
     print(figures)
     limits = {
