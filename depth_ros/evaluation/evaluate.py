@@ -82,7 +82,7 @@ def evaluate(
         BadSettings: the output of the model is not in metres and is not aligned.
         ModelError, InferenceError: the network is unusable.
     """
-    estimator, estimate = _estimation(settings)
+    estimator, estimate = _create_estimation(settings)
     evaluation = Evaluation(estimator=estimator.name)
     with closing(estimator):
         for name, load in dataset.entries:
@@ -101,7 +101,7 @@ _Estimate = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
 """Estimates the map of a sample; returns it with the stereo geometry at full resolution, None for a single image."""
 
 
-def _estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, _Estimate]:
+def _create_estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, _Estimate]:
     """Return the estimator, and the function that applies the pipeline of the node to a sample."""
     state = CameraState()
     settings = replace(settings, allow_simulator_model=True)  # an evaluation publishes nothing

@@ -122,9 +122,9 @@ def _merged_messages(
     """Yield whether a message is a reference, its recording time, and the message, in the order of recording."""
     if reference is None or other is None:
         topics = (topic, reference.topic) if reference else (topic,)
-        return ((name != topic, at, message) for name, at, message in bag.messages(*topics))
-    references = ((True, at, message) for _, at, message in other.messages(reference.topic))
-    depths = ((False, at, message) for _, at, message in bag.messages(topic))
+        return ((name != topic, recorded_ns, message) for name, recorded_ns, message in bag.messages(*topics))
+    references = ((True, recorded_ns, message) for _, recorded_ns, message in other.messages(reference.topic))
+    depths = ((False, recorded_ns, message) for _, recorded_ns, message in bag.messages(topic))
     return heapq.merge(references, depths, key=lambda each: each[1])
 
 

@@ -37,7 +37,7 @@ def simulated_dataset(text: str) -> Dataset | None:
     try:
         seed, count = ([int(part) for part in text.split(':')[1:]] + [_SIM_FRAMES])[:2]
     except ValueError:
-        raise BadFile(f"'{text}'; expected sim:SEED or sim:SEED:FRAMES") from None
+        raise BadFile(f"the dataset is '{text}'; expected sim:SEED or sim:SEED:FRAMES with whole numbers") from None
     world = make_world(seed)
     camera = Camera(_WIDTH, _HEIGHT, _FOCAL_PX, _FOCAL_PX, _WIDTH / 2 - 0.5, _HEIGHT / 2 - 0.5)
     k = (_FOCAL_PX, 0.0, camera.cx, 0.0, _FOCAL_PX, camera.cy, 0.0, 0.0, 1.0)
