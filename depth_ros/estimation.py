@@ -15,7 +15,7 @@ from depth_ros.settings.parameter_table import rules, unknown_parameter
 from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
 
 if TYPE_CHECKING:
-    from depth_ros.bags.bag_processing import Report
+    from depth_ros.bags.bag_processing import ProcessingReport
 
 
 class _Closing:
@@ -137,7 +137,7 @@ class MonoDepth(_Closing):
 
 def process_recording(
     source: Path | str, target: Path | str, settings: StereoSettings | MonoSettings, namespaces: Sequence[str] = ('',)
-) -> 'Report':
+) -> 'ProcessingReport':
     """Write a recording with the depth of another one, as the node of the settings would publish it.
 
     Args:
@@ -153,9 +153,9 @@ def process_recording(
         BadFile: a recording is unusable, a topic is missing, or the extra ``bags`` is not installed.
         ModelError, InferenceError: the network is unusable.
     """
-    from depth_ros.bags.bag_processing import process  # needs the extra bags
+    from depth_ros.bags import bag_processing  # needs the extra bags
 
-    return process(Path(source), Path(target), settings, namespaces)
+    return bag_processing.process_recording(Path(source), Path(target), settings, namespaces)
 
 
 def _settings(kind: type[SettingsT], parameters: Mapping[str, Any]) -> SettingsT:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from depth_ros.bags.bag_processing import process
-from depth_ros.evaluation.recording_check import Reference, judge, measure, read_limits
+from depth_ros.bags.bag_processing import process_recording
+from depth_ros.evaluation.recording_check import Reference, check_limits, measure, read_limits
 from depth_ros.settings.node_settings import StereoSettings
 
 BAG = Path(os.environ.get('ROBOT_BAG', 'robot_bag'))
@@ -18,8 +18,8 @@ SETTINGS = StereoSettings(quality='strict', range_min_m=0.5)
 
 @pytest.mark.skipif(not BAG.exists(), reason=f'{BAG} is not here: set ROBOT_BAG')
 def test_depth_of_a_recorded_drive_keeps_its_limits(tmp_path: Path) -> None:
-    process(BAG, tmp_path / 'depth', SETTINGS, keep_inputs=True)
+    process_recording(BAG, tmp_path / 'depth', SETTINGS, keep_inputs=True)
     figures = measure(tmp_path / 'depth', reference=Reference('/truth/depth', bag=BAG))
-    verdicts = judge(figures, read_limits(Path(__file__).with_name('depth_limits.yaml')))
-    broken = [verdict.words() for verdict in verdicts if not verdict.kept]
+    results = check_limits(figures, read_limits(Path(__file__).with_name('depth_limits.yaml')))
+    broken = [result.describe() for result in results if not result.kept]
     assert not broken, '; '.join(broken)

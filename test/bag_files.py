@@ -6,33 +6,85 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 from scenes import calibrations, pair
 
+from depth_ros.messages.message_builder import MessageBuilder
+
 STORE = get_typestore(Stores.ROS2_HUMBLE)
 SIZE = (64, 96)
+FRAME = 'left_camera_optical_frame'
 
 
 def make(name, /, **values):
+    """Return a message of rosbags: lists of floats as arrays, ``data`` of arrays as bytes."""
+    for key, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], float):
+            values[key] = np.array(value)
+        elif key == 'data' and isinstance(value, np.ndarray):
+            values[key] = value.reshape(-1).view(np.uint8)
     return STORE.types[name](**values)
 
 
-def header(stamp):
-    when = make('builtin_interfaces/msg/Time', sec=stamp // 10**9, nanosec=stamp % 10**9)
-    return make('std_msgs/msg/Header', stamp=when, frame_id='left_camera_optical_frame')
+BUILDER = MessageBuilder(make)
 
 
-def image(pixels, stamp):
-    return make(
-        'sensor_msgs/msg/Image', header=header(stamp), height=pixels.shape[0], width=pixels.shape[1], encoding='mono8',
-        is_bigendian=0, step=pixels.shape[1], data=pixels.reshape(-1),
-    )  # fmt: skip
+def image(pixels, stamp, encoding='mono8'):
+    """Return an Image of (H, W) pixels."""
+    return BUILDER.image(pixels, encoding, BUILDER.header(stamp, FRAME))
 
 
 def info(calibration, stamp):
-    roi = make('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    return make(
-        'sensor_msgs/msg/CameraInfo', header=header(stamp), height=calibration.height, width=calibration.width,
-        distortion_model='plumb_bob', d=np.zeros(5), k=np.array(calibration.k), r=np.array(calibration.r),
-        p=np.array(calibration.p), binning_x=0, binning_y=0, roi=roi,
+    """Return a CameraInfo."""
+    return BUILDER.calibration(calibration, BUILDER.header(stamp, FRAME))
+
+
+def depth_message(depth, stamp, encoding='32FC1'):
+    """Return a depth Image."""
+    return image(depth, stamp, encoding)
+
+
+def cloud_message(points, frame_id, stamp):
+    """Return a PointCloud2 of (N, 3) points."""
+    header = BUILDER.header(stamp, frame_id)
+    return BUILDER.point_cloud_of(points.astype('<f4'), points.shape, header, dense=True)
+
+
+def transform(parent, child, stamp, xyz=(0.0, 0.0, 0.0), quaternion=(0.0, 0.0, 0.0, 1.0)):
+    """Return a tf2_msgs/TFMessage."""
+    pose = make(
+        'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', **dict(zip('xyz', xyz, strict=True))),
+        rotation=make('geometry_msgs/msg/Quaternion', **dict(zip('xyzw', quaternion, strict=True))),
     )  # fmt: skip
+    header = BUILDER.header(stamp, parent)
+    stamped = make('geometry_msgs/msg/TransformStamped', header=header, child_frame_id=child, transform=pose)
+    return make('tf2_msgs/msg/TFMessage', transforms=[stamped])
+
+
+class BagWriter:
+    """Writes messages of any type in the typestore, by topic."""
+
+    def __init__(self, path, **options):
+        self.writer = Writer(path, version=9, **options)
+        self._connections = {}
+
+    def connect(self, topic, kind):
+        """Declare a topic; without messages it is in the bag too."""
+        self._connections[topic] = self.writer.add_connection(topic, kind, typestore=STORE)
+
+    def add(self, topic, message, recorded):
+        kind = message.__msgtype__
+        if topic not in self._connections:
+            self.connect(topic, kind)
+        self.write(topic, STORE.serialize_cdr(message, kind), recorded)
+
+    def write(self, topic, data, recorded):
+        """Write a serialized message of a declared topic."""
+        self.writer.write(self._connections[topic], recorded, data)
+
+    def __enter__(self):
+        self.writer.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.writer.__exit__(*error)
 
 
 def write_bag(
@@ -48,90 +100,34 @@ def write_bag(
     skew_ms=0.0,
     baseline_m=0.1,
 ):
-    """Write a stereo camera that sees a wall at 8 px; some left images may be damaged."""
+    """Write a stereo recording of a wall with 8 px disparity; left images of ``damaged`` frames are truncated."""
     images = dict(zip(('left', 'right'), pair(np.full(SIZE, 8.0, np.float32)), strict=True))
-    found = dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0], baseline_m=baseline_m), strict=True))
-    writer = Writer(path, version=9, storage_plugin=plugin)
+    pair_infos = dict(zip(('left', 'right'), calibrations(SIZE[1], SIZE[0], baseline_m=baseline_m), strict=True))
+    bag = BagWriter(path, storage_plugin=plugin)
     if compress:
-        writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
-    with writer:
-        connections = {}
-        for side in ('left', 'right'):
-            for topic, kind in ((f'{side}/image_rect', 'Image'), (f'{side}/camera_info', 'CameraInfo')):
-                name = f'{namespace}/{topic}'
-                connections[topic] = writer.add_connection(name, f'sensor_msgs/msg/{kind}', typestore=STORE)
+        bag.writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    with bag:
+        for side in images:
+            for topic, kind in (('image_rect', 'Image'), ('camera_info', 'CameraInfo')):
+                bag.connect(f'{namespace}/{side}/{topic}', f'sensor_msgs/msg/{kind}')
         for frame in range(frames):
-            for side in ('left', 'right'):
+            for side, pixels in images.items():
                 taken = stamp(frame) + round(skew_ms * 1e6) * (side == 'right')
                 if infos:
-                    data = STORE.serialize_cdr(info(found[side], taken), 'sensor_msgs/msg/CameraInfo')
-                    writer.write(connections[f'{side}/camera_info'], recorded(frame) + 7, data)
-                data = STORE.serialize_cdr(image(images[side], taken), 'sensor_msgs/msg/Image')
+                    bag.add(f'{namespace}/{side}/camera_info', info(pair_infos[side], taken), recorded(frame) + 7)
+                message = image(pixels, taken)
+                data = STORE.serialize_cdr(message, message.__msgtype__)
                 if side == 'left' and frame in damaged:
                     data = bytes(data)[:40]
-                writer.write(connections[f'{side}/image_rect'], recorded(frame) + 8, data)
+                bag.write(f'{namespace}/{side}/image_rect', data, recorded(frame) + 8)
     return path
 
 
 def read(path):
     """Return the messages by topic: (recorded, serialized, message)."""
-    found = {}
+    messages = {}
     with AnyReader([path], default_typestore=STORE) as reader:
         for connection, recorded, data in reader.messages():
             message = reader.deserialize(data, connection.msgtype)
-            found.setdefault(connection.topic, []).append((recorded, bytes(data), message))
-    return found
-
-
-class BagWriter:
-    """A bag of any messages of sensor_msgs and others, by topic."""
-
-    def __init__(self, path, **how):
-        self.writer = Writer(path, version=9, **how)
-        self._connections = {}
-
-    def add(self, topic, message, recorded):
-        kind = message.__msgtype__
-        if topic not in self._connections:
-            self._connections[topic] = self.writer.add_connection(topic, kind, typestore=STORE)
-        self.writer.write(self._connections[topic], recorded, STORE.serialize_cdr(message, kind))
-
-    def __enter__(self):
-        self.writer.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.writer.__exit__(*error)
-
-
-def transform(parent, child, stamp, xyz=(0.0, 0.0, 0.0), quaternion=(0.0, 0.0, 0.0, 1.0)):
-    """Return a tf2_msgs/TFMessage."""
-    head = header(stamp)
-    head.frame_id = parent
-    pose = make(
-        'geometry_msgs/msg/Transform', translation=make('geometry_msgs/msg/Vector3', **dict(zip('xyz', xyz, strict=True))),
-        rotation=make('geometry_msgs/msg/Quaternion', **dict(zip('xyzw', quaternion, strict=True))),
-    )  # fmt: skip
-    each = make('geometry_msgs/msg/TransformStamped', header=head, child_frame_id=child, transform=pose)
-    return make('tf2_msgs/msg/TFMessage', transforms=[each])
-
-
-def cloud_message(points, frame_id, stamp):
-    """Return a PointCloud2 of (N, 3) points."""
-    head = header(stamp)
-    head.frame_id = frame_id
-    fields = [
-        make('sensor_msgs/msg/PointField', name=name, offset=4 * i, datatype=7, count=1) for i, name in enumerate('xyz')
-    ]
-    return make(
-        'sensor_msgs/msg/PointCloud2', header=head, height=1, width=len(points), fields=fields, is_bigendian=False,
-        point_step=12, row_step=12 * len(points), data=points.astype('<f4').reshape(-1).view(np.uint8), is_dense=True,
-    )  # fmt: skip
-
-
-def depth_message(depth, stamp, encoding='32FC1'):
-    """Return a depth Image."""
-    return make(
-        'sensor_msgs/msg/Image', header=header(stamp), height=depth.shape[0], width=depth.shape[1], encoding=encoding,
-        is_bigendian=0, step=depth.shape[1] * depth.itemsize, data=depth.reshape(-1).view(np.uint8),
-    )  # fmt: skip
+            messages.setdefault(connection.topic, []).append((recorded, bytes(data), message))
+    return messages

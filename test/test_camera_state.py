@@ -8,7 +8,7 @@ from bag_files import BagWriter, image, info
 from scenes import calibrations, texture
 from tiny_model import model
 
-from depth_ros.bags.bag_processing import process
+from depth_ros.bags.bag_processing import process_recording
 from depth_ros.camera_state import CameraState
 from depth_ros.geometry import Band, Mount
 from depth_ros.pipeline import cloud, mono_frame, stereo_frame
@@ -97,5 +97,5 @@ def test_a_recording_of_five_cameras_computes_no_table_twice(tmp_path, computed)
                 bag.add(f'{name}/camera_info', info(calibration, stamp), stamp)
                 bag.add(f'{name}/image', image(np.full((64, 96), 2, np.uint8), stamp), stamp)
     settings = MonoSettings(model=str(model(tmp_path)), rectify=True)
-    assert process(tmp_path / 'in', tmp_path / 'out', settings, names).written == 20
+    assert process_recording(tmp_path / 'in', tmp_path / 'out', settings, names).written == 20
     assert {name: computed.count(name) for name in set(computed)} == {'_maps': 5, '_slopes': 5}

@@ -1,6 +1,6 @@
-"""The pipeline of a node over a bag: every frame, as fast as the machine allows, with the original stamps.
+"""The pipeline of a node applied to a bag: every frame, as fast as possible, with the original stamps.
 
-Reading and writing have a thread each, so that the estimator does not wait for a disk.
+Reading and writing run on one thread each, so that the estimator does not wait for the disk.
 """
 
 import time
@@ -13,7 +13,7 @@ from queue import Full, Queue
 from threading import Event
 from typing import Any
 
-from depth_ros.bags.bag_cameras import cameras_of
+from depth_ros.bags.bag_cameras import open_cameras
 from depth_ros.bags.bag_reader import Bag
 from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadCameraInfo, BadImage, BadInput, EstimatorError
@@ -22,38 +22,41 @@ from depth_ros.messages.topic_names import Remap, TopicNames
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 Progress = Callable[[int, int], None]
-"""Told how many frames have begun, and how many there are."""
-_REASONS = {
+"""Called with the number of frames started and the total number of frames."""
+_DROP_REASONS = {
     BadImage: DropReason.BAD_IMAGE,
     BadCameraInfo: DropReason.BAD_CAMERA_INFO,
     BadInput: DropReason.BAD_REFERENCE,
     EstimatorError: DropReason.ESTIMATOR_FAILED,
 }
-_AHEAD = 8
-"""Messages read in advance: bounds memory."""
+"""Reason by exception type; the first type that matches applies."""
+_MAX_READ_AHEAD = 8
+"""Maximum number of messages read in advance; limits memory use."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What became of a bag."""
+class ProcessingReport:
+    """Result of processing a bag."""
 
     frames: int
-    """Images or left images that were there."""
+    """Number of images, or of left images, in the recording."""
     written: int
+    """Number of frames whose depth was written."""
     dropped: dict[DropReason, int]
+    """Number of messages and frames that were not used, by reason."""
     seconds: float
     cut_off: str
-    """Why the rest of the recording could not be read; empty if all could."""
+    """Why the rest of the recording could not be read; empty if all of it was read."""
     remarks: list[str]
-    """What is unusual about the recording."""
+    """Irregularities of the recording, one line each."""
 
     @property
     def failed(self) -> bool:
-        """Whether there were frames and none became depth."""
+        """Whether the recording has frames and no depth was written."""
         return self.frames > 0 and not self.written
 
 
-def process(
+def process_recording(
     source: Path,
     target: Path,
     settings: MonoSettings | StereoSettings,
@@ -62,81 +65,84 @@ def process(
     mcap: bool = False,
     progress: Progress = lambda done, count: None,
     remaps: Sequence[Remap] = (),
-) -> Report:
-    """Write a bag with the depth of another one.
+) -> ProcessingReport:
+    """Write a bag with the depth computed from another bag.
 
     Args:
         source: The recording.
         target: The new bag; must not exist.
-        settings: Of ``mono_depth`` or ``stereo_depth``, which decides what is done.
-        namespaces: One for each camera, of its topics and of what is written: ``/front`` for
-            ``/front/left/image_rect``. All cameras share one network.
-        keep_inputs: Copy the cameras' messages too, under the names before remapping, so that ``bag check`` finds them.
+        settings: Parameters of ``mono_depth`` or ``stereo_depth``; their type determines which node's pipeline runs.
+        namespaces: Namespace of each camera's input and output topics: ``/front`` for ``/front/left/image_rect``. All
+            cameras share one network.
+        keep_inputs: Also copy the cameras' messages, under the names before remapping, so that ``bag check`` finds
+            them.
         mcap: Write mcap instead of sqlite3.
         progress: Called for every message.
-        remaps: Names of topics in the recording that differ from those of the node, as ``-r from:=to``.
+        remaps: Topic names in the recording that differ from those of the node, as ``-r from:=to``.
 
     Raises:
-        BadFile: a bag is of no use, or a topic is missing.
-        ModelError, InferenceError: the network cannot be used.
+        BadFile: a bag is unusable, or a topic is missing.
+        ModelError, InferenceError: the network is unusable.
     """
     started_s = time.monotonic()
     names = [TopicNames(namespace, remaps) for namespace in namespaces]
-    with closing(Bag(source)) as bag, cameras_of(bag, settings, names) as cameras:
+    with closing(Bag(source)) as bag, open_cameras(bag, settings, names) as cameras:
         copied = {topic: name for camera in cameras for topic, name in camera.topics.items()} if keep_inputs else {}
-        streamed = {topic for camera in cameras for topic in camera.streamed}
-        counting = {next(iter(camera.topics)) for camera in cameras}
-        frames, done, written = bag.count(*counting), 0, 0
-        with DepthBag(target, mcap) as depth_bag, _ahead(bag, streamed, set(copied)) as messages:
+        frame_topics = {topic for camera in cameras for topic in camera.frame_topics}
+        counted_topics = {next(iter(camera.topics)) for camera in cameras}
+        frames, done, written = bag.count(*counted_topics), 0, 0
+        with DepthBag(target, mcap) as depth_bag, _read_ahead(bag, frame_topics, set(copied)) as messages:
             for connection, recorded_ns, data, message in messages:
                 topic = connection.topic
-                done += topic in counting
+                done += topic in counted_topics
                 progress(done, frames)
                 if topic in copied:
                     depth_bag.copy(copied[topic], connection.msgtype, recorded_ns, data)
                 for camera in cameras:
-                    if message is None or topic not in camera.streamed:
+                    if message is None or topic not in camera.frame_topics:
                         continue
                     try:
-                        seen = camera.take(topic, recorded_ns, message)
-                    except tuple(_REASONS) as error:
-                        bag.trouble.add(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind)))
+                        result = camera.handle_message(topic, recorded_ns, message)
+                    except tuple(_DROP_REASONS) as error:
+                        bag.unused.add(next(why for kind, why in _DROP_REASONS.items() if isinstance(error, kind)))
                         continue
-                    if seen is not None:
-                        depth_bag.write(camera.names, seen[1], seen[0], settings, camera.state.rays)
+                    if result is not None:
+                        recorded_at_ns, depth = result
+                        depth_bag.write(camera.names, depth, recorded_at_ns, settings, camera.state.rays)
                         written += 1
             for camera in cameras:
                 camera.finish()
         seconds = time.monotonic() - started_s
-        return Report(frames, written, dict(bag.trouble.counts), seconds, bag.cut_off, bag.remarks())
+        return ProcessingReport(frames, written, dict(bag.unused.counts), seconds, bag.cut_off, bag.remarks())
 
 
 _Message = tuple[Any, int, bytes, Any]
+"""Connection, recording time in nanoseconds, serialized message, message; None for one that is not deserialized."""
 
 
 @contextmanager
-def _ahead(bag: Bag, streamed: set[str], copied: set[str]) -> Iterator[Iterator[_Message]]:
-    """Read on a thread of its own, a few messages in advance; what is not streamed is not deserialized (None).
+def _read_ahead(bag: Bag, frame_topics: set[str], copied: set[str]) -> Iterator[Iterator[_Message]]:
+    """Read on a separate thread, a few messages in advance; only messages of ``frame_topics`` are deserialized.
 
     Raises:
-        BadFile: messages that the recording lists were not read; raised when the last one has been handled.
+        BadFile: messages that the recording lists were not read; raised after the last message was processed.
     """
-    waiting: Queue[_Message | None] = Queue(_AHEAD)
+    queue: Queue[_Message | None] = Queue(_MAX_READ_AHEAD)
     stop = Event()
 
     def put(item: _Message | None) -> None:
         while not stop.is_set():
             try:
-                waiting.put(item, timeout=0.1)
+                queue.put(item, timeout=0.1)
                 return
             except Full:
                 continue
 
     def read() -> None:
         try:
-            for connection, recorded_ns, data in bag.serialized(*streamed, *copied):
-                wanted = connection.topic in streamed
-                put((connection, recorded_ns, data, bag.deserialize(data, connection.msgtype) if wanted else None))
+            for connection, recorded_ns, data in bag.serialized(*frame_topics, *copied):
+                is_frame = connection.topic in frame_topics
+                put((connection, recorded_ns, data, bag.deserialize(data, connection.msgtype) if is_frame else None))
                 if stop.is_set():
                     return
         finally:
@@ -145,7 +151,7 @@ def _ahead(bag: Bag, streamed: set[str], copied: set[str]) -> Iterator[Iterator[
     with ThreadPoolExecutor(1, 'reader') as thread:
         reading = thread.submit(read)
         try:
-            yield iter(waiting.get, None)
+            yield iter(queue.get, None)
         finally:
             stop.set()
         reading.result()

@@ -1,4 +1,4 @@
-"""A recording → its messages; what is damaged is counted."""
+"""Reads rosbag2 recordings; damaged messages are skipped and counted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _IDL_SEPARATOR = '=' * 80 + '\n'
 
 @dataclass
 class UnusedMessages:
-    """What could not be used, by reason."""
+    """Number of messages that were not used, by reason."""
 
     counts: dict[DropReason, int] = field(default_factory=dict)
 
@@ -34,36 +34,37 @@ class UnusedMessages:
 
 
 class Bag:
-    """An open bag: rosbag2 in sqlite3 or mcap, compressed or not. Without its metadata.yaml the files alone are read.
+    """An open rosbag2 recording: sqlite3 or mcap, compressed or not, with or without metadata.yaml.
 
-    The files say which topics there are and how many messages; metadata.yaml only says which files belong together.
+    Topics and message counts are read from the files; metadata.yaml only determines which files belong together.
 
     Raises:
-        BadFile: it is not there, not a bag, or cut off so that it cannot be opened.
+        BadFile: the path does not exist, is not a bag, or is truncated so that it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.trouble = UnusedMessages()
+        self.unused = UnusedMessages()
         self.cut_off = ''
-        """Why reading ended before the end of the recording; empty if it did not."""
+        """Why reading stopped before the end of the recording; empty if it did not."""
         self._readers: list[Reader] = []
         try:
-            for each in _storage(path):
-                reader = _Reader(each)
+            for file in _bag_files(path):
+                reader = _Reader(file)
                 reader.open()
                 self._readers.append(reader)
                 for storage in _storages(reader):
                     storage.connections[:] = [c._replace(msgtype=_full_name(c.msgtype)) for c in storage.connections]
             self.connections = [c for reader in self._readers for c in _connections(reader)]
-            """Of the files; a topic has several where it was published under several QoS or split over files."""
+            """Connections of the files; a topic has several if it was published with several QoS profiles or is split
+            over several files."""
             self._types, self._unreadable = _typestore(self.connections)
         except Exception as error:  # rosbags raises many types for damaged files
             self.close()
             reason = str(error).rstrip('.')
             raise BadFile(
-                f'{path} cannot be read as a bag: {reason}. Was it recorded to its end? Try ros2 bag reindex, or mcap '
-                'recover'
+                f'{path} cannot be read as a bag: {reason}. If the recording was interrupted, try ros2 bag reindex or '
+                'mcap recover'
             ) from error
 
     def close(self) -> None:
@@ -74,75 +75,78 @@ class Bag:
     @property
     def duration_ns(self) -> int:
         """Time between the first and the last message."""
-        spans = [r for r in self._readers if r.message_count]
-        return max(r.end_time for r in spans) - 1 - min(r.start_time for r in spans) if spans else 0
+        readers = [r for r in self._readers if r.message_count]
+        return max(r.end_time for r in readers) - 1 - min(r.start_time for r in readers) if readers else 0
 
     def unreadable(self) -> dict[str, str]:
-        """Return the topics whose messages cannot be deserialized, with their type: its definition is missing or wrong.
+        """Return the type of every topic whose message definition is missing or invalid.
 
-        Service events are an example: recordings hold the definition of the service instead of that of the event.
+        Messages of these topics cannot be deserialized. Service events are an example: recordings contain the
+        definition of the service instead of that of the event.
         """
         return {c.topic: c.msgtype for c in self.connections if c.msgtype in self._unreadable}
 
     def remarks(self) -> list[str]:
-        """Return what is unusual about the recording, one line each."""
-        found = []
+        """Return irregularities of the recording, one line each."""
+        remarks = []
         if unreadable := self.unreadable():
             topics = ', '.join(f'{topic} ({kind})' for topic, kind in sorted(unreadable.items()))
-            found.append(f'{self.path}: skipping topics without a readable message definition: {topics}')
-        for topic, promised in sorted(self._promised().items()):
-            if (count := self.count(topic)) < promised:
-                found.append(f'{self.path}: metadata.yaml lists {promised} messages on {topic}; the files have {count}')
-        return found
+            remarks.append(f'{self.path}: skipping topics without a readable message definition: {topics}')
+        for topic, listed in sorted(self._listed_counts().items()):
+            if (count := self.count(topic)) < listed:
+                remarks.append(f'{self.path}: metadata.yaml lists {listed} messages on {topic}; the files have {count}')
+        return remarks
 
-    def _promised(self) -> dict[str, int]:
-        """Return how many messages metadata.yaml lists, by topic."""
-        found: dict[str, int] = {}
+    def _listed_counts(self) -> dict[str, int]:
+        """Return the number of messages that metadata.yaml lists, by topic."""
+        counts: dict[str, int] = {}
         for reader in self._readers:
             for connection in reader.connections:
-                found[connection.topic] = found.get(connection.topic, 0) + connection.msgcount
-        return found
+                counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
+        return counts
 
     def count(self, *topics: str) -> int:
-        """Return how many messages there are on topics."""
+        """Return the number of messages on the given topics."""
         return sum(c.msgcount for c in self.connections if c.topic in topics)
 
     def serialized(self, *topics: str) -> Iterator[tuple[Any, int, bytes]]:
-        """Yield connection, time of recording and bytes as they are in the bag; ``cut_off`` if the files break off.
+        """Yield connection, recording time and serialized message in the order of recording.
+
+        If the rest of the files is unreadable, stop and set ``cut_off``.
 
         Raises:
-            BadFile: the end is reached and messages that the files list were not among those read.
+            BadFile: at the end, fewer messages were read than the files list.
         """
-        chosen = [[c for c in _connections(reader) if c.topic in topics] for reader in self._readers]
-        sources = [r.messages(each) for r, each in zip(self._readers, chosen, strict=True) if each]
+        selected = [[c for c in _connections(reader) if c.topic in topics] for reader in self._readers]
+        sources = [r.messages(each) for r, each in zip(self._readers, selected, strict=True) if each]
         read = 0
         try:
             for item in merge(*sources, key=lambda item: item[1]):
                 yield item
                 read += 1
-        except Exception as error:  # as above
+        except Exception as error:  # rosbags raises many types for damaged files
             self.cut_off = f'{type(error).__name__}: {error}'
-            self.trouble.add(DropReason.REST_OF_BAG_UNREADABLE)
+            self.unused.add(DropReason.REST_OF_BAG_UNREADABLE)
             return
         if read < (listed := self.count(*topics)):
             raise BadFile(
                 f'{self.path}: {read} messages read on {", ".join(topics)}; expected {listed}. The index of the '
-                'recording is wrong. Try ros2 bag reindex, or mcap recover'
+                'recording is invalid. Try ros2 bag reindex or mcap recover'
             )
 
     def messages(self, *topics: str) -> Iterator[tuple[str, int, Any]]:
-        """Yield topic, time of recording and message; a damaged one is counted and left out."""
+        """Yield topic, recording time and message; a damaged message is counted and skipped."""
         for connection, recorded_ns, data in self.serialized(*topics):
             message = self.deserialize(data, connection.msgtype)
             if message is not None:
                 yield connection.topic, recorded_ns, message
 
     def deserialize(self, data: bytes, msgtype: str) -> Any:
-        """Return a message; None, and counted, if it is damaged."""
+        """Return a message; if it is damaged, count it and return None."""
         try:
             return self._types.deserialize_cdr(data, msgtype)
-        except Exception:  # whatever garbage makes of a deserializer
-            self.trouble.add(DropReason.DAMAGED)
+        except Exception:  # damaged data can raise any exception in the deserializer
+            self.unused.add(DropReason.DAMAGED)
             return None
 
     def types(self) -> dict[str, str]:
@@ -150,28 +154,37 @@ class Bag:
         return {c.topic: c.msgtype for c in self.connections}
 
     def require(self, types: dict[str, tuple[str, ...]]) -> None:
-        """Check that topics exist with one of their types.
+        """Check that topics exist and have one of the expected types.
+
+        Args:
+            types: Expected types by topic.
 
         Raises:
-            BadFile: the first that does not, with what is there.
+            BadFile: a topic is missing, has another type, or has an invalid message definition.
         """
-        found = self.types()
-        for topic, wanted in types.items():
-            if topic not in found:
-                there = ', '.join(sorted(found)) or 'none'
-                raise BadFile(f'{self.path} has no topic {topic}; it has {there}. Check namespace and remappings')
-            if found[topic] not in wanted:
-                raise BadFile(f'{topic} in {self.path} is {found[topic]}; expected {" or ".join(wanted)}')
-            if found[topic] in self._unreadable:
-                raise BadFile(f'{topic} in {self.path} is {found[topic]}, whose definition in the recording is wrong')
+        recorded = self.types()
+        for topic, expected in types.items():
+            if topic not in recorded:
+                available = ', '.join(sorted(recorded)) or 'none'
+                raise BadFile(
+                    f'{self.path} has no topic {topic}; available: {available}. Check the namespace and remappings'
+                )
+            kind = recorded[topic]
+            if kind not in expected:
+                raise BadFile(f'{topic} in {self.path} is {kind}; expected {" or ".join(expected)}')
+            if kind in self._unreadable:
+                raise BadFile(
+                    f'{topic} in {self.path} is {kind}, whose message definition in the recording is invalid. '
+                    'Record the topic again'
+                )
 
 
 class _Schemas(dict[int, Schema]):
-    """Message definitions of an mcap file; one of an unknown encoding counts as missing."""
+    """Message definitions of an mcap file; a definition with an unknown encoding is treated as missing."""
 
     def __setitem__(self, key: int, schema: Schema) -> None:
-        known = schema.encoding in _SCHEMA_ENCODINGS
-        super().__setitem__(key, schema if known else schema._replace(encoding='', data=''))
+        supported = schema.encoding in _SCHEMA_ENCODINGS
+        super().__setitem__(key, schema if supported else schema._replace(encoding='', data=''))
 
 
 class _McapReader(McapReader):
@@ -188,45 +201,45 @@ class _Reader(Reader):
     STORAGE_PLUGINS: Mapping[str, Any] = {**Reader.STORAGE_PLUGINS, 'dir': _DirectoryReader, '.mcap': _McapReader}
 
 
-def _storage(path: Path) -> list[Path]:
-    """Return what to open: the folder, or its files if a recorder that died has left no metadata."""
+def _bag_files(path: Path) -> list[Path]:
+    """Return what to open: the folder, or its files if an interrupted recording has no metadata.yaml."""
     if not path.is_dir() or (path / 'metadata.yaml').exists():
         return [path]
     return sorted([*path.glob('*.db3'), *path.glob('*.mcap')]) or [path]
 
 
 def _storages(reader: Reader) -> list[Any]:
-    """Return the open files of a reader."""
+    """Return the storage of every open file of a reader."""
     return [*reader.storage.storages] if isinstance(reader.storage, DirectoryReader) else [reader.storage]
 
 
 def _connections(reader: Reader) -> list[Connection]:
     """Return the connections of the files.
 
-    ``reader.connections`` of a folder are those of metadata.yaml; rosbags reads only what has the same QoS there and in
-    the file, and both may differ.
+    For a folder, ``reader.connections`` are those of metadata.yaml. rosbags only reads connections whose QoS is the
+    same in metadata.yaml and in the file, although these may differ.
     """
     return [connection for storage in _storages(reader) for connection in storage.connections]
 
 
 def _full_name(msgtype: str) -> str:
-    """Return ``sensor_msgs/msg/Image`` for ``sensor_msgs/Image``, as ROS 2 Dashing and older wrote it."""
+    """Return ``sensor_msgs/msg/Image`` for ``sensor_msgs/Image``, the form written by ROS 2 Dashing and older."""
     package, _, name = msgtype.partition('/')
     return msgtype if '/' in name else f'{package}/msg/{name}'
 
 
 def _typestore(connections: list[Connection]) -> tuple[Typestore, set[str]]:
-    """Return the message types of a recording, and the names of those that cannot be read.
+    """Return the message types of a recording, and the names of the types that are unreadable.
 
-    Definitions in the recording come first; those of ROS 2 Humble stand in for missing ones.
+    Definitions in the recording take precedence; missing ones are taken from ROS 2 Humble.
     """
     store = get_typestore(Stores.EMPTY)
     defined = [c for c in connections if c.msgdef.format != MessageDefinitionFormat.NONE]
     for connection in {c.msgtype: c for c in defined}.values():
         try:
-            found = _definitions(connection)
-            store.register({name: each for name, each in found.items() if name not in store.fielddefs})
-        except Exception:  # the parsers raise many types; what is missing is found out below
+            definitions = _definitions(connection)
+            store.register({name: each for name, each in definitions.items() if name not in store.fielddefs})
+        except Exception:  # the parsers raise many types; missing definitions are detected below
             continue
     digests = {c.msgtype: c.digest for c in defined if c.digest}
     types = {c.msgtype for c in connections}
@@ -238,7 +251,7 @@ def _typestore(connections: list[Connection]) -> tuple[Typestore, set[str]]:
 
 
 def _definitions(connection: Connection) -> Any:
-    """Parse the definition of a type and of the types that it is made of."""
+    """Parse the definition of a type and of the types of its fields."""
     text = connection.msgdef.data
     if connection.msgdef.format == MessageDefinitionFormat.MSG:
         return get_types_from_msg(text, connection.msgtype)
@@ -247,8 +260,9 @@ def _definitions(connection: Connection) -> Any:
 
 
 def _is_readable(store: Typestore, msgtype: str, digest: str | None) -> bool:
+    """Return whether the definition of a type is complete and matches its hash, if the recording has one."""
     try:
         store.get_msgdef(msgtype)
         return digest is None or store.hash_rihs01(msgtype) == digest
-    except Exception:  # a part is missing or makes no sense
+    except Exception:  # a nested definition is missing or invalid
         return False

@@ -1,4 +1,4 @@
-"""Where sensors sit, by the tf messages of a recording."""
+"""Sensor poses from the tf messages of a recording."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -10,13 +10,14 @@ from depth_ros.geometry import pose_matrix
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.types import Float32Array
 
-_KEPT_NS = 10_000_000_000
-"""As much as tf2's buffer keeps."""
+_BUFFER_NS = 10_000_000_000
+"""Duration of the history, the default of the tf2 buffer."""
 _Pose = tuple[tuple[float, float, float], tuple[float, float, float, float]]
+"""Translation in metres, and quaternion (x, y, z, w)."""
 
 
-class Transforms:
-    """Frames and their parents; a moving one is interpolated, and held before and after what is known of it."""
+class RecordedTransforms:
+    """A tree of frames; moving transforms are interpolated, and constant before the first and after the last one."""
 
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
@@ -24,7 +25,7 @@ class Transforms:
         self._static: dict[str, Float32Array] = {}
 
     def add(self, message: Any, static: bool) -> None:
-        """Take a tf2_msgs/TFMessage of ``/tf_static`` or ``/tf``."""
+        """Add a tf2_msgs/TFMessage of ``/tf_static`` or ``/tf``."""
         for each in message.transforms:
             t, q = each.transform.translation, each.transform.rotation
             pose: _Pose = (t.x, t.y, t.z), (q.x, q.y, q.z, q.w)
@@ -33,40 +34,41 @@ class Transforms:
             if static:
                 self._static[child] = pose_matrix(*pose)
                 continue
-            known, stamp = self._moving.setdefault(child, []), stamp_ns(each.header.stamp)
-            if known and stamp < known[-1][0]:
-                known.clear()  # its time jumped back
-            known.append((stamp, pose))
-            while known[0][0] < stamp - _KEPT_NS:
-                known.pop(0)
+            history, stamp = self._moving.setdefault(child, []), stamp_ns(each.header.stamp)
+            if history and stamp < history[-1][0]:
+                history.clear()  # time jumped back
+            history.append((stamp, pose))
+            while history[0][0] < stamp - _BUFFER_NS:
+                history.pop(0)
 
     def __call__(self, target: str, source: str, stamp: int) -> Float32Array | None:
-        """Return the pose of a source frame in a target frame; None if they are not connected."""
-        to_root = dict(self._up(source, stamp))
-        for frame, from_target in self._up(target, stamp):
-            if frame in to_root:
-                return np.asarray(np.linalg.inv(from_target) @ to_root[frame], np.float32)
+        """Return the (4, 4) pose of a source frame in a target frame; None if they are not connected."""
+        source_poses = dict(self._ancestors(source, stamp))
+        for frame, target_pose in self._ancestors(target, stamp):
+            if frame in source_poses:
+                return np.asarray(np.linalg.inv(target_pose) @ source_poses[frame], np.float32)
         return None
 
-    def _up(self, frame: str, stamp: int) -> Iterator[tuple[str, Float32Array]]:
-        """Yield every frame from one up to its root, with the pose of the first in it."""
-        pose, seen = np.eye(4, dtype=np.float32), set()
-        while frame not in seen:  # tf of two sources may have loops
+    def _ancestors(self, frame: str, stamp: int) -> Iterator[tuple[str, Float32Array]]:
+        """Yield a frame and its ancestors up to the root, each with the pose of the given frame in it."""
+        pose, visited = np.eye(4, dtype=np.float32), set()
+        while frame not in visited:  # transforms from several publishers may form loops
             yield frame, pose
-            seen.add(frame)
+            visited.add(frame)
             if frame not in self._parents:
                 return
             pose = self._in_parent(frame, stamp) @ pose
             frame = self._parents[frame]
 
     def _in_parent(self, frame: str, stamp: int) -> Float32Array:
+        """Return the pose of a frame in its parent: translation and quaternion interpolated linearly."""
         if frame in self._static:
             return self._static[frame]
-        known = self._moving[frame]
-        at = bisect_left(known, stamp, key=lambda each: each[0])
-        (before_ns, before), (after_ns, after) = known[max(at - 1, 0)], known[min(at, len(known) - 1)]
-        share = float(np.clip((stamp - before_ns) / (after_ns - before_ns), 0, 1)) if after_ns > before_ns else 1.0
-        t = (1 - share) * np.array(before[0]) + share * np.array(after[0])
+        history = self._moving[frame]
+        index = bisect_left(history, stamp, key=lambda each: each[0])
+        (before_ns, before), (after_ns, after) = history[max(index - 1, 0)], history[min(index, len(history) - 1)]
+        fraction = float(np.clip((stamp - before_ns) / (after_ns - before_ns), 0, 1)) if after_ns > before_ns else 1.0
+        t = (1 - fraction) * np.array(before[0]) + fraction * np.array(after[0])
         a, b = np.array(before[1]), np.array(after[1])
-        q = (1 - share) * a + share * (b if a @ b >= 0 else -b)
+        q = (1 - fraction) * a + fraction * (b if a @ b >= 0 else -b)
         return pose_matrix(tuple(t), tuple(q / np.linalg.norm(q)))

@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and judge; 1 if a limit is broken."""
-    from depth_ros.evaluation.recording_check import FIGURES, judge, measure, read_limits
+    from depth_ros.evaluation.recording_check import FIGURES, check_limits, measure, read_limits
 
     limits = read_limits(options.limits) if options.limits else {}
     namespace = options.namespace.rstrip('/')
     figures = measure(options.source, namespace, _reference(options, namespace))
-    verdicts = judge(figures, limits)
+    verdicts = check_limits(figures, limits)
     broken = [verdict for verdict in verdicts if not verdict.kept]
     if options.junit:
         _write_junit(options.junit, options.source, verdicts)
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             number = '-' if value is None else f'{value:.4g}'
             print(f'  {name:<18} {number:>10}  {", ".join(limits_kept):<24} {FIGURES[name]}')
     for verdict in broken:
-        print(f'FAILED: {verdict.words()}')
+        print(f'FAILED: {verdict.describe()}')
     return 1 if broken else 0
 
 
@@ -93,7 +93,7 @@ def _write_junit(path: Path, source: Path, verdicts: 'list[LimitResult]') -> Non
     for verdict in verdicts:
         case = ElementTree.SubElement(suite, 'testcase', classname=source.name, name=f'{verdict.figure} {verdict.kind}')
         if not verdict.kept:
-            ElementTree.SubElement(case, 'failure', message=verdict.words())
+            ElementTree.SubElement(case, 'failure', message=verdict.describe())
     try:
         ElementTree.ElementTree(suite).write(path, encoding='utf-8', xml_declaration=True)
     except OSError as error:

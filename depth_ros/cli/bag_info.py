@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print topics, rates, gaps, stamps, skew, calibrations."""
-    from depth_ros.bags.bag_summary import look
+    from depth_ros.bags.bag_summary import summarize_bag
 
-    found = look(options.source)
+    found = summarize_bag(options.source)
     if options.json:
         print(json.dumps(asdict(found), indent=2))
         return 0

@@ -16,7 +16,7 @@ from depth_ros.files.result_folders import make_folder
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 if TYPE_CHECKING:
-    from depth_ros.bags.bag_processing import Report
+    from depth_ros.bags.bag_processing import ProcessingReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,10 +77,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _process(
     options: argparse.Namespace, settings: MonoSettings | StereoSettings, source: Path, target: Path, bar: bool = False
-) -> 'Report':
+) -> 'ProcessingReport':
     import cv2
 
-    from depth_ros.bags.bag_processing import process
+    from depth_ros.bags.bag_processing import process_recording
     from depth_ros.memory import keep_freed_memory
 
     keep_freed_memory()
@@ -89,7 +89,14 @@ def _process(
     names = [name.strip(' /') for name in options.cameras.split(',') if name.strip(' /')]
     namespaces = [f'{options.namespace}/{name}' for name in names] or [options.namespace]
     work = functools.partial(
-        process, source, target, settings, namespaces, options.keep_inputs, options.mcap, remaps=options.remaps
+        process_recording,
+        source,
+        target,
+        settings,
+        namespaces,
+        options.keep_inputs,
+        options.mcap,
+        remaps=options.remaps,
     )
     if not bar or options.json:
         return work()
@@ -104,7 +111,7 @@ def _process(
         return work(progress=show)
 
 
-def _words(target: Path, report: 'Report', as_json: bool) -> str:
+def _words(target: Path, report: 'ProcessingReport', as_json: bool) -> str:
     if as_json:
         return json.dumps({'target': str(target), **asdict(report)})
     dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(report.dropped.items())) or 'none'

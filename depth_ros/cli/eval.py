@@ -48,11 +48,12 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate; 1 if no frame could be."""
     from tqdm import tqdm
 
-    from depth_ros.evaluation.comparable_settings import comparable, effective
+    from depth_ros.evaluation.comparable_settings import comparable_settings, effective_parameters
     from depth_ros.evaluation.datasets.find_dataset import find_dataset
-    from depth_ros.evaluation.evaluate import Evaluation, Protocol, evaluate
-    from depth_ros.evaluation.html_report import Extremes, html_page
-    from depth_ros.evaluation.report import report_of, write_report
+    from depth_ros.evaluation.evaluate import Evaluation, evaluate
+    from depth_ros.evaluation.evaluation_protocol import EvaluationProtocol
+    from depth_ros.evaluation.html_report import BestAndWorstFrames, html_page
+    from depth_ros.evaluation.report import build_report, write_report
     from depth_ros.files.result_folders import make_folder
     from depth_ros.memory import keep_freed_memory
     from depth_ros.messages.topic_names import TopicNames
@@ -60,18 +61,18 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     settings = node_settings(options)
-    settings = comparable(settings, ros_parameters(options))
+    settings = comparable_settings(settings, ros_parameters(options))
     stereo = isinstance(settings, StereoSettings)
     names = TopicNames(options.namespace, options.remaps)
     dataset = find_dataset(options.dataset, stereo, options.depth_scale, names, options.truth_topic)
     for remark in dataset.remarks:
         print(f'note: {remark}')
     crop = dataset.crop if options.crop is None else options.crop.replace('none', '')
-    protocol = Protocol(options.align, crop, options.cap)
+    protocol = EvaluationProtocol(options.align, crop, options.cap)
     make_folder(options.out)
-    extremes, found = Extremes(), Evaluation()
+    extreme_frames, found = BestAndWorstFrames(), Evaluation()
     count = min(options.limit or dataset.count, dataset.count)
-    frames = evaluate(dataset, settings, protocol, extremes.take)
+    frames = evaluate(dataset, settings, protocol, extreme_frames.add)
     with closing(frames), tqdm(total=count, unit='frame', delay=0.2) as bar:
         for newest in islice(frames, count):
             found = newest
@@ -84,19 +85,19 @@ def run(options: argparse.Namespace) -> int:
         'layout': dataset.layout,
         'node': options.node,
         'protocol': words,
-        'settings': effective(settings),
+        'settings': effective_parameters(settings),
     }
-    report = report_of(found, about)
-    write_report(options.out, report, html_page(report, extremes))
+    report = build_report(found, about)
+    write_report(options.out, report, html_page(report, extreme_frames))
     _print(report, options.out)
     return 0 if found.frames else 1
 
 
 def _print(report: dict[str, Any], out: Path) -> None:
-    from depth_ros.evaluation.comparable_settings import in_words
+    from depth_ros.evaluation.comparable_settings import format_parameters
 
     print(f'{report["estimator"]} on {report["dataset"]} ({report["layout"]}; {report["protocol"]})')
-    print(f'  settings: {in_words(report["settings"])}')
+    print(f'  settings: {format_parameters(report["settings"])}')
     for name, value in report['figures'].items():
         print(f'  {name:<12} {"-" if value is None else format(value, ".4f")}')
     for each in report['by_distance']:

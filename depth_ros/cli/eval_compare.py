@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the figures of the frames that both have."""
-    from depth_ros.evaluation.comparable_settings import in_words
+    from depth_ros.evaluation.comparable_settings import format_parameters
     from depth_ros.evaluation.report import HIGHER_IS_BETTER, compare, read_report
 
     a, b = read_report(options.a), read_report(options.b)
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for letter, report in (('A', a), ('B', b)):
         print(f'{letter}: {report["estimator"]} on {report["dataset"]} ({report["protocol"]})')
-        print(f'   settings: {in_words(report.get("settings", {}))}')
+        print(f'   settings: {format_parameters(report.get("settings", {}))}')
     print(f'{frames} frames in both\n  {"figure":<12} {"A":>10} {"B":>10} {"change":>9}   frames better, worse in B')
     for each in compared:
         change = f'{(each.b - each.a) / each.a:+.1%}' if each.a else '-'

@@ -1,1 +1,1 @@
-"""How good a result is, against ground truth."""
+"""Accuracy of depth against ground truth: datasets, metrics and reports."""

@@ -1,4 +1,4 @@
-"""Settings under which figures are comparable with published ones, and what of them shapes the depth values."""
+"""Settings for figures that are comparable with published ones, and the parameters that affect the depth values."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
@@ -15,18 +15,18 @@ _WITHOUT_EFFECT = (
     'commercial_only', 'memory_limit_mb', 'max_skew_ms', 'accept_zero_stamps', 'depth_encoding', 'cloud_', 'nav.',
     'colormap', 'filter.temporal',
 )  # fmt: skip
-"""Beginnings of names of parameters that do not change the depth of a single frame."""
+"""Name prefixes of parameters that do not affect the depth of a single frame."""
 _NEUTRAL: dict[str, Value] = {'processing_scale': 1.0, 'graph_optimization': 'all', 'precision': 'fp32'}
-"""Values with which a parameter has no effect, where these are not 0, false and empty."""
+"""Values at which a parameter has no effect, if this is not 0, false or empty."""
 
 
-def comparable(settings: SettingsT, given: Collection[str]) -> SettingsT:
-    """Switch off the filters and the range limits that the user has not given.
+def comparable_settings(settings: SettingsT, given: Collection[str]) -> SettingsT:
+    """Return the settings with the filters and range limits disabled that the user has not set.
 
-    ``range_min_m`` stays where it is the search range of the matcher.
+    ``range_min_m`` is unchanged if it determines the search range of the matcher.
 
     Args:
-        settings: Of the node, with its defaults.
+        settings: Settings of the node, including its defaults.
         given: Names of the parameters that the user has set.
     """
     values = {
@@ -34,14 +34,14 @@ def comparable(settings: SettingsT, given: Collection[str]) -> SettingsT:
         for name, default in defaults(type(settings)).items()
         if rules(type(settings))[name].group == 'filter'
     }
-    values |= {'range_min_m': _limit(settings, 'range_min_m'), 'range_max_m': _limit(settings, 'range_max_m')}
-    if _searches_by_range(settings):
+    values |= {name: _disabled_limit(settings, name) for name in _RANGE}
+    if _range_sets_disparity_search(settings):
         del values['range_min_m']
     return settings.changed({name: value for name, value in values.items() if name not in given})
 
 
-def effective(settings: Settings) -> dict[str, Value]:
-    """Return the parameters that shape the depth values, by name; ``none`` for a range limit that is off."""
+def effective_parameters(settings: Settings) -> dict[str, Value]:
+    """Return the parameters that affect the depth values, by name; ``none`` for a disabled range limit."""
     values = dict(zip(defaults(type(settings)), asdict(settings).values(), strict=True))
     unused = [*_WITHOUT_EFFECT]
     if isinstance(settings, StereoSettings) and settings.model:
@@ -55,28 +55,29 @@ def effective(settings: Settings) -> dict[str, Value]:
         unused.append('scale.')
     if source != 'ground':
         unused.append('camera_')
-    kept = {
+    effective = {
         name: value
         for name, value in values.items()
         if name in _RANGE or (not name.startswith(tuple(unused)) and value and value != _NEUTRAL.get(name))
     }
-    return kept | {name: 'none' for name in _RANGE if values[name] == _limit(settings, name)}
+    return effective | {name: 'none' for name in _RANGE if values[name] == _disabled_limit(settings, name)}
 
 
-def in_words(parameters: Mapping[str, Value]) -> str:
-    """Return parameters on one line, with values as in a parameter file."""
+def format_parameters(parameters: Mapping[str, Value]) -> str:
+    """Return the parameters on one line, with values formatted as in a parameter file."""
     return ', '.join(
         f'{name} {str(value).lower() if isinstance(value, bool) else value}' for name, value in parameters.items()
     )
 
 
-def _limit(settings: Settings, name: str) -> float:
-    """Return the value with which a range limit is off: the end of what it may be."""
+def _disabled_limit(settings: Settings, name: str) -> float:
+    """Return the value that disables a range limit: the end of its allowed range."""
     rule = rules(type(settings))[name]
     limit = rule.minimum if name == 'range_min_m' else rule.maximum
     assert limit is not None, name
     return limit
 
 
-def _searches_by_range(settings: Settings) -> bool:
+def _range_sets_disparity_search(settings: Settings) -> bool:
+    """Return whether the matcher derives its disparity search range from ``range_min_m``."""
     return isinstance(settings, StereoSettings) and not settings.model and not settings.max_disparity

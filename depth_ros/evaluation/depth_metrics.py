@@ -1,4 +1,4 @@
-"""Figures of a depth map against exact depth."""
+"""Accuracy of a depth map compared with the true depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,13 +12,14 @@ UNKNOWN = float('nan')
 
 @dataclass(frozen=True)
 class DepthAccuracy:
-    """After Eigen, Puhrsch, Fergus, "Depth map prediction from a single image", NIPS 2014; SILog as KITTI has it.
+    """Depth metrics over the pixels that are valid in both maps; NaN if there are none. z: estimate, z*: truth.
 
-    Over the pixels that both maps know; NaN if there are none. z is the estimate, z* the truth.
+    Definitions: Eigen, Puhrsch, Fergus, "Depth map prediction from a single image", NIPS 2014; SILog: KITTI depth
+    benchmark.
     """
 
     valid_share: float
-    """Of the pixels with truth, those that have a finite depth."""
+    """Share of the pixels with truth that have a finite depth."""
     abs_rel: float = UNKNOWN
     """Mean of |z - z*| / z*."""
     sq_rel: float = UNKNOWN
@@ -28,19 +29,19 @@ class DepthAccuracy:
     rmse_log: float = UNKNOWN
     """Root of the mean of (ln z - ln z*)²."""
     silog: float = UNKNOWN
-    """100 times the standard deviation of ln z - ln z*: what no factor can repair."""
+    """100 times the standard deviation of ln z - ln z*; independent of the scale of z."""
     log10: float = UNKNOWN
     """Mean of |log10 z - log10 z*|."""
     delta1: float = UNKNOWN
-    """Share with max(z / z*, z* / z) < 1.25."""
+    """Share of pixels with max(z / z*, z* / z) < 1.25."""
     delta2: float = UNKNOWN
-    """Below 1.25²."""
+    """Share of pixels with max(z / z*, z* / z) < 1.25²."""
     delta3: float = UNKNOWN
-    """Below 1.25³."""
+    """Share of pixels with max(z / z*, z* / z) < 1.25³."""
 
 
 def depth_accuracy(depth_m: Float32Array, truth_m: Float32Array) -> DepthAccuracy:
-    """Compare (H, W) depth with (H, W) true depth, metres; NaN, Inf and what is not positive do not count."""
+    """Compare (H, W) depth with (H, W) true depth, metres; values that are NaN, Inf or not positive are ignored."""
     has_truth = np.isfinite(truth_m) & (truth_m > 0)
     both = has_truth & np.isfinite(depth_m) & (depth_m > 0)
     if not both.any():
@@ -62,14 +63,14 @@ def depth_accuracy(depth_m: Float32Array, truth_m: Float32Array) -> DepthAccurac
     )
 
 
-def mean_accuracy(each: Sequence[DepthAccuracy]) -> DepthAccuracy:
-    """Return the mean over pictures, as the benchmarks do; a figure that a picture lacks does not count for it."""
-    if not each:
+def mean_accuracy(accuracies: Sequence[DepthAccuracy]) -> DepthAccuracy:
+    """Return the mean over images, as the benchmarks do; the mean of a figure ignores images where it is NaN."""
+    if not accuracies:
         return DepthAccuracy(0.0)
-    return DepthAccuracy(*(mean_known([getattr(a, f.name) for a in each]) for f in fields(DepthAccuracy)))
+    return DepthAccuracy(*(mean_known([getattr(a, f.name) for a in accuracies]) for f in fields(DepthAccuracy)))
 
 
 def mean_known(values: Sequence[float]) -> float:
-    """Return the mean of the values that are numbers; NaN if none is."""
+    """Return the mean of the finite values; NaN if there are none."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else UNKNOWN

@@ -1,4 +1,4 @@
-"""A dataset through the pipeline of a node, compared with its truth."""
+"""Evaluation: run the pipeline of a node on a dataset and compare the depth with the ground truth."""
 
 import time
 from collections.abc import Callable, Generator
@@ -11,11 +11,11 @@ import numpy as np
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadInput, BadSettings, EstimatorError
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.evaluation.alignment import Alignment, aligned
+from depth_ros.evaluation.alignment import aligned
 from depth_ros.evaluation.datasets.sample import Dataset, Sample
 from depth_ros.evaluation.depth_metrics import DepthAccuracy, depth_accuracy
-from depth_ros.evaluation.evaluation_protocol import capped, counted
-from depth_ros.evaluation.metrics_by_distance import Distances
+from depth_ros.evaluation.evaluation_protocol import EvaluationProtocol, clamp_depth, mask_truth
+from depth_ros.evaluation.metrics_by_distance import MetricsByDistance
 from depth_ros.evaluation.stereo_metrics import DisparityAccuracy, disparity_accuracy
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.scaler import Scaler
@@ -24,25 +24,15 @@ from depth_ros.types import DepthMap, Float32Array, RelativeMap, StereoRig, UInt
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How estimate and truth are compared."""
-
-    align: Alignment = 'none'
-    crop: str = ''
-    cap_m: float = 0.0
-    """0 = none."""
-
-
-@dataclass(frozen=True)
 class FrameResult:
-    """One picture."""
+    """Figures of one frame."""
 
     name: str
     depth: DepthAccuracy
     disparity: DisparityAccuracy | None
-    """Of pairs."""
+    """Disparity figures of a stereo pair; None for a single image."""
     ms: float
-    """From the decoded picture to the depth map."""
+    """Time from the decoded image to the depth map, milliseconds."""
 
     def figures(self) -> dict[str, float]:
         """Return all figures by name."""
@@ -50,111 +40,117 @@ class FrameResult:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What pictures of one frame are made of."""
+class EvaluatedFrame:
+    """One frame with its figures and images, for the report."""
 
     result: FrameResult
     image: UInt8Array
+    """(H, W) grey or (H, W, 3) RGB."""
     depth_m: Float32Array
+    """(H, W) aligned estimate, metres; NaN = unknown."""
     truth_m: Float32Array
+    """(H, W) metres; NaN = unknown or not evaluated."""
 
 
 @dataclass
 class Evaluation:
-    """What became of a dataset."""
+    """Results of a dataset."""
 
     frames: list[FrameResult] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """Reason by frame."""
-    distances: Distances = field(default_factory=Distances)
+    """Reason of the failure, by frame name."""
+    by_distance: MetricsByDistance = field(default_factory=MetricsByDistance)
     estimator: str = ''
+    """Name of the estimator."""
 
 
-ProgressListener = Callable[[Shown], None]
+FrameListener = Callable[[EvaluatedFrame], None]
 
 
 def evaluate(
     dataset: Dataset,
     settings: MonoSettings | StereoSettings,
-    protocol: Protocol,
-    watch: ProgressListener = lambda shown: None,
+    protocol: EvaluationProtocol,
+    on_frame: FrameListener = lambda frame: None,
 ) -> Generator[Evaluation, None, None]:
-    """Yield what is known after every frame; the object is the same one.
+    """Yield the results after every frame; the same object is updated and yielded each time.
 
-    A frame that cannot be loaded or estimated is noted, and the next one follows. Close the generator if you do not
-    take all frames: it owns the estimator.
+    A frame that cannot be loaded or estimated is recorded as failed, and the evaluation continues. Close the generator
+    if not all frames are read: it owns the estimator.
 
     Raises:
-        BadSettings: the model gives no metres and nothing aligns its output.
-        ModelError, InferenceError: the network cannot be used.
+        BadSettings: the output of the model is not in metres and is not aligned.
+        ModelError, InferenceError: the network is unusable.
     """
-    estimator, see = _seer(settings)
-    found = Evaluation(estimator=estimator.name)
+    estimator, estimate = _create_estimation(settings)
+    evaluation = Evaluation(estimator=estimator.name)
     with closing(estimator):
         for name, load in dataset.entries:
             try:
-                shown = _compared(load(), see, protocol)
+                frame = _evaluate_sample(load(), estimate, protocol)
             except (BadInput, EstimatorError) as error:
-                found.failed[name] = str(error)
+                evaluation.failed[name] = str(error)
             else:
-                found.frames.append(shown.result)
-                found.distances.add(shown.depth_m, shown.truth_m)
-                watch(shown)
-            yield found
+                evaluation.frames.append(frame.result)
+                evaluation.by_distance.add(frame.depth_m, frame.truth_m)
+                on_frame(frame)
+            yield evaluation
 
 
-See = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
+_Estimate = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
+"""Estimates the map of a sample; returns it with the stereo geometry at full resolution, None for a single image."""
 
 
-def _seer(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, See]:
-    """Return the estimator, and what makes a map of a sample; for pairs with their geometry at full size."""
+def _create_estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, _Estimate]:
+    """Return the estimator, and the function that applies the pipeline of the node to a sample."""
     state = CameraState()
-    settings = replace(settings, allow_simulator_model=True)  # measured here, not published
+    settings = replace(settings, allow_simulator_model=True)  # an evaluation publishes nothing
     if isinstance(settings, MonoSettings):
         mono = mono_estimator(settings)
         scaler = Scaler() if settings.scale_source != 'none' else None
 
-        def see_image(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
+        def estimate_image(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
             frame = mono_frame(sample.image, sample.calibration, settings, rectifier=state.rectifier)
             return mono_depth_map(frame, mono, settings, scaler, state.mask.current(settings.filter_mask_file)), None
 
-        return mono, see_image
+        return mono, estimate_image
     stereo = stereo_estimator(settings)
 
-    def see_pair(sample: Sample) -> tuple[DepthMap, StereoRig]:
+    def estimate_pair(sample: Sample) -> tuple[DepthMap, StereoRig]:
         if sample.right is None or sample.calibration is None or sample.right_calibration is None:
-            raise BadInput('this is no calibrated pair, which stereo_depth needs. Use --node mono_depth')
+            raise BadInput('not a calibrated stereo pair, which stereo_depth requires. Use --node mono_depth')
         infos = (sample.calibration, sample.right_calibration)
         pair = stereo_frame(sample.image, sample.right, *infos, settings, rectifier=state.rectifier)
         height, width = sample.image.shape[:2]
         mask = state.mask.current(settings.filter_mask_file)
         return depth_map(pair, stereo, settings, mask), pair.rig.resized(width, height)
 
-    return stereo, see_pair
+    return stereo, estimate_pair
 
 
-def _compared(sample: Sample, see: See, protocol: Protocol) -> Shown:
-    truth_m = counted(sample.depth_m(), protocol.crop, protocol.cap_m)
+def _evaluate_sample(sample: Sample, estimate: _Estimate, protocol: EvaluationProtocol) -> EvaluatedFrame:
+    """Estimate the depth of a sample and compare it with its truth."""
+    truth_m = mask_truth(sample.depth_m(), protocol.crop, protocol.cap_m)
     started_s = time.perf_counter()
-    seen, rig = see(sample)
+    result, rig = estimate(sample)
     ms = (time.perf_counter() - started_s) * 1e3
-    if isinstance(seen, RelativeMap):
+    if isinstance(result, RelativeMap):
         if protocol.align == 'none':
-            raise BadSettings(f'{seen.missing_for_metres}; or compare with --align median or affine')
-        values, space = seen.values, seen.space
+            raise BadSettings(f'{result.missing_for_metres}; or compare with --align median or affine')
+        values, space = result.values, result.space
     else:
-        values, space = seen.depth_m, 'metric_depth'
+        values, space = result.depth_m, 'metric_depth'
     height, width = truth_m.shape
     if values.shape != truth_m.shape:
         values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
-    depth_m = capped(aligned(values, space, truth_m, protocol.align), protocol.cap_m)
+    depth_m = clamp_depth(aligned(values, space, truth_m, protocol.align), protocol.cap_m)
     disparity = disparity_accuracy(_disparity(depth_m, rig), _disparity(truth_m, rig)) if rig is not None else None
-    result = FrameResult(sample.name, depth_accuracy(depth_m, truth_m), disparity, ms)
-    return Shown(result, sample.image, depth_m, truth_m)
+    figures = FrameResult(sample.name, depth_accuracy(depth_m, truth_m), disparity, ms)
+    return EvaluatedFrame(figures, sample.image, depth_m, truth_m)
 
 
 def _disparity(depth_m: Float32Array, rig: StereoRig) -> Float32Array:
-    """Return the disparity of a depth, without the difference of the principal points; unknown = NaN."""
-    found = np.full_like(depth_m, np.nan)
-    np.divide(rig.left.fx * rig.baseline_m, depth_m, out=found, where=np.isfinite(depth_m) & (depth_m > 0))
-    return found
+    """Return the disparity for a depth, without the offset of the principal points; NaN = unknown."""
+    disparity_px = np.full_like(depth_m, np.nan)
+    np.divide(rig.left.fx * rig.baseline_m, depth_m, out=disparity_px, where=np.isfinite(depth_m) & (depth_m > 0))
+    return disparity_px

@@ -1,4 +1,4 @@
-"""An evaluation → one HTML page that needs nothing beside it. Importing it raises BadFile without matplotlib."""
+"""HTML report of an evaluation: one self-contained page. Importing this module raises BadFile without matplotlib."""
 
 import base64
 import html
@@ -9,79 +9,85 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.comparable_settings import in_words
-from depth_ros.evaluation.evaluate import Shown
+from depth_ros.evaluation.comparable_settings import format_parameters
+from depth_ros.evaluation.evaluate import EvaluatedFrame
 from depth_ros.files.install_command import install_command
 from depth_ros.stages.colorize import colorize
 from depth_ros.types import AnyArray, UInt8Array
 
-try:  # here, so that a missing library is said before the work
+try:  # imported here so that a missing library is reported before the evaluation
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise BadFile(f'the report needs matplotlib ({error}): {install_command("eval")}') from error
+    raise BadFile(f'the report requires matplotlib ({error}): {install_command("eval")}') from error
 
-_SHOWN = 4
-"""Best and worst frames of each."""
+_FRAMES = 4
+"""Number of best frames, and number of worst frames."""
 _WIDTH_PX = 320
-_WORST_ERROR = 0.25
-"""Relative error at which the error picture is brightest."""
+"""Width of an image in the page."""
+_MAX_ERROR = 0.25
+"""Relative error at which the colours of the error image saturate."""
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1340px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child,td.words{text-align:left}figure{margin:1em 0}figure img{width:24%;margin-right:.5%}
+td:first-child,th:first-child,td.text{text-align:left}figure{margin:1em 0}figure img{width:24%;margin-right:.5%}
 figcaption{color:#555}.plots svg{width:49%;height:auto}.about{color:#555}"""
-_WORDS = {
-    'valid_share': 'share of the truth that has a depth',
+_DESCRIPTIONS = {
+    'valid_share': 'share of the pixels with truth that have a depth',
     'abs_rel': 'mean |z - z*| / z*',
     'sq_rel': 'mean (z - z*)² / z*, m',
     'rmse_m': 'root mean square error, m',
     'rmse_log': 'root mean square error of ln z',
     'silog': '100 times the standard deviation of ln z - ln z*',
     'log10': 'mean |log10 z - log10 z*|',
-    'delta1': 'share within a factor of 1.25',
-    'delta2': 'share within 1.25²',
-    'delta3': 'share within 1.25³',
+    'delta1': 'share of pixels within a factor of 1.25',
+    'delta2': 'share of pixels within a factor of 1.25²',
+    'delta3': 'share of pixels within a factor of 1.25³',
     'epe_px': 'mean disparity error, px',
-    'bad1': 'share off by more than 1 px',
-    'bad2': 'share off by more than 2 px',
-    'bad4': 'share off by more than 4 px',
-    'd1_all': 'share off by more than 3 px and 5 %, or unknown',
-    'ms': 'milliseconds a frame, median',
+    'bad1': 'share with an error above 1 px',
+    'bad2': 'share with an error above 2 px',
+    'bad4': 'share with an error above 4 px',
+    'd1_all': 'share with an error above 3 px and 5 %, or unknown',
+    'ms': 'milliseconds per frame, median',
 }
 
 
-class Extremes:
-    """Keeps the pictures of the best and worst frames by AbsRel, in bounded memory."""
+class BestAndWorstFrames:
+    """Collects the images of the frames with the lowest and highest AbsRel; memory use is limited."""
 
     def __init__(self) -> None:
         self.best: list[tuple[float, str, str]] = []
-        """AbsRel, name, HTML; the best first."""
+        """AbsRel, name and HTML of the images; the best frame first."""
         self.worst: list[tuple[float, str, str]] = []
-        """The worst first."""
+        """AbsRel, name and HTML of the images; the worst frame first."""
 
-    def take(self, shown: Shown) -> None:
-        """Keep a frame if it is one of them."""
-        error = shown.result.depth.abs_rel
+    def add(self, frame: EvaluatedFrame) -> None:
+        """Add a frame; it is ignored if it is neither among the best nor among the worst."""
+        error = frame.result.depth.abs_rel
         if not np.isfinite(error):
             return
-        is_best = len(self.best) < _SHOWN or error < self.best[-1][0]
-        is_worst = len(self.worst) < _SHOWN or error > self.worst[-1][0]
+        is_best = len(self.best) < _FRAMES or error < self.best[-1][0]
+        is_worst = len(self.worst) < _FRAMES or error > self.worst[-1][0]
         if not is_best and not is_worst:
             return
-        row = (error, shown.result.name, _images(shown))
+        row = (error, frame.result.name, _images(frame))
         if is_best:
-            self.best = sorted([*self.best, row])[:_SHOWN]
+            self.best = sorted([*self.best, row])[:_FRAMES]
         if is_worst:
-            self.worst = sorted([*self.worst, row], reverse=True)[:_SHOWN]
+            self.worst = sorted([*self.worst, row], reverse=True)[:_FRAMES]
 
 
-def html_page(report: dict[str, Any], extremes: Extremes) -> str:
-    """Return the page."""
+def html_page(report: dict[str, Any], extreme_frames: BestAndWorstFrames) -> str:
+    """Return the page of a report.
+
+    Args:
+        report: The report as returned by ``build_report``.
+        extreme_frames: Frames whose images are included.
+    """
     about = ', '.join(
         f'{key}: {value}' for key in ('dataset', 'layout', 'node', 'protocol') if (value := report.get(key))
     )
     title = html.escape(f'{report["estimator"]} on {report["dataset"]}')
     figures = ''.join(
-        f'<tr><td>{name}</td><td>{_number(value)}</td><td class="words">{html.escape(_WORDS[name])}</td></tr>'
+        f'<tr><td>{name}</td><td>{_number(value)}</td><td class="text">{html.escape(_DESCRIPTIONS[name])}</td></tr>'
         for name, value in report['figures'].items()
     )
     bins = ''.join(
@@ -96,17 +102,17 @@ def html_page(report: dict[str, Any], extremes: Extremes) -> str:
             f'<figure>{images}<figcaption>{html.escape(name)}: AbsRel {error:.4f}</figcaption></figure>'
             for error, name, images in frames
         )
-        for heading, frames in (('Worst frames', extremes.worst), ('Best frames', extremes.best))
+        for heading, frames in (('Worst frames', extreme_frames.worst), ('Best frames', extreme_frames.best))
     }
     images = ''.join(
         f'<h2>{heading}</h2><p class="about">image | estimate | truth | relative error, white at '
-        f'{_WORST_ERROR:.0%}</p>{content}' for heading, content in rows.items()
+        f'{_MAX_ERROR:.0%}</p>{content}' for heading, content in rows.items()
     )  # fmt: skip
     counts = f'{len(report["frames"])} frames evaluated, {len(report["failed"])} failed. Means over frames.'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f'</head><body><h1>{title}</h1><p class="about">{html.escape(about)}. {counts}</p>'
-        f'<p class="about">settings: {html.escape(in_words(report.get("settings", {})))}</p>'
+        f'<p class="about">settings: {html.escape(format_parameters(report.get("settings", {})))}</p>'
         f'<table><tr><th>figure</th><th>value</th><th></th></tr>{figures}</table>'
         f'<div class="plots">{_plots(report)}</div><h2>By distance</h2><table><tr><th>metres</th><th>pixels</th>'
         f'<th>valid share</th><th>AbsRel</th><th>RMSE, m</th></tr>{bins}</table>'
@@ -150,22 +156,22 @@ def _svg(figure: Any) -> str:
     return text.getvalue()[text.getvalue().index('<svg') :]
 
 
-def _images(shown: Shown) -> str:
-    """Return image, estimate, truth and error; both depths have one scale."""
-    height, width = shown.truth_m.shape
-    both = colorize(np.vstack([shown.depth_m, shown.truth_m]))
-    error = np.abs(shown.depth_m - shown.truth_m) / shown.truth_m / _WORST_ERROR
+def _images(frame: EvaluatedFrame) -> str:
+    """Return image, estimate, truth and error as HTML; estimate and truth have the same colour scale."""
+    height, width = frame.truth_m.shape
+    both = colorize(np.vstack([frame.depth_m, frame.truth_m]))
+    error = np.abs(frame.depth_m - frame.truth_m) / frame.truth_m / _MAX_ERROR
     known = np.isfinite(error)
     levels = np.zeros(error.shape, np.uint8)
     levels[known] = np.clip(255 * error[known], 0, 255)
     heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     heat[~known] = 0
-    image = shown.image if shown.image.ndim == 3 else np.repeat(shown.image[..., None], 3, axis=2)
-    return ''.join(_embedded(picture, width, height) for picture in (image, both[:height], both[height:], heat))
+    image = frame.image if frame.image.ndim == 3 else np.repeat(frame.image[..., None], 3, axis=2)
+    return ''.join(_embedded(shown, width, height) for shown in (image, both[:height], both[height:], heat))
 
 
-def _embedded(picture: UInt8Array | AnyArray, width: int, height: int) -> str:
+def _embedded(image: UInt8Array | AnyArray, width: int, height: int) -> str:
     size = (_WIDTH_PX, max(1, round(height * _WIDTH_PX / width)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     data = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 85))[1]
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(np.asarray(data).tobytes()).decode()}">'

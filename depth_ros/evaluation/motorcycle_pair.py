@@ -1,7 +1,7 @@
-"""The Middlebury 2014 Motorcycle pair that ships inside scikit-image, with ground truth.
+"""The Middlebury 2014 Motorcycle pair with ground truth, as included in scikit-image.
 
-D. Scharstein et al., "High-resolution stereo datasets with subpixel-accurate ground truth", GCPR 2014; reduced four
-times by scikit-image, whose docstring of ``skimage.data.stereo_motorcycle`` gives the calibration used here.
+D. Scharstein et al., "High-resolution stereo datasets with subpixel-accurate ground truth", GCPR 2014; downsampled by
+a factor of four in scikit-image. Calibration: docstring of ``skimage.data.stereo_motorcycle``.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,12 @@ _CX, _CY, _CX_STEP = 311.193, 254.877, 31.086
 
 @dataclass(frozen=True)
 class Motorcycle:
-    """A real pair with everything that is known of it."""
+    """A real stereo pair with calibration and ground truth."""
 
     left: UInt8Array
     """(500, 741, 3) RGB."""
     right: UInt8Array
+    """(500, 741, 3) RGB."""
     left_calibration: Calibration
     right_calibration: Calibration
     disparity_px: Float32Array
@@ -43,9 +44,9 @@ def load_motorcycle() -> Motorcycle:
         BadFile: scikit-image is not installed.
     """
     try:
-        from skimage.data import stereo_motorcycle  # heavy, and only the demo and the tests need it
+        from skimage.data import stereo_motorcycle  # slow to import, and only used by the demo and the tests
     except ImportError as error:
-        raise BadFile(f'the Motorcycle pair comes with scikit-image ({error}): {install_command("demo")}') from error
+        raise BadFile(f'the Motorcycle pair requires scikit-image ({error}): {install_command("demo")}') from error
     left, right, disparity = stereo_motorcycle()
     height, width = left.shape[:2]
     calibrations = stereo_calibration(

@@ -1,4 +1,4 @@
-"""An evaluation → JSON, CSV, and the comparison of two."""
+"""Reports of evaluations: writing and reading JSON and CSV, and comparing two reports."""
 
 import csv
 import io
@@ -21,38 +21,38 @@ HIGHER_IS_BETTER = {'valid_share', 'delta1', 'delta2', 'delta3'}
 FIGURES = (*(f.name for f in fields(DepthAccuracy)), *(f.name for f in fields(DisparityAccuracy)), 'ms')
 
 
-def report_of(found: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything as JSON has it: the means over frames (of ``ms`` the median), the frames, the distances.
+def build_report(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of report.json: means over frames (median for ``ms``), figures by frame and by distance.
 
     Args:
-        found: The evaluation.
-        about: What was evaluated and how, kept as it is.
+        evaluation: The results.
+        about: What was evaluated and how; copied to the report.
     """
-    figures = [frame.figures() for frame in found.frames]
+    figures = [frame.figures() for frame in evaluation.frames]
     names = [name for name in FIGURES if figures and name in figures[0]]
     means = {name: mean_known([each[name] for each in figures]) for name in names}
     if figures:
         means['ms'] = float(np.median([each['ms'] for each in figures]))
-    frames = [{'name': frame.name, **each} for frame, each in zip(found.frames, figures, strict=True)]
-    report: dict[str, Any] = _plain({
+    frames = [{'name': frame.name, **each} for frame, each in zip(evaluation.frames, figures, strict=True)]
+    report: dict[str, Any] = _without_nan({
         'schema': _SCHEMA,
         **about,
-        'estimator': found.estimator,
+        'estimator': evaluation.estimator,
         'figures': means,
-        'by_distance': [asdict(each) for each in found.distances.bins()],
-        'histogram': {'edges': ERROR_EDGES.tolist(), 'pixels': found.distances.histogram.tolist()},
+        'by_distance': [asdict(each) for each in evaluation.by_distance.bins()],
+        'histogram': {'edges': ERROR_EDGES.tolist(), 'pixels': evaluation.by_distance.histogram.tolist()},
         'frames': frames,
-        'failed': found.failed,
+        'failed': evaluation.failed,
     })  # fmt: skip
     return report
 
 
-def _plain(value: Any) -> Any:
-    """Return a value with None for what JSON has no number for."""
+def _without_nan(value: Any) -> Any:
+    """Return a value with NaN and Inf replaced by None, as JSON has no such numbers."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_without_nan(each) for each in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -77,17 +77,17 @@ def write_report(folder: Path, report: dict[str, Any], page: str) -> None:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Read a report.json, or that of a folder.
+    """Read a report.json, or the report.json in a folder.
 
     Raises:
-        BadFile: it is not there, or no report.
+        BadFile: the file does not exist or is not a report.
     """
     if path.is_dir():
         path = path / 'report.json'
     try:
         report = json.loads(path.read_text(encoding='utf-8'))
         if report['schema'] != _SCHEMA:
-            raise BadFile(f'{path} has the schema {report["schema"]}; expected {_SCHEMA}. Evaluate again')
+            raise BadFile(f'{path} has the schema {report["schema"]}; expected {_SCHEMA}. Run the evaluation again')
         report['figures'], report['frames']
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadFile(f'{path} cannot be read as a report of depth-ros eval: {error}') from error
@@ -95,37 +95,37 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One figure of two reports, over the frames that both have."""
+class FigureComparison:
+    """One figure of two reports, over their common frames."""
 
     figure: str
     a: float
     b: float
     better_in_b: int
-    """Frames."""
+    """Number of frames with a better value in B."""
     worse_in_b: int
+    """Number of frames with a worse value in B."""
 
 
-def compare(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Compared], int]:
-    """Return the figures that both reports have, and how many frames both have.
+def compare(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[FigureComparison], int]:
+    """Return the comparison of all common figures, and the number of common frames.
 
     Raises:
-        BadFile: they have no frame in common.
+        BadFile: the reports have no frame in common.
     """
     frames_a, frames_b = ({frame['name']: frame for frame in report['frames']} for report in (a, b))
     common = sorted(frames_a.keys() & frames_b.keys())
     if not common:
-        raise BadFile('the two reports have no frame of one name; expected evaluations of one dataset')
-    compared = []
+        raise BadFile('the reports have no frame names in common; expected evaluations of the same dataset')
+    comparisons = []
     for name in FIGURES:
         pairs = [(frames_a[frame].get(name), frames_b[frame].get(name)) for frame in common]
         known = [(x, y) for x, y in pairs if x is not None and y is not None]
         if not known:
             continue
-        of_a, of_b = np.array(known, np.float64).T
-        middle = np.median if name == 'ms' else np.mean
-        gain = (of_b - of_a) * (1 if name in HIGHER_IS_BETTER else -1)
-        compared.append(
-            Compared(name, float(middle(of_a)), float(middle(of_b)), int((gain > 0).sum()), int((gain < 0).sum()))
-        )
-    return compared, len(common)
+        values_a, values_b = np.array(known, np.float64).T
+        average = np.median if name == 'ms' else np.mean
+        gain = (values_b - values_a) * (1 if name in HIGHER_IS_BETTER else -1)
+        averages = float(average(values_a)), float(average(values_b))
+        comparisons.append(FigureComparison(name, *averages, int((gain > 0).sum()), int((gain < 0).sum())))
+    return comparisons, len(common)

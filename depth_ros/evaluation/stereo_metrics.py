@@ -1,4 +1,4 @@
-"""Figures of one depth map against a ground-truth disparity."""
+"""Accuracy of a depth map or disparity compared with a ground-truth disparity."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,20 @@ from depth_ros.types import Float32Array
 
 @dataclass(frozen=True)
 class StereoAccuracy:
-    """What share is measured, and how well; over the pixels that have ground truth."""
+    """Coverage and accuracy of a depth map, over the pixels that have ground truth."""
 
     valid_fraction: float
     """Share of ground-truth pixels with a finite depth."""
     bad2_fraction: float
-    """Share of those that are off by more than 2 px of disparity (Middlebury's bad 2.0, of valid pixels)."""
+    """Share of the valid pixels with a disparity error above 2 px (Middlebury bad 2.0, of valid pixels)."""
     median_abs_rel: float
-    """Median of |z - z*| / z* over those."""
+    """Median of |z - z*| / z* over the valid pixels."""
 
 
 def stereo_accuracy(
     depth_m: Float32Array, truth_px: Float32Array, focal_px: float, baseline_m: float, offset_px: float
 ) -> StereoAccuracy:
-    """Compare (H, W) depth with (H, W) raw ground-truth disparity (NaN = none); ``offset_px`` = cx_left - cx_right."""
+    """Compare (H, W) depth with (H, W) raw true disparity (NaN = unknown); ``offset_px`` = cx_left - cx_right."""
     has_truth = np.isfinite(truth_px)
     both = has_truth & np.isfinite(depth_m)
     if not both.any():
@@ -39,16 +39,19 @@ def stereo_accuracy(
 
 @dataclass(frozen=True)
 class DisparityAccuracy:
-    """As the stereo benchmarks have them; shares are of all pixels with truth."""
+    """Disparity metrics of the stereo benchmarks; shares refer to all pixels with truth."""
 
     epe_px: float
-    """End-point error: mean of |d - d*| over the pixels that both know; NaN if there are none."""
+    """End-point error: mean of |d - d*| over the pixels that are known in both; NaN if there are none."""
     bad1: float
-    """Share off by more than 1 px; an unknown pixel is not bad but invalid (Scharstein et al., GCPR 2014: evaldisp)."""
+    """Share with an error above 1 px; unknown pixels are not counted (Scharstein et al., GCPR 2014: evaldisp)."""
     bad2: float
+    """Share with an error above 2 px."""
     bad4: float
+    """Share with an error above 4 px."""
     d1_all: float
-    """Share off by more than 3 px and 5 % (Menze and Geiger, CVPR 2015); unknown is off, as nothing is filled in."""
+    """Share with an error above 3 px and 5 % (Menze and Geiger, CVPR 2015); unknown pixels count as errors, because
+    no interpolation is applied."""
 
 
 def disparity_accuracy(disparity_px: Float32Array, truth_px: Float32Array) -> DisparityAccuracy:

@@ -1,4 +1,4 @@
-"""What the files of a recording hold is read, whatever its metadata.yaml says and whatever else is in them."""
+"""Recordings are read from their files, also if metadata.yaml disagrees or some topics are unreadable."""
 
 import json
 import sqlite3
@@ -20,9 +20,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapReader
 from tiny_model import model
 
-from depth_ros.bags.bag_processing import process
+from depth_ros.bags.bag_processing import process_recording
 from depth_ros.bags.bag_reader import Bag
-from depth_ros.bags.bag_summary import look
+from depth_ros.bags.bag_summary import summarize_bag
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -43,8 +43,8 @@ def change_metadata(path, change):
     (path / 'metadata.yaml').write_text(yaml.safe_dump(content))
 
 
-def another_qos(path, plugin):
-    """Let metadata.yaml and the file disagree about the QoS, as in the recordings with which rosbag2 is tested."""
+def write_different_qos(path, plugin):
+    """Write different QoS profiles to metadata.yaml and the file, as in the test recordings of rosbag2."""
     change_metadata(path, lambda topic: topic['topic_metadata'].update(offered_qos_profiles=yaml.safe_dump([QOS])))
     if plugin is StoragePlugin.SQLITE3:
         other = yaml.safe_dump([{**QOS, 'depth': 7, 'reliability': 2}])
@@ -54,10 +54,10 @@ def another_qos(path, plugin):
 
 @pytest.mark.parametrize('compress', [False, True])
 @pytest.mark.parametrize('plugin', list(StoragePlugin))
-def test_a_recording_whose_metadata_has_another_qos_than_its_file_is_read_whole(tmp_path, capsys, plugin, compress):
+def test_a_recording_whose_metadata_and_file_differ_in_qos_is_read_completely(tmp_path, capsys, plugin, compress):
     source = write_bag(tmp_path / 'in', plugin=plugin, compress=compress)
-    another_qos(source, plugin)
-    assert {topic.name: topic.messages for topic in look(source).topics} == {
+    write_different_qos(source, plugin)
+    assert {topic.name: topic.messages for topic in summarize_bag(source).topics} == {
         f'/{side}/{name}': 5 for side in ('left', 'right') for name in ('image_rect', 'camera_info')
     }
     assert main(['bag', 'process', str(source), str(tmp_path / 'out'), '-p', 'range_min_m:=2.0']) == 0
@@ -72,7 +72,7 @@ def test_topics_and_counts_that_metadata_does_not_have_are_read_from_the_file(tm
     about['topics_with_message_count'] = about['topics_with_message_count'][:1]
     about['topics_with_message_count'][0]['message_count'] = 2
     (source / 'metadata.yaml').write_text(yaml.safe_dump(content))
-    report = process(source, tmp_path / 'out', SETTINGS)
+    report = process_recording(source, tmp_path / 'out', SETTINGS)
     assert (report.frames, report.written, report.remarks) == (5, 5, [])
 
 
@@ -107,7 +107,7 @@ def test_a_recording_of_which_no_frame_becomes_depth_gives_exit_code_1(tmp_path,
 
 
 def with_service_event(path, plugin, definition='int64 a\nint64 b\n---\nint64 sum\n'):
-    """Write an image and a service event, whose definition is that of the service, as rosbag2 records it."""
+    """Write an image and a service event with the definition of the service, as rosbag2 records it."""
     with BagWriter(path, storage_plugin=plugin) as bag:
         bag.add('/image', image(np.full((64, 96), 9, np.uint8), 10**9), 10**9)
         event = bag.writer.add_connection(
@@ -118,19 +118,19 @@ def with_service_event(path, plugin, definition='int64 a\nint64 b\n---\nint64 su
 
 
 @pytest.mark.parametrize('plugin', list(StoragePlugin))
-def test_service_events_cost_only_their_own_topic(tmp_path, capsys, plugin):
+def test_service_events_make_only_their_own_topic_unreadable(tmp_path, capsys, plugin):
     source = with_service_event(tmp_path / 'in', plugin)
     settings = ['--model', str(model(tmp_path / 'tiny'))]
     assert main(['bag', 'process', str(source), str(tmp_path / 'out'), *settings]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     skipped = 'without a readable message definition: /add/_service_event (example_interfaces/srv/AddTwoInts_Event)'
-    assert '1 of 1 frames' in said and said.count(skipped) == 1
+    assert '1 of 1 frames' in output and output.count(skipped) == 1
     assert main(['bag', 'info', str(source)]) == 0
-    said = capsys.readouterr().out
-    assert said.count(skipped) == 1 and 'mono under /' in said
+    output = capsys.readouterr().out
+    assert output.count(skipped) == 1 and 'mono under /' in output
 
 
-def test_a_definition_of_an_unknown_encoding_costs_only_its_own_topic(tmp_path):
+def test_a_definition_of_an_unknown_encoding_makes_only_its_own_topic_unreadable(tmp_path):
     source = with_service_event(tmp_path / 'in', StoragePlugin.MCAP)
     (file,) = source.glob('*.mcap')
     text = struct.pack('<I', 39) + b'example_interfaces/srv/AddTwoInts_Event' + struct.pack('<I', 7)
@@ -138,23 +138,23 @@ def test_a_definition_of_an_unknown_encoding_costs_only_its_own_topic(tmp_path):
     assert text + b'ros2msg' in content
     file.write_bytes(content.replace(text + b'ros2msg', text + b'unknown'))
     settings = MonoSettings(model=str(model(tmp_path / 'tiny')))
-    report = process(source, tmp_path / 'out', settings)
+    report = process_recording(source, tmp_path / 'out', settings)
     assert report.written == 1 and '/add/_service_event' in report.remarks[0]
 
 
-def test_a_topic_that_is_needed_and_has_a_wrong_definition_is_refused_by_name(tmp_path):
+def test_a_required_topic_with_an_invalid_definition_is_named_in_the_error(tmp_path):
     with Writer(tmp_path / 'in', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        writer.add_connection('/image', 'sensor_msgs/msg/Image', msgdef='nobody_msgs/Nothing a\n', rihs01='RIHS01_0')
-    with pytest.raises(BadFile, match='/image in .* whose definition in the recording is wrong'):
-        process(tmp_path / 'in', tmp_path / 'out', MonoSettings(model=str(model(tmp_path / 'tiny'))))
+        writer.add_connection('/image', 'sensor_msgs/msg/Image', msgdef='unknown_msgs/Nothing a\n', rihs01='RIHS01_0')
+    with pytest.raises(BadFile, match='/image in .* whose message definition in the recording is invalid'):
+        process_recording(tmp_path / 'in', tmp_path / 'out', MonoSettings(model=str(model(tmp_path / 'tiny'))))
 
 
-def test_type_names_of_old_recordings_are_understood(tmp_path):
+def test_type_names_of_old_recordings_are_supported(tmp_path):
     source = write_bag(tmp_path / 'in')
     with sqlite3.connect(source / 'in.db3') as database:
         database.execute("UPDATE topics SET type = replace(type, '/msg/', '/')")
         database.execute('DELETE FROM message_definitions')
-    assert process(source, tmp_path / 'out', SETTINGS).written == 5
+    assert process_recording(source, tmp_path / 'out', SETTINGS).written == 5
 
 
 def test_one_topic_under_two_qos_is_read_in_the_order_of_recording(tmp_path):
@@ -178,7 +178,7 @@ def test_one_topic_under_two_qos_is_read_in_the_order_of_recording(tmp_path):
 
 @pytest.mark.parametrize('plugin', list(StoragePlugin))
 def test_the_rate_of_bursts_is_that_over_the_whole_recording(tmp_path, capsys, plugin):
-    """700 messages in 7 bursts 2 s apart, two messages at nearly one time, and one that recurs."""
+    """Test 700 messages in 7 bursts 2 s apart, two messages at nearly the same time, and a periodic topic."""
     with BagWriter(tmp_path / 'in', storage_plugin=plugin) as bag:
         message = image(np.zeros((2, 2), np.uint8), 10**9)
         for i in range(700):
@@ -186,10 +186,10 @@ def test_the_rate_of_bursts_is_that_over_the_whole_recording(tmp_path, capsys, p
         bag.add('/latched', message, 10**9)
         bag.add('/latched', message, 10**9 + 2)
         for i in range(141):
-            bag.add('/steady', message, 10**9 + i * 10**8)
+            bag.add('/periodic', message, 10**9 + i * 10**8)
     assert main(['bag', 'info', str(tmp_path / 'in'), '--json']) == 0
     found = {topic['name']: topic for topic in json.loads(capsys.readouterr().out)['topics']}
     assert found['/bursts']['rate_hz'] == pytest.approx(699 / 14.0, rel=0.01)
     assert found['/bursts']['longest_gap_s'] == pytest.approx(2.0, abs=0.01)
     assert found['/latched']['rate_hz'] == pytest.approx(1 / 14.0) and found['/latched']['longest_gap_s'] is None
-    assert found['/steady']['rate_hz'] == pytest.approx(10.0) and found['/steady']['longest_gap_s'] is None
+    assert found['/periodic']['rate_hz'] == pytest.approx(10.0) and found['/periodic']['longest_gap_s'] is None

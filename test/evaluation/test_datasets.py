@@ -1,4 +1,4 @@
-"""Every layout, written as its benchmark has it, read and evaluated with a network whose answer is known."""
+"""Every dataset layout, written as documented, and evaluated with a network whose output is known."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tiny_model import RELATIVE, model
 
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.comparable_settings import comparable, effective
+from depth_ros.evaluation.comparable_settings import comparable_settings, effective_parameters
 from depth_ros.evaluation.datasets.find_dataset import find_dataset
 from depth_ros.evaluation.datasets.sample import read_array
 from depth_ros.files.pfm_file import read_pfm
@@ -22,7 +22,7 @@ from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 HEIGHT, WIDTH = 48, 64
 GREY = np.full((HEIGHT, WIDTH), 9, np.uint8)
 GREY[:, WIDTH // 2 :] = 4
-DEPTH = GREY.astype(np.float32) + 1  # what the small network sees
+DEPTH = GREY.astype(np.float32) + 1  # output of the small network
 
 
 def png16(path, values, units):
@@ -30,22 +30,22 @@ def png16(path, values, units):
     cv2.imwrite(str(path), np.round(np.nan_to_num(values) * units).astype(np.uint16))
 
 
-def picture(path, pixels=GREY):
+def write_image(path, pixels=GREY):
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), pixels)
 
 
 def folder(root):
     for i in range(3):
-        picture(root / f'image/{i}.png')
+        write_image(root / f'image/{i}.png')
         png16(root / f'depth/{i}.png', DEPTH, 1000)
-    picture(root / 'image/alone.png')
+    write_image(root / 'image/alone.png')
     write_info(root / 'camera_info.yaml', calibrations(WIDTH, HEIGHT)[0])
     return root, 3
 
 
 def folder_of_arrays(root):
-    picture(root / 'rgb/a.png')
+    write_image(root / 'rgb/a.png')
     (root / 'depth').mkdir()
     np.save(root / 'depth/a.npy', DEPTH)
     return root, 1
@@ -53,7 +53,7 @@ def folder_of_arrays(root):
 
 def kitti_depth(root):
     for name in ('2011_x_sync_{}_0000000005_image_02', '2011_x_sync_{}_0000000008_image_03'):
-        picture(root / f'image/{name.format("image")}.png')
+        write_image(root / f'image/{name.format("image")}.png')
         png16(root / f'groundtruth_depth/{name.format("groundtruth_depth")}.png', DEPTH, 256)
         (root / 'intrinsics').mkdir(exist_ok=True)
         (root / f'intrinsics/{name.format("image")}.txt').write_text('60 0 32 0 60 24 0 0 1')
@@ -64,7 +64,7 @@ def tum(root):
     rows = ['# color images', '# timestamp filename']
     large = cv2.resize(GREY, (640, 480), interpolation=cv2.INTER_NEAREST)
     for i in range(2):
-        picture(root / f'rgb/{i}.png', large)
+        write_image(root / f'rgb/{i}.png', large)
         png16(root / f'depth/{i}.png', large.astype(np.float32) + 1, 5000)
     (root / 'rgb.txt').write_text('\n'.join([*rows, '1.00 rgb/0.png', '1.10 rgb/1.png', '9.0 rgb/1.png']))
     (root / 'depth.txt').write_text('\n'.join([*rows, '1.015 depth/0.png', '1.095 depth/1.png']))
@@ -94,7 +94,7 @@ def bag(root):
 
 
 @pytest.mark.parametrize('make', [folder, folder_of_arrays, kitti_depth, tum, nyu, bag])
-def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_images(tmp_path, capsys, make):
+def test_a_correct_network_has_no_error_on_any_layout_of_single_images(tmp_path, capsys, make):
     (tmp_path / 'data').mkdir() if make is not bag else None
     path, count = make(tmp_path / 'data')
     network = model(tmp_path / 'tiny')
@@ -103,18 +103,18 @@ def test_a_network_that_is_right_has_no_error_on_any_layout_of_single_images(tmp
     report = json.loads((tmp_path / 'out/report.json').read_text())
     assert len(report['frames']) == count and not report['failed'] and report['node'] == 'mono_depth'
     assert report['figures']['valid_share'] == 1 and report['figures']['delta1'] > 0.9
-    assert report['figures']['abs_rel'] < 0.1  # where the network's resize smears the edge
+    assert report['figures']['abs_rel'] < 0.1  # the network resizes the image, which blurs the edge
     assert {each['from_m'] for each in report['by_distance']} == {4.0, 10.0}
-    said = capsys.readouterr().out
-    assert f'{count} frames evaluated, 0 failed' in said
+    output = capsys.readouterr().out
+    assert f'{count} frames evaluated, 0 failed' in output
     if make is folder:
-        assert 'note: 1 of image/ have no file in depth/' in said
+        assert 'note: 1 files of image/ have no match in depth/' in output
     if make is tum:
-        assert 'note: 1 pictures have no depth within 20 ms' in said
+        assert 'note: 1 images have no depth within 20 ms' in output
 
 
 def write_pfm(path, values, header='Pf\n{width} {height}\n-0.003922\n'):
-    """As Middlebury publishes them: the scale in the header does not apply to the values."""
+    """Write a PFM as published by Middlebury: the scale in the header does not apply to the values."""
     height, width = values.shape
     order = '>f4' if '\n0' in header or '\n1' in header else '<f4'
     path.write_bytes(header.format(width=width, height=height).encode() + values[::-1].astype(order).tobytes())
@@ -131,14 +131,14 @@ def write_pfm(path, values, header='Pf\n{width} {height}\n-0.003922\n'):
         'Pf\n{width} {height}\n1.000000\n',
     ],
 )
-def test_a_pfm_holds_its_values_whatever_the_scale_and_the_line_ends_of_its_header_are(tmp_path, header):
+def test_values_of_a_pfm_do_not_depend_on_the_scale_and_line_ends_of_its_header(tmp_path, header):
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     values[0, 0] = np.inf
     write_pfm(tmp_path / 'a.pfm', values, header)
     np.testing.assert_array_equal(read_array(tmp_path / 'a.pfm'), values)
 
 
-def test_a_colour_pfm_is_read_by_the_reader_and_refused_as_depth(tmp_path):
+def test_a_colour_pfm_can_be_read_but_not_as_depth(tmp_path):
     values = np.arange(24, dtype='<f4').reshape(2, 4, 3)
     (tmp_path / 'a.pfm').write_bytes(b'PF\n4 2\n-1\n' + values[::-1].tobytes())
     np.testing.assert_array_equal(read_pfm(tmp_path / 'a.pfm'), values)
@@ -147,7 +147,7 @@ def test_a_colour_pfm_is_read_by_the_reader_and_refused_as_depth(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('content', 'text'),
     [
         (b'Pf\n4 3\n-1\n' + bytes(47), '47 bytes of data; expected 48 for 4x3'),
         (b'Pf\n4 0\n-1\n', 'expected 0 for 4x0'),
@@ -156,9 +156,9 @@ def test_a_colour_pfm_is_read_by_the_reader_and_refused_as_depth(tmp_path):
         (b'', 'expected the header of a PFM'),
     ],
 )
-def test_a_pfm_that_is_truncated_or_is_none_is_one_clear_error(tmp_path, content, words):
+def test_an_invalid_pfm_gives_one_clear_error(tmp_path, content, text):
     (tmp_path / 'a.pfm').write_bytes(content)
-    with pytest.raises(BadFile, match=words):
+    with pytest.raises(BadFile, match=text):
         read_array(tmp_path / 'a.pfm')
     with pytest.raises(BadFile, match='cannot be read'):
         read_pfm(tmp_path / 'nothing.pfm')
@@ -168,23 +168,23 @@ def middlebury(root):
     left, right = pair(np.full((96, 160), 8.0, np.float32))
     scene = root / 'Wall'
     for i, pixels in enumerate((left, right)):
-        picture(scene / f'im{i}.png', pixels)
+        write_image(scene / f'im{i}.png', pixels)
     k = '[300 0 80; 0 300 48; 0 0 1]'
     (scene / 'calib.txt').write_text(f'cam0={k}\ncam1={k}\ndoffs=0\nbaseline=100\nwidth=160\nheight=96\nndisp=32\n')
     truth = np.full((96, 160), 8.0, np.float32)
-    truth[:, :40] = np.inf  # Middlebury's unknown
+    truth[:, :40] = np.inf  # unknown in Middlebury
     write_pfm(scene / 'disp0GT.pfm', truth)
     mask = np.full((96, 160), 255, np.uint8)
     mask[:, 40:60] = 128
-    picture(scene / 'mask0nocc.png', mask)
+    write_image(scene / 'mask0nocc.png', mask)
     return root
 
 
 def kitti_stereo(root):
     left, right = pair(np.full((96, 160), 8.0, np.float32))
     training = root / 'training'
-    picture(training / 'image_2/000000_10.png', left)
-    picture(training / 'image_3/000000_10.png', right)
+    write_image(training / 'image_2/000000_10.png', left)
+    write_image(training / 'image_3/000000_10.png', right)
     truth = np.full((96, 160), 8.0, np.float32)
     truth[:, :60] = 0
     png16(training / 'disp_occ_0/000000_10.png', truth, 256)
@@ -197,8 +197,8 @@ def kitti_stereo(root):
 
 def stereo_folder(root):
     left, right = pair(np.full((96, 160), 8.0, np.float32))
-    picture(root / 'left/a.png', left)
-    picture(root / 'right/a.png', right)
+    write_image(root / 'left/a.png', left)
+    write_image(root / 'right/a.png', right)
     truth = np.full((96, 160), 300 * 0.1 / 8, np.float32)
     truth[:, :60] = np.nan
     (root / 'depth').mkdir()
@@ -233,10 +233,10 @@ def test_pairs_of_every_layout_are_measured_in_metres_and_in_pixels(tmp_path, ma
     assert figures['abs_rel'] < 0.02
 
 
-def test_a_relative_model_is_refused_without_alignment_and_right_with_it(tmp_path, capsys):
+def test_a_relative_model_requires_alignment(tmp_path, capsys):
     (tmp_path / 'data').mkdir()
     ramp = np.broadcast_to(np.arange(WIDTH, dtype=np.uint8) * 3, (HEIGHT, WIDTH))
-    picture(tmp_path / 'data/image/a.png', ramp)
+    write_image(tmp_path / 'data/image/a.png', ramp)
     (tmp_path / 'data/depth').mkdir()
     np.save(tmp_path / 'data/depth/a.npy', 1 / (0.002 * (ramp.astype(np.float32) + 1) + 0.1))
     network = model(tmp_path / 'rel', RELATIVE)
@@ -261,51 +261,54 @@ def test_the_simulator_is_a_dataset_for_both_nodes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'words'),
+    ('damage', 'text'),
     [
-        (lambda root: (root / 'depth/1.png').write_bytes(b'no picture'), '1: .* cannot be read as depth'),
+        (lambda root: (root / 'depth/1.png').write_bytes(b'no image'), '1: .* cannot be read as depth'),
         (lambda root: (root / 'image/1.png').write_bytes(b''), '1: .*1.png'),
         (lambda root: png16(root / 'depth/1.png', DEPTH[:20], 1000), '1: the image is 64x48 and the truth 64x20'),
-        (lambda root: picture(root / 'depth/1.png', np.zeros((HEIGHT, WIDTH, 3), np.uint8)), 'one channel'),
+        (lambda root: write_image(root / 'depth/1.png', np.zeros((HEIGHT, WIDTH, 3), np.uint8)), 'one channel'),
     ],
 )
-def test_a_frame_that_is_of_no_use_costs_only_itself(tmp_path, capsys, spoil, words):
+def test_an_unusable_frame_does_not_affect_the_others(tmp_path, capsys, damage, text):
     root, _ = folder(tmp_path / 'data')
-    spoil(root)
+    damage(root)
     network = model(tmp_path / 'tiny')
     assert main(['eval', str(root), '--model', str(network), '--out', str(tmp_path / 'out')]) == 0
     report = json.loads((tmp_path / 'out/report.json').read_text())
     assert len(report['frames']) == 2 and list(report['failed']) == ['1']
-    said = capsys.readouterr().out
-    assert re.search(words, said)
+    output = capsys.readouterr().out
+    assert re.search(text, output)
 
 
 @pytest.mark.parametrize(
-    ('make', 'words'),
+    ('make', 'text'),
     [
         (lambda root: root, 'does not exist'),
-        (lambda root: root.mkdir(), 'no dataset whose layout is known; expected one of'),
+        (lambda root: root.mkdir(), 'has no supported dataset layout; expected one of'),
         (lambda root: [(root / name).mkdir(parents=True) for name in ('image', 'depth')], 'it is empty'),
-        (lambda root: picture(root / 'image/a.png') or (root / 'depth').mkdir(), '1 of image/ have no file in depth/'),
+        (
+            lambda root: write_image(root / 'image/a.png') or (root / 'depth').mkdir(),
+            '1 files of image/ have no match in depth/',
+        ),
     ],
 )
-def test_what_is_no_dataset_is_said_in_words(tmp_path, make, words):
+def test_a_path_that_is_no_dataset_is_an_error(tmp_path, make, text):
     make(tmp_path / 'data')
-    with pytest.raises(BadFile, match=words):
+    with pytest.raises(BadFile, match=text):
         find_dataset(str(tmp_path / 'data'), stereo=False)
 
 
-def test_a_bag_without_truth_and_a_report_that_cannot_be_written_are_one_line(tmp_path, capsys):
+def test_a_bag_without_truth_and_an_invalid_report_folder_give_one_line(tmp_path, capsys):
     source = write_bag(tmp_path / 'in')
     (tmp_path / 'file').write_text('')
-    for arguments, words in (
+    for arguments, text in (
         ([str(source)], 'has no topic /truth/depth'),
         (['sim:1:1', '--out', str(tmp_path / 'file')], 'is a file; expected a folder'),
         (['sim:x'], "'sim:x'; expected sim:SEED"),
     ):
         assert main(['eval', *arguments]) == 1
         error = capsys.readouterr().err
-        assert words in error and error.count('\n') == 1
+        assert text in error and error.count('\n') == 1
 
 
 def figures_of(tmp_path, capsys, *arguments):
@@ -316,23 +319,23 @@ def figures_of(tmp_path, capsys, *arguments):
 
 
 def test_an_evaluation_counts_every_pixel_unless_filters_and_range_limits_are_given(tmp_path, capsys):
-    """A checkerboard has an edge everywhere, and half of it is farther than a node trusts."""
+    """Test a checkerboard, which has edges everywhere and is half beyond the default range of a node."""
     (tmp_path / 'data/depth').mkdir(parents=True)
     board = np.where(np.indices((HEIGHT, WIDTH)).sum(axis=0) // 4 % 2, 4, 90).astype(np.uint8)
-    picture(tmp_path / 'data/image/a.png', board)
+    write_image(tmp_path / 'data/image/a.png', board)
     np.save(tmp_path / 'data/depth/a.npy', board.astype(np.float32) + 1)
     network = model(tmp_path / 'tiny')
-    plain, settings, said = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network)
+    plain, settings, output = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network)
     assert plain['valid_share'] == 1
     assert settings['range_min_m'] == settings['range_max_m'] == 'none' and 'filter.edges' not in settings
-    assert f'settings: model {network}, device auto, range_min_m none, range_max_m none\n' in said
+    assert f'settings: model {network}, device auto, range_min_m none, range_max_m none\n' in output
     page = (tmp_path / 'out/report.html').read_text()
     assert 'range_max_m none' in page
     given = ['-p', 'filter.edges:=true', '-p', 'range_max_m:=40.0']
-    cut, settings, said = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network, *given)
+    cut, settings, output = figures_of(tmp_path, capsys, tmp_path / 'data', '--model', network, *given)
     assert cut['valid_share'] < 0.6
     assert settings['filter.edges'] is True and settings['range_max_m'] == 40.0
-    assert 'range_max_m 40.0, filter.edges true' in said
+    assert 'range_max_m 40.0, filter.edges true' in output
 
 
 def test_a_wall_beyond_40_m_counts_for_pairs_and_parameters_of_a_file_are_given(tmp_path, capsys):
@@ -352,17 +355,22 @@ def test_a_wall_beyond_40_m_counts_for_pairs_and_parameters_of_a_file_are_given(
 
 
 def test_a_network_for_pairs_and_a_given_search_range_leave_no_range_limit():
-    off = comparable(StereoSettings(max_disparity=64), {'max_disparity'})
-    assert effective(off) == {'quality': 'balanced', 'max_disparity': 64, 'range_min_m': 'none', 'range_max_m': 'none'}
-    network = comparable(StereoSettings(model='x', filter_temporal=True, max_skew_ms=9.0), {'model'})
-    assert effective(network) == {
+    off = comparable_settings(StereoSettings(max_disparity=64), {'max_disparity'})
+    assert effective_parameters(off) == {
+        'quality': 'balanced',
+        'max_disparity': 64,
+        'range_min_m': 'none',
+        'range_max_m': 'none',
+    }
+    network = comparable_settings(StereoSettings(model='x', filter_temporal=True, max_skew_ms=9.0), {'model'})
+    assert effective_parameters(network) == {
         'model': 'x', 'device': 'auto', 'range_min_m': 'none', 'range_max_m': 'none',
     }  # fmt: skip
-    fixed = comparable(MonoSettings(model='x', scale_source='fixed', scale_fixed_scale=3.0), {'scale.source'})
-    assert effective(fixed)['scale.fixed_scale'] == 3.0 and not fixed.filter_edges
+    fixed = comparable_settings(MonoSettings(model='x', scale_source='fixed', scale_fixed_scale=3.0), {'scale.source'})
+    assert effective_parameters(fixed)['scale.fixed_scale'] == 3.0 and not fixed.filter_edges
 
 
-def test_a_recording_with_names_of_its_own_is_evaluated_with_remappings(tmp_path):
+def test_a_recording_with_other_topic_names_is_evaluated_with_remappings(tmp_path):
     bag(tmp_path / 'data')
     network = model(tmp_path / 'tiny')
     arguments = ['eval', str(tmp_path / 'data'), '--model', str(network), '--out', str(tmp_path / 'out')]

@@ -1,4 +1,4 @@
-"""Alignment, crops, sums by distance, and reports."""
+"""Alignment, crops, metrics by distance, and reports."""
 
 import csv
 import json
@@ -9,28 +9,28 @@ import pytest
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.alignment import aligned
-from depth_ros.evaluation.evaluation_protocol import capped, counted
-from depth_ros.evaluation.metrics_by_distance import Distances
+from depth_ros.evaluation.evaluation_protocol import clamp_depth, mask_truth
+from depth_ros.evaluation.metrics_by_distance import MetricsByDistance
 from depth_ros.evaluation.report import compare, read_report
 
 N, INF = np.nan, np.inf
 
 
-def test_alignment_finds_the_scale_or_the_line_that_was_taken_away():
+def test_alignment_restores_scale_and_shift():
     truth = np.float32([[1.0, 2.0, 4.0, 8.0, N]])
     np.testing.assert_allclose(aligned(truth / 3, 'metric_depth', truth, 'median')[0, :4], truth[0, :4], rtol=1e-6)
     shifted = (truth - 0.5) / 3
     np.testing.assert_allclose(aligned(shifted, 'relative_depth', truth, 'affine')[0, :4], truth[0, :4], rtol=1e-5)
     inverse = (1 / truth - 0.05) / 7
-    found = aligned(inverse, 'relative_inverse_depth', truth, 'affine')
-    np.testing.assert_allclose(found[0, :4], truth[0, :4], rtol=1e-4)
-    assert np.isnan(found[0, 4])
+    metres = aligned(inverse, 'relative_inverse_depth', truth, 'affine')
+    np.testing.assert_allclose(metres[0, :4], truth[0, :4], rtol=1e-4)
+    assert np.isnan(metres[0, 4])
     np.testing.assert_allclose(
         aligned(5 / truth, 'relative_inverse_depth', truth, 'median')[0, :4], truth[0, :4], rtol=1e-6
     )
 
 
-def test_what_cannot_be_aligned_is_unknown_and_what_lies_behind_infinity_is_infinite():
+def test_values_that_cannot_be_aligned_are_unknown_and_negative_inverse_depth_is_infinite():
     truth = np.float32([[1.0, 2.0, 4.0]])
     assert np.isnan(aligned(np.full_like(truth, N), 'metric_depth', truth, 'median')).all()
     assert np.isfinite(aligned(np.ones_like(truth), 'relative_depth', truth, 'affine')).all()
@@ -40,24 +40,24 @@ def test_what_cannot_be_aligned_is_unknown_and_what_lies_behind_infinity_is_infi
 
 def test_crops_and_caps_are_those_of_the_benchmarks():
     kitti = np.ones((375, 1242), np.float32)
-    garg = np.argwhere(np.isfinite(counted(kitti, 'garg', 0.0)))
+    garg = np.argwhere(np.isfinite(mask_truth(kitti, 'garg', 0.0)))
     assert garg.min(axis=0).tolist() == [153, 44] and garg.max(axis=0).tolist() == [370, 1196]
-    garg = np.argwhere(np.isfinite(counted(np.ones((370, 1226), np.float32), 'garg', 0.0)))  # 0.99189189 * 370 < 367
+    garg = np.argwhere(np.isfinite(mask_truth(np.ones((370, 1226), np.float32), 'garg', 0.0)))  # 0.99189189 * 370 < 367
     assert garg.min(axis=0).tolist() == [151, 44] and garg.max(axis=0).tolist() == [365, 1180]
-    nyu = np.argwhere(np.isfinite(counted(np.ones((480, 640), np.float32), 'nyu', 0.0)))
+    nyu = np.argwhere(np.isfinite(mask_truth(np.ones((480, 640), np.float32), 'nyu', 0.0)))
     assert nyu.min(axis=0).tolist() == [45, 41] and nyu.max(axis=0).tolist() == [470, 600]
-    assert np.isfinite(counted(np.float32([[79.0, 81.0]]), '', 80.0)).tolist() == [[True, False]]
-    np.testing.assert_array_equal(capped(np.float32([[79.0, 90.0, INF, N]]), 80.0), [[79.0, 80.0, 80.0, N]])
+    assert np.isfinite(mask_truth(np.float32([[79.0, 81.0]]), '', 80.0)).tolist() == [[True, False]]
+    np.testing.assert_array_equal(clamp_depth(np.float32([[79.0, 90.0, INF, N]]), 80.0), [[79.0, 80.0, 80.0, N]])
 
 
-def test_sums_by_distance():
-    distances = Distances()
-    distances.add(np.float32([[1.65, 1.0, N, 5.5]]), np.float32([[1.5, 1.25, 1.9, 5.0]]))
-    distances.add(np.float32([[4.5]]), np.float32([[5.0]]))
-    near, far = distances.bins()
+def test_metrics_by_distance():
+    by_distance = MetricsByDistance()
+    by_distance.add(np.float32([[1.65, 1.0, N, 5.5]]), np.float32([[1.5, 1.25, 1.9, 5.0]]))
+    by_distance.add(np.float32([[4.5]]), np.float32([[5.0]]))
+    near, far = by_distance.bins()
     assert (near.from_m, near.to_m, near.pixels, near.valid_share) == (1.0, 2.0, 3, pytest.approx(2 / 3))
     assert near.abs_rel == pytest.approx(0.15) and far.rmse_m == pytest.approx(0.5)
-    assert distances.histogram.sum() == 4
+    assert by_distance.histogram.sum() == 4
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +68,7 @@ def reports(tmp_path_factory):
     return root
 
 
-def test_the_page_is_complete_in_itself(reports):
+def test_the_page_is_self_contained(reports):
     page = (reports / 'strict/report.html').read_text()
     assert page.count('<svg') == 2 and page.count('<img') == 4 * 8 and 'By distance' in page
     assert 'src="data:image/jpeg;base64,' in page and 'src="http' not in page and '<script' not in page
@@ -81,21 +81,21 @@ def test_the_page_is_complete_in_itself(reports):
 
 def test_two_reports_are_compared_frame_by_frame(reports, capsys):
     assert main(['eval', 'compare', str(reports / 'balanced'), str(reports / 'strict')]) == 0
-    said = capsys.readouterr().out
-    assert '6 frames in both' in said and 'better' in said and 'worse' in said
-    compared, frames = compare(*(read_report(reports / name) for name in ('balanced', 'strict')))
-    valid = next(each for each in compared if each.figure == 'valid_share')
+    output = capsys.readouterr().out
+    assert '6 frames in both' in output and 'better' in output and 'worse' in output
+    comparisons, frames = compare(*(read_report(reports / name) for name in ('balanced', 'strict')))
+    valid = next(each for each in comparisons if each.figure == 'valid_share')
     assert frames == 6 and valid.b < valid.a and valid.worse_in_b == 6
     same, _ = compare(*[read_report(reports / 'strict')] * 2)
     assert all(each.a == each.b and each.better_in_b == each.worse_in_b == 0 for each in same)
 
 
-def test_what_is_no_report_or_of_another_dataset_is_said(reports, tmp_path):
+def test_invalid_reports_and_reports_of_other_datasets_are_errors(reports, tmp_path):
     (tmp_path / 'report.json').write_text('{"schema": 1}')
     for path in (tmp_path, tmp_path / 'nowhere'):
         with pytest.raises(BadFile, match='cannot be read as a report'):
             read_report(path)
     other = read_report(reports / 'strict')
     other['frames'] = [{**frame, 'name': f'x{frame["name"]}'} for frame in other['frames']]
-    with pytest.raises(BadFile, match='no frame of one name'):
+    with pytest.raises(BadFile, match='no frame names in common'):
         compare(read_report(reports / 'strict'), other)

@@ -1,1 +1,1 @@
-"""Pictures with exact depth, by the layouts in which benchmarks and recordings have them."""
+"""Datasets with true depth: readers for the layouts of benchmarks, image folders, recordings and the simulator."""

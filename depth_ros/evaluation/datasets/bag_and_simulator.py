@@ -1,4 +1,4 @@
-"""The simulator and recordings as datasets."""
+"""Datasets from the simulator and from recordings."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,22 +18,26 @@ from depth_ros.types import Calibration, Camera
 _WIDTH, _HEIGHT, _FOCAL_PX, _BASELINE_M, _CAMERA_HEIGHT_M = 640, 480, 512.0, 0.1, 0.5
 _SIM_FRAMES = 20
 _ROUND_S = 30.0
-_WAITING = 50
-"""Pictures of a bag that may wait for their truth or their partner."""
+"""Time of one round through the simulated world."""
+_MAX_WAITING = 50
+"""Maximum number of stamps of a bag that wait for the rest of their messages."""
 
 
-def simulated(text: str) -> Dataset | None:
-    """Return pictures of a world: ``sim:1`` for that with seed 1, ``sim:1:50`` for 50 of them, a round of its path.
+def simulated_dataset(text: str) -> Dataset | None:
+    """Return images along one round through a simulated world; None if ``text`` does not begin with ``sim:``.
+
+    Args:
+        text: ``sim:SEED`` or ``sim:SEED:FRAMES``, such as ``sim:1:50`` for 50 images of the world with seed 1.
 
     Raises:
-        BadFile: these are no numbers.
+        BadFile: the seed or the number of frames is not a number.
     """
     if not text.startswith('sim:'):
         return None
     try:
         seed, count = ([int(part) for part in text.split(':')[1:]] + [_SIM_FRAMES])[:2]
     except ValueError:
-        raise BadFile(f"'{text}'; expected sim:SEED or sim:SEED:FRAMES") from None
+        raise BadFile(f"the dataset is '{text}'; expected sim:SEED or sim:SEED:FRAMES with whole numbers") from None
     world = make_world(seed)
     camera = Camera(_WIDTH, _HEIGHT, _FOCAL_PX, _FOCAL_PX, _WIDTH / 2 - 0.5, _HEIGHT / 2 - 0.5)
     k = (_FOCAL_PX, 0.0, camera.cx, 0.0, _FOCAL_PX, camera.cy, 0.0, 0.0, 1.0)
@@ -51,11 +55,11 @@ def simulated(text: str) -> Dataset | None:
     return Dataset('sim', [entry(i) for i in range(count)], count)
 
 
-def recorded(path: Path, names: TopicNames, stereo: bool, truth_topic: str) -> Dataset:
-    """Return the pictures of a bag whose stamp a depth topic has too.
+def bag_dataset(path: Path, names: TopicNames, stereo: bool, truth_topic: str) -> Dataset:
+    """Return the images of a bag that have a true depth image with the same stamp.
 
     Raises:
-        BadFile: topics are missing.
+        BadFile: the bag cannot be read, or a topic is missing.
     """
     from depth_ros.bags.bag_reader import IMAGES, INFO, Bag
 
@@ -78,16 +82,16 @@ def recorded(path: Path, names: TopicNames, stereo: bool, truth_topic: str) -> D
             parts[topic] = message
             if len(parts) == len(image_topics) + 1:
                 yield str(stamp), partial(sample, stamp, waiting.pop(stamp))
-            elif len(waiting) > _WAITING:
+            elif len(waiting) > _MAX_WAITING:
                 waiting.pop(next(iter(waiting)))
         bag.close()
 
     def sample(stamp: int, parts: dict[str, Any]) -> Sample:
-        found = [calibrations[topic].at(stamp) for topic in info_topics]
-        pictures = [image_pixels(parts[topic]) for topic in image_topics]
+        sample_infos = [calibrations[topic].at(stamp) for topic in info_topics]
+        pixels = [image_pixels(parts[topic]) for topic in image_topics]
         truth = depth_m(parts[truth_topic])
         if not stereo:
-            return Sample(str(stamp), pictures[0], found[0], truth_m=truth)
-        return Sample(str(stamp), pictures[0], found[0], pictures[1], found[1], truth)
+            return Sample(str(stamp), pixels[0], sample_infos[0], truth_m=truth)
+        return Sample(str(stamp), pixels[0], sample_infos[0], pixels[1], sample_infos[1], truth)
 
     return Dataset('bag', entries(), bag.count(truth_topic), tuple(bag.remarks()))

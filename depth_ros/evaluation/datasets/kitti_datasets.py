@@ -4,45 +4,45 @@ import re
 from pathlib import Path
 
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
+from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, decode_truth, read_array
 from depth_ros.files.calibration_files import stereo_calibration
 from depth_ros.files.image_files import read_image_file
 from depth_ros.types import Calibration
 
 _UNITS = 256.0
-"""A 16-bit PNG of the development kits holds metres, or pixels of disparity, times this; 0 = unknown."""
+"""Units per metre of depth, or per pixel of disparity, in the 16-bit PNGs; 0 = unknown."""
 
 
-def find_depth(root: Path) -> Dataset | None:
-    """Return the pictures of ``image/`` with ``groundtruth_depth/`` and ``intrinsics/``."""
+def find_kitti_depth(root: Path) -> Dataset | None:
+    """Return the images of ``image/`` with ``groundtruth_depth/`` and ``intrinsics/``; None if a folder is missing."""
     images, depths = root / 'image', root / 'groundtruth_depth'
     if not images.is_dir() or not depths.is_dir():
         return None
     entries, without = [], 0
-    for picture in sorted(images.glob('*.png')):
-        truth = depths / picture.name.replace('_sync_image_', '_sync_groundtruth_depth_')
+    for image_path in sorted(images.glob('*.png')):
+        truth = depths / image_path.name.replace('_sync_image_', '_sync_groundtruth_depth_')
         if truth.exists():
-            entries.append(_depth_entry(picture, truth, root / 'intrinsics' / f'{picture.stem}.txt'))
+            entries.append(_depth_entry(image_path, truth, root / 'intrinsics' / f'{image_path.stem}.txt'))
         else:
             without += 1
-    remarks = (f'{without} pictures have no ground truth',) if without else ()
+    remarks = (f'{without} images have no ground truth',) if without else ()
     return Dataset('kitti-depth', entries, len(entries), remarks)
 
 
-def _depth_entry(picture: Path, truth: Path, intrinsics: Path) -> Entry:
+def _depth_entry(image_path: Path, truth: Path, intrinsics: Path) -> Entry:
     def load() -> Sample:
-        image = read_image_file(picture)
+        image = read_image_file(image_path)
         calibration = None
         if intrinsics.exists():
             k = _numbers(intrinsics.read_text(), 9, intrinsics)
             calibration, _ = stereo_calibration(image.shape[1], image.shape[0], k, k, 0.0)
-        return Sample(picture.stem, image, calibration, truth_m=scaled(read_array(truth), _UNITS))
+        return Sample(image_path.stem, image, calibration, truth_m=decode_truth(read_array(truth), _UNITS))
 
-    return picture.stem, load
+    return image_path.stem, load
 
 
-def find_stereo(root: Path) -> Dataset | None:
-    """Return the first pairs (``*_10.png``) of ``image_2/`` and ``image_3/`` with ``disp_occ_0/``."""
+def find_kitti_stereo(root: Path) -> Dataset | None:
+    """Return the first pairs (``*_10.png``) of ``image_2/`` and ``image_3/`` with ``disp_occ_0/``; None if missing."""
     root = root / 'training' if (root / 'training').is_dir() else root
     if not (root / 'image_2').is_dir() or not (root / 'disp_occ_0').is_dir():
         return None
@@ -65,12 +65,12 @@ def _stereo_entry(root: Path, name: str) -> Entry:
         except OSError as error:
             raise BadFile(f'{path} cannot be read: {error.strerror}') from error
         p2, p3 = (_numbers(lines.get(key, ''), 12, path) for key in ('P_rect_02', 'P_rect_03'))
-        # Camera 2 is beside the origin of both; only the distance between them counts.
+        # Camera 2 is not at the origin of the projection matrices; only the distance of the cameras is used.
         p3 = (*p3[:3], p3[3] - p2[3], *p3[4:])
         p2 = (*p2[:3], 0.0, *p2[4:])
         height, width = left.shape[:2]
         infos = [Calibration(width, height, k=(*p[:3], *p[4:7], *p[8:11]), p=p) for p in (p2, p3)]
-        truth_px = scaled(read_array(root / 'disp_occ_0' / name), _UNITS)
+        truth_px = decode_truth(read_array(root / 'disp_occ_0' / name), _UNITS)
         return Sample(name.removesuffix('.png'), left, infos[0], right, infos[1], truth_px=truth_px)
 
     return name.removesuffix('.png'), load
@@ -82,5 +82,5 @@ def _numbers(text: str, count: int, path: Path) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != count:
-        raise BadFile(f'{path} has {len(numbers)} numbers where {count} are expected')
+        raise BadFile(f'{path} has {len(numbers)} numbers; expected {count}')
     return numbers

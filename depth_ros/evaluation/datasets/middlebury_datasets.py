@@ -4,18 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
-from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, read_array, scaled
+from depth_ros.evaluation.datasets.sample import Dataset, Entry, Sample, decode_truth, read_array
 from depth_ros.files.calibration_files import read_middlebury
 from depth_ros.files.image_files import read_image_file
 
 _TRUTHS = ('disp0GT.pfm', 'disp0.pfm')
 _MASK = 'mask0nocc.png'
 _VISIBLE = 255
-"""Value of a pixel that both images see; 128 = hidden in the right one."""
+"""Mask value of pixels visible in both images; 128 = occluded in the right image."""
 
 
-def find_scenes(root: Path) -> Dataset | None:
-    """Return the scenes below a folder, or the folder itself if it is one; only what both images see counts."""
+def find_middlebury(root: Path) -> Dataset | None:
+    """Return the scenes at or below a folder, masked to the pixels visible in both images; None if there are none."""
     folders = [path.parent for path in sorted(root.rglob('calib.txt')) if (path.parent / 'im0.png').exists()]
     if not folders:
         return None
@@ -34,7 +34,7 @@ def _entry(name: str, folder: Path, truth: Path) -> Entry:
     def load() -> Sample:
         left, right = (read_image_file(folder / f'im{i}.png') for i in (0, 1))
         calibrations = read_middlebury(folder / 'calib.txt')
-        truth_px = scaled(read_array(truth), 1.0)
+        truth_px = decode_truth(read_array(truth), 1.0)
         if (folder / _MASK).exists():
             truth_px = np.where(read_array(folder / _MASK) == _VISIBLE, truth_px, np.float32(np.nan))
         return Sample(name, left, calibrations[0], right, calibrations[1], truth_px=truth_px)

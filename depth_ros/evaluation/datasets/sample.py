@@ -1,4 +1,4 @@
-"""One picture, or pair, whose depth is known."""
+"""Samples of a dataset: one image or stereo pair with its true depth."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,13 +15,14 @@ from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
 @dataclass(frozen=True)
 class Sample:
-    """Everything that a dataset knows of one instant; the truth as depth, or as disparity of the left image."""
+    """One image or stereo pair with its truth, either as depth or as disparity of the left image."""
 
     name: str
     image: UInt8Array
-    """(H, W) grey or (H, W, 3) RGB; the left one of a pair."""
+    """(H, W) grey or (H, W, 3) RGB; the left image of a pair."""
     calibration: Calibration | None = None
     right: UInt8Array | None = None
+    """Right image of a pair, same shape."""
     right_calibration: Calibration | None = None
     truth_m: Float32Array | None = None
     """(H, W) metres; NaN = unknown."""
@@ -29,10 +30,10 @@ class Sample:
     """(H, W) raw disparity x_left - x_right; NaN = unknown."""
 
     def depth_m(self) -> Float32Array:
-        """Return the true depth, from the disparity where that is what there is.
+        """Return the true depth, (H, W) metres; computed from the disparity if the sample has no depth.
 
         Raises:
-            BadFile: there is no truth, no calibration that makes metres of a disparity, or another size.
+            BadFile: the truth is missing, its size differs from the image, or a disparity has no calibration.
         """
         truth = self.truth_m
         if truth is None:
@@ -41,9 +42,9 @@ class Sample:
             height, width = self.truth_px.shape
             rig = stereo_rig(self.calibration, self.right_calibration, width, height)
             shifted = self.truth_px - np.float32(rig.offset_px)
-            far = shifted > 0
+            positive = shifted > 0
             truth = np.full_like(shifted, np.nan)
-            np.divide(rig.left.fx * rig.baseline_m, shifted, out=truth, where=far)
+            np.divide(rig.left.fx * rig.baseline_m, shifted, out=truth, where=positive)
         if truth.shape != self.image.shape[:2]:
             raise BadFile(
                 f'{self.name}: the image is {self.image.shape[1]}x{self.image.shape[0]} and the truth '
@@ -53,45 +54,52 @@ class Sample:
 
 
 Entry = tuple[str, Callable[[], Sample]]
-"""Name, and how to load it."""
+"""Name of a sample, and the function that loads it."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What there is to evaluate."""
+    """The samples to evaluate."""
 
     layout: str
+    """Name of the layout, such as ``kitti-depth``."""
     entries: Iterable[Entry]
     count: int
+    """Number of entries; for a bag the number of true depth images."""
     remarks: tuple[str, ...] = ()
-    """What was left out, in words."""
+    """Descriptions of files that were skipped, one line each."""
     crop: str = ''
-    """The one that its benchmark uses; empty if none."""
+    """Crop that the benchmark uses; empty if none."""
 
 
 def read_array(path: Path) -> AnyArray:
-    """Read 16-bit PNG, PFM, TIFF or NPY as it is.
+    """Read the raw values of a 16-bit PNG, PFM, TIFF or NPY file.
 
     Raises:
-        BadFile: missing, or none of these.
+        BadFile: the file is missing, or not a single-channel file in one of these formats.
     """
     try:
-        found: AnyArray | None
+        array: AnyArray | None
         if path.suffix.lower() == '.pfm':
-            found = read_pfm(path)
+            array = read_pfm(path)
         elif path.suffix.lower() == '.npy':
-            found = np.load(path)
+            array = np.load(path)
         else:
-            found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError) as error:
         raise BadFile(f'{path} cannot be read: {error}') from error
-    if found is None or found.ndim != 2:
+    if array is None or array.ndim != 2:
         raise BadFile(f'{path} cannot be read as depth: expected one channel as 16-bit PNG, PFM, TIFF or NPY')
-    return np.asarray(found)
+    return np.asarray(array)
 
 
-def scaled(raw: AnyArray, units_a_metre: float) -> Float32Array:
-    """Return raw values as floats, in metres or pixels; 0, negative and Inf = unknown (NaN)."""
-    values: Float32Array = raw.astype(np.float32) / np.float32(units_a_metre)
+def decode_truth(raw: AnyArray, units: float) -> Float32Array:
+    """Return raw values in metres or pixels; 0, negative and infinite values become NaN (unknown).
+
+    Args:
+        raw: (H, W).
+        units: Raw units per metre or pixel.
+    """
+    values: Float32Array = raw.astype(np.float32) / np.float32(units)
     values[~(np.isfinite(values) & (values > 0))] = np.nan
     return values
