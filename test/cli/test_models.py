@@ -170,7 +170,7 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
         (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
-        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known; depth-ros models list shows all"),
+        (['--image', 'a.png', '--model', 'nonsense'], "unknown model 'nonsense'; depth-ros models list prints all"),
         (['--image', 'a.png', '--model', 'depth-anything-v2-smal'], "did you mean 'depth-anything-v2-small'?"),
         (
             ['--image', 'a.png', '--model', 'depth-anything-v2-small'],
