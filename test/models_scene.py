@@ -52,7 +52,7 @@ def input_info(manifest, fixed=None):
 
 
 def scene_runtime(manifest, image, fixed=None, ratio=1.0, freeze=None, **faults):
-    """Return a runtime that returns a network's output for the plane, seen by a camera of the image's size.
+    """Return a runtime that computes a network's output for the plane, seen by a camera of the image's size.
 
     Images of the self-check at load have other sizes: their placement is found by its size.
     """

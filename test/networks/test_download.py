@@ -72,10 +72,10 @@ def test_a_file_is_downloaded_completely_and_its_checksum_recorded(tiny, capsys)
     assert hashlib.sha256(source).hexdigest() in text and 'remembered' in text and 'licence' in text
     manifest, _ = find_manifest(str(path))
     folder = path.parents[1] / 'cache/tiny'
-    fetched = model_file(manifest, folder)
-    assert fetched.read_bytes() == source
+    downloaded = model_file(manifest, folder)
+    assert downloaded.read_bytes() == source
     assert sorted(p.name for p in folder.iterdir()) == ['tiny.onnx', 'tiny.onnx.sha256']
-    fetched.write_bytes(source[:-1] + b'x')
+    downloaded.write_bytes(source[:-1] + b'x')
     with pytest.raises(ModelLoadError, match='damaged or another file'):
         model_file(manifest, folder)
 

@@ -71,7 +71,7 @@ def estimator(tmp_path, task, **settings):
     ('level', 'left'),
     [('none', {'Identity', 'Conv', 'Relu'}), ('basic', {'Conv', 'Relu'}), ('extended', {'FusedConv'}), ('all', None)],
 )
-def test_graph_optimization_decides_what_is_left_of_the_graph(tmp_path, monkeypatch, level, left):
+def test_graph_optimization_determines_the_operators_of_the_graph(tmp_path, monkeypatch, level, left):
     session = onnxruntime.InferenceSession
 
     def open_session(path, options, providers):
@@ -119,9 +119,7 @@ def test_memory_limit_mb_bounds_the_memory_of_cuda(tmp_path, opened, every_provi
     assert providers(opened)['CUDAExecutionProvider']['arena_extend_strategy'] == 'kSameAsRequested'
 
 
-def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda_behind_it(
-    tmp_path, opened, every_provider
-):
+def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda(tmp_path, opened, every_provider):
     path = model(tmp_path).with_suffix('.onnx')
     OnnxRuntime(path, RuntimeOptions('tensorrt', memory_limit_mb=256, allow_fallback=True))
     found = providers(opened)
