@@ -40,7 +40,7 @@ def test_check_tells_whether_a_file_is_what_its_manifest_says(tmp_path, capsys):
     assert main(['models', 'check', str(path.with_suffix('.onnx'))]) == 0
     assert 'fits tiny' in capsys.readouterr().out
     assert main(['models', 'check', str(path.with_suffix('.onnx')), '--manifest', 'depth-pro']) == 1
-    assert 'the file is not what its manifest declares' in capsys.readouterr().err
+    assert 'the file does not match its manifest' in capsys.readouterr().err
 
 
 def test_a_model_in_the_cache_is_found_by_its_id(tmp_path, monkeypatch, capsys):

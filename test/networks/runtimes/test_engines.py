@@ -138,9 +138,7 @@ def test_a_build_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_pat
 BUILDER = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {test!r})
-from networks.runtimes.test_engines import KEY
-from depth_ros.networks.runtimes.engine_cache import EngineCache
+from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.progress import ProgressListener
 
 def build(folder):
@@ -148,13 +146,12 @@ def build(folder):
     time.sleep(float(sys.argv[2]))
     (folder / 'net.engine').write_bytes(b'engine')
 
-print(EngineCache(Path(sys.argv[1]), ProgressListener(lambda text: print(text, flush=True))).get(KEY, build), flush=True)
+print(EngineCache(Path(sys.argv[1]), ProgressListener(lambda text: print(text, flush=True))).get({key!r}, build), flush=True)
 """
 
 
 def builder(folder, seconds):
-    script = BUILDER.format(test=str(Path(__file__).parents[2]))
-    command = [sys.executable, '-c', script, str(folder), str(seconds)]
+    command = [sys.executable, '-c', BUILDER.format(key=KEY), str(folder), str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
