@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from domains import isolate, next_domain
 
 from depth_ros.evaluation.motorcycle_pair import Motorcycle, load_motorcycle
-from depth_ros.networks import load_network
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.registry import RUNTIMES
 
 # A busy machine is no error: no example of a property is timed.
 hypothesis.settings.register_profile('no_deadline', deadline=None)
@@ -44,7 +44,7 @@ def opened_backends(monkeypatch):
             super().__init__(*arguments, **options)
             opened.append(self)
 
-    monkeypatch.setattr(load_network, 'OnnxRuntime', Backend)
+    monkeypatch.setitem(RUNTIMES, 'onnxruntime', Backend)
     return opened
 
 

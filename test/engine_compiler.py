@@ -1,4 +1,4 @@
-"""A script in place of TensorRT's compiler, with the contract of ``build_engine``, and a GPU to compile for."""
+"""A script that replaces the compiler of TensorRT, with the interface of ``build_engine``, and a GPU."""
 
 import sys
 

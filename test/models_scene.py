@@ -1,4 +1,4 @@
-"""A known scene, and a backend that has looked at it: whatever a network writes follows from the true depth."""
+"""A known scene, and a runtime that computes the output of a network for it from the true depth."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def camera(width, height):
 
 
 def inverse_depth(cam, u, v):
-    """Return 1 / z of a tilted plane at picture coordinates (u, v)."""
+    """Return 1 / z of a tilted plane at image coordinates (u, v)."""
     return 0.25 + 0.08 * (u - cam.cx) / cam.width + 0.05 * (v - cam.cy) / cam.height
 
 
@@ -22,21 +22,21 @@ def true_depth(cam):
     return 1 / inverse_depth(cam, u, v)
 
 
-def image_coordinates(canvas, ratio=1.0):
-    """Return the picture coordinates of every pixel of the network's output, which is ``ratio`` of the input's size."""
-    width, height = round(canvas.size[0] * ratio), round(canvas.size[1] * ratio)
+def image_coordinates(placement, ratio=1.0):
+    """Return the image coordinates of every pixel of the network's output, whose size is ``ratio`` of the input's."""
+    width, height = round(placement.size[0] * ratio), round(placement.size[1] * ratio)
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    if canvas.align_corners:
+    if placement.align_corners:
         (bw, bh), (rw, rh) = (
-            (canvas.image[0] + 2 * canvas.border[0], canvas.image[1] + 2 * canvas.border[1]),
-            (round(canvas.resized[0] * ratio), round(canvas.resized[1] * ratio)),
+            (placement.image[0] + 2 * placement.border[0], placement.image[1] + 2 * placement.border[1]),
+            (round(placement.resized[0] * ratio), round(placement.resized[1] * ratio)),
         )
-        u = (u - canvas.left * ratio) * (bw - 1) / (rw - 1)
-        v = (v - canvas.top * ratio) * (bh - 1) / (rh - 1)
+        u = (u - placement.left * ratio) * (bw - 1) / (rw - 1)
+        v = (v - placement.top * ratio) * (bh - 1) / (rh - 1)
     else:
-        u = ((u + 0.5) / ratio - canvas.left) / canvas.scale_x - 0.5
-        v = ((v + 0.5) / ratio - canvas.top) / canvas.scale_y - 0.5
-    return u - canvas.border[0], v - canvas.border[1]
+        u = ((u + 0.5) / ratio - placement.left) / placement.scale_x - 0.5
+        v = ((v + 0.5) / ratio - placement.top) / placement.scale_y - 0.5
+    return u - placement.border[0], v - placement.border[1]
 
 
 def input_info(manifest, fixed=None):
@@ -51,10 +51,10 @@ def input_info(manifest, fixed=None):
     return tuple(infos)
 
 
-def seeing_backend(manifest, image, fixed=None, ratio=1.0, freeze=None, **faults):
-    """Return a backend for a manifest that sees the plane through a camera of the picture's size.
+def scene_runtime(manifest, image, fixed=None, ratio=1.0, freeze=None, **faults):
+    """Return a runtime that computes a network's output for the plane, seen by a camera of the image's size.
 
-    Pictures of another size (the check at load) are seen too: each canvas is found by its size.
+    Images of the self-check at load have other sizes: their placement is found by its size.
     """
     outputs = tuple(
         TensorInfo('y' if o.name == '*' else o.name, 'float32', (None,) * len(o.layout)) for o in manifest.outputs
@@ -65,23 +65,23 @@ def seeing_backend(manifest, image, fixed=None, ratio=1.0, freeze=None, **faults
         tensor = tensors['x' if main.name == '*' else main.name]
         size = (tensor.shape[3], tensor.shape[2]) if main.layout == 'NCHW' else (tensor.shape[2], tensor.shape[1])
         sizes = [image, (640, 480), (320, 320)]
-        canvas = next(c for c in (plan(manifest.preprocess, s, size) for s in sizes) if c.size == size)
-        cam = camera(*canvas.image)
-        u, v = image_coordinates(canvas, ratio)
+        placement = next(c for c in (plan(manifest.preprocess, s, size) for s in sizes) if c.size == size)
+        cam = camera(*placement.image)
+        u, v = image_coordinates(placement, ratio)
         inverse = inverse_depth(cam, u, v)
-        found = {}
+        results = {}
         for output, info in zip(manifest.outputs, outputs, strict=True):
-            field = written(manifest, output, inverse, canvas, cam, u, v)
+            field = network_output(manifest, output, inverse, placement, cam, u, v)
             if freeze is not None and field.ndim >= 2:
                 field = np.resize(field, (*freeze, *field.shape[2:]))
-            found[info.name] = laid_out(field, output.layout).astype(np.float32)
-        return found
+            results[info.name] = laid_out(field, output.layout).astype(np.float32)
+        return results
 
     return FakeRuntime(input_info(manifest, fixed), outputs, compute, **faults)
 
 
-def written(manifest, output, inverse, canvas, cam, u, v):
-    """Return what the network would write for this inverse depth."""
+def network_output(manifest, output, inverse, placement, cam, u, v):
+    """Return the values that the network would write for this inverse depth."""
     rule = manifest.decode
     if output.role in ('sky',):
         return np.zeros_like(inverse)
@@ -94,7 +94,7 @@ def written(manifest, output, inverse, canvas, cam, u, v):
     if output.role == 'ignored':
         return np.zeros((*inverse.shape, *(int(c) for c in output.layout if c in '23')))
     depth = 1 / inverse
-    focal = (cam.fx * canvas.scale_x + cam.fy * canvas.scale_y) / 2
+    focal = (cam.fx * placement.scale_x + cam.fy * placement.scale_y) / 2
     rays = np.stack([(u - cam.cx) / cam.fx, (v - cam.cy) / cam.fy, np.ones_like(u)], -1)
     if rule.kind == 'affine_inverse_depth':
         s, t = (rule.scale, rule.shift) if rule.scale else (0.003, 0.01)
@@ -103,7 +103,9 @@ def written(manifest, output, inverse, canvas, cam, u, v):
         low, high = 1 / rule.max_depth, 1 / rule.min_depth
         return (inverse * (rule.scale or 1.0) - low) / (high - low)
     if rule.kind == 'disparity':
-        field = rule.sign * inverse * cam.fx * 0.1 * canvas.scale_x / rule.gain * (inverse.shape[1] / canvas.size[0])
+        field = (
+            rule.sign * inverse * cam.fx * 0.1 * placement.scale_x / rule.gain * (inverse.shape[1] / placement.size[0])
+        )
         return np.stack([field] * 2, -1) if '2' in output.layout else field
     if rule.kind == 'affine_point_map':
         points = rays * depth[..., None] / 2.0

@@ -9,7 +9,7 @@ id: tiny
 family: tiny
 task: mono
 license: {code: Apache-2.0, weights: Apache-2.0, commercial: true}
-artifact: {source: made by the test, onnx: tiny.onnx, dynamic: true}
+artifact: {source: written by the test, onnx: tiny.onnx, dynamic: true}
 inputs: [{name: image, role: image}]
 preprocess:
   resize: {mode: stretch, width: 64, height: 48}
@@ -52,7 +52,7 @@ def mean_of_channels(path, plus=1.0, inputs=('image',)):
         helper.make_node('Add', ['mean', 'plus'], ['depth']),
     ]
     constants = [('weight', weight), ('plus', np.array([plus], np.float32))]
-    if len(inputs) > 1:  # an input must be used, or the runtime drops it
+    if len(inputs) > 1:  # an unused input would be removed by ONNX Runtime
         nodes[1] = helper.make_node('Add', ['mean', 'plus'], ['sum'])
         zero = np.zeros((1, 3, 1, 1), np.float32)
         nodes += [
@@ -64,7 +64,7 @@ def mean_of_channels(path, plus=1.0, inputs=('image',)):
 
 
 def with_free_batch(manifest):
-    """Let the first axis of every tensor of a model's file be free; return the manifest's path."""
+    """Make the first axis of every tensor of a model's file dynamic; return the manifest's path."""
     path = manifest.with_suffix('.onnx')
     graph = onnx.load(path)
     for value in (*graph.graph.input, *graph.graph.output):
@@ -73,10 +73,10 @@ def with_free_batch(manifest):
     return manifest
 
 
-def model(folder, manifest=MANIFEST, name='tiny', **how):
-    """Write manifest and file of a model; return the manifest's path."""
+def model(folder, manifest=MANIFEST, name='tiny', **options):
+    """Write the manifest and the file of a model; return the manifest's path."""
     folder.mkdir(exist_ok=True)
     (folder / f'{name}.yaml').write_text(manifest.replace('tiny', name))
     inputs = ('image', 'other') if 'task: stereo' in manifest else ('image',)
-    mean_of_channels(folder / f'{name}.onnx', inputs=inputs, **how)
+    mean_of_channels(folder / f'{name}.onnx', inputs=inputs, **options)
     return folder / f'{name}.yaml'

@@ -19,7 +19,7 @@ from depth_ros.cli.argument_types import size
 from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
-from depth_ros.networks.catalog import command_to_get, find_manifest, is_here, shipped_models
+from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, shipped_models
 from depth_ros.networks.load_network import load_network, reference_beside
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
@@ -120,7 +120,7 @@ def _row(manifest: Manifest, folder: Path) -> dict[str, Any]:
         'needs': list(manifest.needs),
         'commercial': manifest.commercial_use,
         'runnable': manifest.runnable,
-        'installed': is_here(manifest, folder),
+        'installed': has_all_files(manifest, folder),
     }
 
 
@@ -204,12 +204,12 @@ def _build_engine(options: argparse.Namespace) -> int:
     mono = manifest.task == 'mono'
     loaded = load_network((MonoSettings if mono else StereoSettings)(**values), watch, options.cameras)
     with closing((MonoNetwork if mono else StereoNetwork)(*loaded)) as network:
-        if loaded.backend.engines is None:
+        if loaded.runtime.engines is None:
             raise DeviceUnavailable(
                 f'{manifest.id} runs, but its engine could not be kept for the reason above; a node would build it at '
                 'every start'
             )
-        print(f'{network.name}; its engine is in {loaded.backend.engines}')
+        print(f'{network.name}; its engine is in {loaded.runtime.engines}')
     return 0
 
 

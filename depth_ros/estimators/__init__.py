@@ -1,1 +1,1 @@
-"""What turns pixels into raw depth."""
+"""The protocols of depth estimators, and an estimator for tests."""

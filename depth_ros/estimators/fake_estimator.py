@@ -1,4 +1,4 @@
-"""An estimator for tests and benchmarks: measures nothing and misbehaves on command."""
+"""An estimator for tests and benchmarks: returns constant disparity, and fails or hangs in chosen frames."""
 
 import threading
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from depth_ros.types import RawDisparity, StereoFrame
 
 
 class FakeEstimator:
-    """Sees a wall: the same disparity everywhere.
+    """Returns the same disparity for every pixel, as for a wall parallel to the image.
 
     Args:
-        disparity_px: What it sees.
-        latency_s: How long it takes; ``cancel`` cuts it short.
-        fail_at: Tells by the frame's number (from 0) whether to raise ``EstimatorError``.
-        hang_at: Tells by the frame's number whether to never return, whatever ``cancel`` asks.
+        disparity_px: Disparity of every pixel.
+        latency_s: Duration of an estimate, seconds; ``cancel`` ends it early.
+        fail_at: Whether to raise ``EstimatorError``, by the frame's number, counted from 0.
+        hang_at: Whether to never return, even after ``cancel``, by the frame's number.
     """
 
     name = 'fake'
@@ -37,7 +37,11 @@ class FakeEstimator:
         self.times_closed = 0
 
     def estimate(self, frame: StereoFrame) -> RawDisparity:
-        """Return the wall, late or never if asked to; a closed estimator fails."""
+        """Return the disparity after the latency.
+
+        Raises:
+            EstimatorError: chosen for this frame, cancelled, or the estimator is closed.
+        """
         number, self.frames = self.frames, self.frames + 1
         if self.times_closed:
             raise EstimatorError('used after close()')
@@ -49,14 +53,14 @@ class FakeEstimator:
         if self.times_closed:
             raise EstimatorError('closed while a frame was estimated')
         if self._fail_at(number):
-            raise EstimatorError(f'told to fail on frame {number}')
+            raise EstimatorError(f'simulated failure of frame {number}')
         disparity = np.full(frame.left.shape[:2], self._disparity_px, np.float32)
         return RawDisparity(disparity, None, 0.0, self._disparity_px)
 
     def cancel(self) -> None:
-        """End a pending latency."""
+        """End the current estimate early."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """Count the call."""
+        """Count the call; later estimates fail."""
         self.times_closed += 1

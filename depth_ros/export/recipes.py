@@ -1,9 +1,9 @@
-"""Checkpoints → torch modules that take a picture's tensor and return the outputs of a manifest, in its order.
+"""Loading of checkpoints as torch modules that convert an image tensor to the outputs of a manifest, in its order.
 
-The traps that are avoided here, each with a test: Depth Anything's head freezes the output's size by ``int()``;
-ZoeDepth-NK's router is a Python branch, of which tracing keeps only the one taken, so a head is chosen before; a
-diffusion model is a loop with random numbers, which becomes one graph with the steps in a row and the noise of a seed
-as constants.
+Problems of tracing that are solved here, each with a test: the head of Depth Anything freezes the output size with
+``int()``; the router of ZoeDepth-NK is a Python branch, of which tracing records only the one taken, so a head is
+chosen in advance; a diffusion model is a loop with random numbers, which is unrolled into one graph with the noise of a
+seed as constants.
 """
 
 import types
@@ -24,18 +24,18 @@ def network(manifest: Manifest, weights: str) -> Any:
     """Return a ``torch.nn.Module``: (1, 3, H, W) → tuple of outputs.
 
     Args:
-        manifest: Of a family with a recipe.
-        weights: A folder with the checkpoint, or a hub id.
+        manifest: Manifest of a model whose family has a recipe.
+        weights: Folder of the checkpoint, or a hub id.
 
     Raises:
-        ModelError: no recipe for this family.
+        ModelError: there is no recipe for this family.
         ModelLoadError: torch, the family's library or the checkpoint is missing.
     """
     recipe = _RECIPES.get(manifest.family)
     if recipe is None:
         raise ModelError(
-            f"{manifest.id}: family '{manifest.family}' cannot be exported here; there are recipes for "
-            f'{", ".join(_RECIPES)}. Where to get a file: {manifest.artifact.source}'
+            f"{manifest.id}: family '{manifest.family}' cannot be exported; expected one of "
+            f'{", ".join(_RECIPES)}. Source of a file: {manifest.artifact.source}'
         )
     return recipe(manifest, weights)
 
@@ -44,18 +44,18 @@ def _from_transformers(manifest: Manifest, weights: str) -> Any:
     with _loading(weights, 'transformers'):
         from transformers import AutoModelForDepthEstimation
 
-        found = AutoModelForDepthEstimation.from_pretrained(weights).eval()
+        model = AutoModelForDepthEstimation.from_pretrained(weights).eval()
     names = [output.name for output in manifest.outputs]
 
     def forward(pixel_values: Any) -> Any:
-        outputs = found(pixel_values)
+        outputs = model(pixel_values)
         return tuple(getattr(outputs, name) for name in names)
 
-    return _module(forward, network=found)
+    return _module(forward, network=model)
 
 
 def _depth_anything(manifest: Manifest, weights: str) -> Any:
-    """Keep the size of the output a part of the graph, where transformers makes it a number with ``int()``."""
+    """Compute the output size in the graph; transformers converts it to a constant with ``int()``."""
     from torch.nn.functional import interpolate
 
     def forward(head: Any, hidden_states: Any, patch_height: Any, patch_width: Any) -> Any:
@@ -71,25 +71,25 @@ def _depth_anything(manifest: Manifest, weights: str) -> Any:
 
 
 def _zoedepth(manifest: Manifest, weights: str) -> Any:
-    """Choose the head that the manifest's range fits, if the checkpoint has several."""
+    """If the checkpoint has several heads, choose the one whose range matches the manifest."""
     import torch
 
     module = _from_transformers(manifest, weights)
     heads = module.network.config.bin_configurations
     if len(heads) > 1:
-        wanted = min(range(len(heads)), key=lambda i: abs(heads[i]['max_depth'] - (manifest.range_m or (0, 10))[1]))
+        head = min(range(len(heads)), key=lambda i: abs(heads[i]['max_depth'] - (manifest.range_m or (0, 10))[1]))
 
-        def always(embedding: Any) -> Any:
+        def choose_head(embedding: Any) -> Any:
             choice = torch.zeros(embedding.shape[0], len(heads))
-            choice[:, wanted] = 1.0
+            choice[:, head] = 1.0
             return choice
 
-        module.network.metric_head.mlp_classifier = _module(always)
+        module.network.metric_head.mlp_classifier = _module(choose_head)
     return module
 
 
 def _marigold(manifest: Manifest, weights: str) -> Any:
-    """Unroll the scheduler's steps, as many as the checkpoint takes by default, from the noise of one seed."""
+    """Unroll the scheduler's steps, in the checkpoint's default number, with the noise of a fixed seed."""
     pipeline, text = _marigold_pipeline(weights)
 
     def forward(image: Any) -> Any:
@@ -106,7 +106,7 @@ def _marigold(manifest: Manifest, weights: str) -> Any:
 
 
 def _marigold_one_step(manifest: Manifest, weights: str) -> Any:
-    """Predict the clean latent from zeros in one step, as diffusion-e2e-ft does."""
+    """Predict the clean latent from zeros in one step, as in diffusion-e2e-ft."""
     import torch
 
     pipeline, text = _marigold_pipeline(weights)
@@ -128,9 +128,9 @@ def _marigold_pipeline(weights: str) -> tuple[Any, Any]:
         from diffusers import MarigoldDepthPipeline
 
         pipeline = MarigoldDepthPipeline.from_pretrained(weights, low_cpu_mem_usage=False)
-        words = pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt')
+        tokens = pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt')
         with torch.no_grad():
-            return pipeline, pipeline.text_encoder(words.input_ids)[0]
+            return pipeline, pipeline.text_encoder(tokens.input_ids)[0]
 
 
 def _latent(pipeline: Any, image: Any) -> Any:
@@ -146,7 +146,7 @@ def _velocity(pipeline: Any, latent_image: Any, latent: Any, step: Any, text: An
 
 @contextmanager
 def _constant_noise(scheduler: Any) -> Iterator[Callable[..., Any]]:
-    """Let a scheduler take its noise from a seed by numpy, which tracing records as constants."""
+    """Replace a scheduler's random numbers by those of a numpy seed, which tracing records as constants."""
     import sys
 
     import torch
@@ -178,7 +178,7 @@ _RECIPES: dict[str, Callable[[Manifest, str], Any]] = {
 
 
 def _module(function: Callable[[Any], Any], **parts: Any) -> Any:
-    """Return a module that calls a function; the parts are the modules whose weights it uses."""
+    """Return a module that calls a function; ``parts`` are the modules whose weights the function uses."""
     import torch
 
     class Module(torch.nn.Module):  # type: ignore[misc,name-defined,unused-ignore]
@@ -202,6 +202,6 @@ def _loading(weights: str, library: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelLoadError(
-            f"'{weights}' is no checkpoint that {library} can load: {reason}. Give the folder that holds its "
-            'configuration and weights, or a hub id while online'
+            f"'{weights}' is not a checkpoint that {library} can load: {reason}. Give the folder with its "
+            'configuration and weights, or a hub id (needs a network connection)'
         ) from error

@@ -1,10 +1,10 @@
-"""Train the small network that ships with the package, on the simulator only. Needs torch; not needed at run time.
+"""Train the small network that ships with the package, on images of the simulator only. Needs torch.
 
     python -m depth_ros.export.train_sim_network --out config/models [--minutes 12]
 
-Seeded. Frames come from worlds with seeds from 1000 up; the tests use seeds below. The network sees 160x120 pictures of
-cameras with many focal lengths and writes canonical depth (z * 100 / f), which the camera's height makes knowable: the
-simulated robot carries it 0.5 m above the floor, looking level.
+Training is seeded. The frames are rendered in worlds with seeds from 1000 on; the tests use smaller seeds. The input
+is a 160x120 image from cameras of various focal lengths, the output is canonical depth (z * 100 / f). The metric scale
+follows from the height of the simulated camera: it is mounted level, 0.5 m above the floor.
 """
 
 import argparse
@@ -27,22 +27,22 @@ _FIRST_SEED = 1000
 
 
 def frames(count: int, seed: int) -> tuple[UInt8Array, Float32Array]:
-    """Return pictures (N, H, W, 3) and canonical depths (N, H, W), eight from every world."""
+    """Return images (N, H, W, 3) and canonical depths (N, H, W), eight of each world."""
     rng = np.random.default_rng(seed)
-    pictures = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
+    images = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
     depths = np.empty((count, HEIGHT, WIDTH), np.float32)
     for i in range(count):
         if i % 8 == 0:
             world = make_world(seed + i // 8)
         focal = float(rng.uniform(0.6, 1.2) * WIDTH)
         camera = Camera(WIDTH, HEIGHT, focal, focal, WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)
-        picture, depth_m = render(world, world.pose_at(float(rng.uniform(0, 30))), RobotMount(CAMERA_HEIGHT_M), camera)
-        pictures[i], depths[i] = picture, depth_m * (CANONICAL_FOCAL / focal)
-    return pictures, depths
+        image, depth_m = render(world, world.pose_at(float(rng.uniform(0, 30))), RobotMount(CAMERA_HEIGHT_M), camera)
+        images[i], depths[i] = image, depth_m * (CANONICAL_FOCAL / focal)
+    return images, depths
 
 
 def network() -> Any:
-    """Return the network: an encoder and a decoder with skips, which knows where in the picture it is."""
+    """Return the network: an encoder and a decoder with skip connections; pixel coordinates are part of the input."""
     import torch
     from torch import nn
 
@@ -79,12 +79,12 @@ def network() -> Any:
 
 
 def train(minutes: float, count: int, seed: int = _FIRST_SEED) -> Any:
-    """Render frames and train for a while; return the network."""
+    """Render frames, train for a number of minutes, and return the network."""
     import torch
 
     torch.manual_seed(seed)
-    pictures, depths = frames(count, seed)
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    rendered, depths = frames(count, seed)
+    images = torch.from_numpy(rendered).permute(0, 3, 1, 2)
     targets = torch.from_numpy(depths).log()[:, None]
     net, batch = network(), 32
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-4)
@@ -108,7 +108,7 @@ def train(minutes: float, count: int, seed: int = _FIRST_SEED) -> Any:
 
 
 def _augmented(image: Any, target: Any, generator: Any) -> tuple[Any, Any]:
-    """Mirror, and change light, colour and noise, which depth does not depend on."""
+    """Mirror frames at random, and vary brightness, colour and noise of the images."""
     import torch
 
     x = image.float() / 255
@@ -129,17 +129,17 @@ def save(net: Any, out: Path) -> None:
         net, (torch.zeros(1, 3, HEIGHT, WIDTH),), str(out), input_names=['image'], output_names=['depth'],
         opset_version=17, dynamo=False,
     )  # fmt: skip
-    onnx.save(with_half_places(onnx.load(out)), out)
+    onnx.save(with_half_precision_coordinates(onnx.load(out)), out)
 
 
-def with_half_places(model: Any) -> Any:
-    """Store the coordinates of the pixels, a tenth of the file, in half the bytes; the runtime widens them at load."""
+def with_half_precision_coordinates(model: Any) -> Any:
+    """Store the pixel coordinates, a tenth of the file, as float16; the runtime converts them at load."""
     from onnx import TensorProto, helper, numpy_helper
 
     constants = [node for node in model.graph.node if node.op_type == 'Constant']
-    held = [(node.attribute[0].t, node.output[0]) for node in constants]
-    held += [(initializer, initializer.name) for initializer in model.graph.initializer]
-    for tensor, name in held:
+    tensors = [(node.attribute[0].t, node.output[0]) for node in constants]
+    tensors += [(initializer, initializer.name) for initializer in model.graph.initializer]
+    for tensor, name in tensors:
         if list(tensor.dims) == [1, 2, HEIGHT, WIDTH]:
             values = numpy_helper.to_array(tensor).astype(np.float16)
             for node in constants:
@@ -153,11 +153,11 @@ def with_half_places(model: Any) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and save."""
+    """Train the network and save it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', type=Path, required=True, help='folder for sim-indoor.onnx')
-    parser.add_argument('--minutes', type=float, default=12.0, help='of training (12)')
-    parser.add_argument('--frames', type=int, default=6400, help='to render (6400)')
+    parser.add_argument('--out', type=Path, required=True, help='folder in which sim-indoor.onnx is written')
+    parser.add_argument('--minutes', type=float, default=12.0, help='duration of training, minutes (default: 12)')
+    parser.add_argument('--frames', type=int, default=6400, help='number of frames to render (default: 6400)')
     options = parser.parse_args(arguments)
     net = train(options.minutes, options.frames)
     save(net, options.out / 'sim-indoor.onnx')

@@ -1,4 +1,4 @@
-"""Fetching a model's files: from the Hugging Face hub (``hf://owner/repository/path``) or from any https address."""
+"""Download of a model's files from the Hugging Face hub (``hf://owner/repository/path``) or an https address."""
 
 import shutil
 import urllib.error
@@ -13,46 +13,47 @@ from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.catalog import command_to_get, record_sha256
 from depth_ros.networks.manifest import Manifest
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """One fetched file."""
+class PulledFile:
+    """One downloaded file."""
 
     path: Path
     sha256: str
     declared: bool
-    """The manifest told the checksum beforehand; else it is remembered now, and compared from the next load on."""
+    """Whether the manifest declares the checksum; otherwise it was recorded, and is compared at every later load."""
 
 
-def pull(manifest: Manifest, sources: tuple[str, ...] = ()) -> list[Pulled]:
-    """Fetch the files of a model into the cache folder, with a progress bar on standard error.
+def pull(manifest: Manifest, sources: tuple[str, ...] = ()) -> list[PulledFile]:
+    """Download the files of a model into the cache folder, with a progress bar on standard error.
 
-    A file appears under its name only when it is whole and its checksum is right.
+    A file gets its name only when it is complete and its checksum is correct.
 
     Args:
-        manifest: Of the model.
-        sources: Addresses instead of the manifest's own: first the model's files in order, then files that belong to
-            them (external weights), which keep their names.
+        manifest: Manifest of the model.
+        sources: Addresses to use instead of the manifest's: first the model's files in order, then files that belong
+            to them (external weights), which keep their names.
 
     Raises:
-        ModelError: nobody publishes this model as ONNX; the message says how to get it.
-        ModelLoadError: the network, the address, the disk or the checksum is at fault.
+        ModelError: no ONNX file of this model is published; the message states how to get it.
+        ModelLoadError: the connection failed, the address is invalid, the disk cannot be written, or the checksum
+            differs.
     """
     addresses = sources or manifest.artifact.urls
     if not addresses:
         command = command_to_get(manifest, cache_folder() / manifest.id)
         remedy = f'Get it with: {command}' if command else f'Get or export it ({manifest.artifact.source})'
         raise ModelError(
-            f'{manifest.id} cannot be pulled: no public file fits its manifest. {remedy}, or give its address with '
-            '--from'
+            f'{manifest.id} cannot be pulled: no published file matches its manifest. {remedy}, or give the address of '
+            'a file with --from'
         )
     names = [*manifest.files, *(_base_name(each) for each in addresses[len(manifest.files) :])]
     folder = cache_folder() / manifest.id
     return [
-        _fetch(address, folder / name, manifest.artifact.sha256 if index == 0 else None)
+        _download(address, folder / name, manifest.artifact.sha256 if index == 0 else None)
         for index, (address, name) in enumerate(zip(addresses, names, strict=False))
     ]
 
@@ -61,7 +62,7 @@ def _base_name(address: str) -> str:
     return PurePosixPath(urlsplit(address).path).name
 
 
-def _fetch(address: str, path: Path, expected: str | None) -> Pulled:
+def _download(address: str, path: Path, expected: str | None) -> PulledFile:
     part = path.with_name(path.name + '.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,43 +70,43 @@ def _fetch(address: str, path: Path, expected: str | None) -> Pulled:
             _from_hub(address, part)
         else:
             _from_web(address, part)
-        found = sha256(part)
-        if expected and found != expected:
+        actual = sha256(part)
+        if expected and actual != expected:
             part.unlink()
             raise ModelLoadError(
-                f'{address} has sha256 {found}; expected {expected}. It changed or was damaged on the way; nothing '
-                'was kept'
+                f'{address} has sha256 {actual}; expected {expected}. The file has changed or was damaged in '
+                'transfer; it was deleted. Try again, or give another address with --from'
             )
         part.replace(path)
         if not expected:
-            record_sha256(path, found)
+            record_sha256(path, actual)
     except OSError as error:
         raise ModelLoadError(
             f'{path} cannot be written: {error.strerror or error}. Free space, or set DEPTH_ROS_CACHE to another folder'
         ) from error
-    return Pulled(path, found, expected is not None)
+    return PulledFile(path, actual, expected is not None)
 
 
 def _from_web(address: str, part: Path) -> None:
     from tqdm import tqdm
 
     if urlsplit(address).scheme not in ('http', 'https'):
-        raise ModelLoadError(f"'{address}' is no address; expected https://… or hf://owner/repository/path")
+        raise ModelLoadError(f"'{address}' is not an address; expected https://… or hf://owner/repository/path")
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
-            length = int(answer.headers.get('Content-Length') or 0)
+        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
+            length = int(response.headers.get('Content-Length') or 0)
             with part.open('wb') as file, tqdm(total=length or None, unit='B', unit_scale=True, desc=part.stem) as bar:
-                while piece := answer.read(_PIECE):
-                    file.write(piece)
-                    bar.update(len(piece))
+                while chunk := response.read(_CHUNK_BYTES):
+                    file.write(chunk)
+                    bar.update(len(chunk))
             if length and part.stat().st_size != length:
-                raise urllib.error.URLError(f'ended after {part.stat().st_size} of {length} bytes')
+                raise urllib.error.URLError(f'the transfer ended after {part.stat().st_size} of {length} bytes')
     except urllib.error.HTTPError as error:
         error.close()
-        raise ModelLoadError(f'{address} answers {error.code} {error.reason}. Is the address right?') from error
+        raise ModelLoadError(f'{address} returned {error.code} {error.reason}. Check the address') from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, 'reason', error)
-        raise ModelLoadError(_offline(address, reason)) from error
+        raise ModelLoadError(_unreachable(address, reason)) from error
 
 
 def _from_hub(address: str, part: Path) -> None:
@@ -116,19 +117,19 @@ def _from_hub(address: str, part: Path) -> None:
         raise ModelLoadError(
             f'{address} is on the Hugging Face hub, which needs huggingface_hub: {install_command("hub")}'
         ) from error
-    logging.set_verbosity_error()  # its retries; what they end in is ours to say
+    logging.set_verbosity_error()  # hide its retries; the final error is reported below
     owner, repository, *rest = address.removeprefix('hf://').split('/')
     scratch = part.parent / '.hub'
     try:
-        fetched = hf_hub_download(f'{owner}/{repository}', '/'.join(rest), local_dir=scratch)
-    except Exception as error:  # it passes on what its HTTP library raises, whose types change between versions
-        raise ModelLoadError(_offline(address, str(error).splitlines()[0].rstrip('.'))) from error
-    Path(fetched).replace(part)
+        downloaded = hf_hub_download(f'{owner}/{repository}', '/'.join(rest), local_dir=scratch)
+    except Exception as error:  # errors of its HTTP library, whose types change between versions
+        raise ModelLoadError(_unreachable(address, str(error).splitlines()[0].rstrip('.'))) from error
+    Path(downloaded).replace(part)
     shutil.rmtree(scratch)
 
 
-def _offline(address: str, reason: object) -> str:
+def _unreachable(address: str, reason: object) -> str:
     return (
-        f'{address} cannot be fetched: {reason}. Without a network, fetch it elsewhere and put it where '
-        'depth-ros models show says'
+        f'{address} cannot be downloaded: {reason}. Without a connection, download it on another machine and copy it '
+        'to the folder that depth-ros models show prints'
     )

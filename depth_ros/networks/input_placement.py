@@ -1,7 +1,7 @@
-"""From a picture's size to the network's, and back: resize rules, padding, and their inverse.
+"""Placement of an image on the input of a network: resize rules, padding, and their inverse.
 
-Rules after the models' own code: MiDaS/DPT ``Resize`` (lower_bound, upper_bound, minimal), Depth Anything 3 (longest),
-VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget), GLPN (floor).
+The rules follow the code of the models: MiDaS/DPT ``Resize`` (lower_bound, upper_bound, minimal), Depth Anything 3
+(longest), VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget), GLPN (floor).
 """
 
 import math
@@ -19,33 +19,35 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class InputPlacement:
-    """Where a picture lies on the network's input.
+    """Position of an image on the network's input.
 
-    ``picture`` → (reflect ``border``) → resize to ``resized`` → pad by ``left``, ``top`` and so on to ``size``.
+    Steps: reflect ``border``, resize to ``resized``, pad to ``size`` with ``left`` columns and ``top`` rows before the
+    image.
     """
 
     image: Size
+    """Size of the image."""
     border: Size
     """Pixels reflected on each side before the resize, x and y."""
     resized: Size
     left: int
     top: int
     size: Size
-    """Of the network's input."""
+    """Size of the network's input."""
     align_corners: bool = False
 
     @property
     def scale_x(self) -> float:
-        """Network pixels per picture pixel along x."""
+        """Network pixels per image pixel along x."""
         return self.resized[0] / (self.image[0] + 2 * self.border[0])
 
     @property
     def scale_y(self) -> float:
-        """Network pixels per picture pixel along y."""
+        """Network pixels per image pixel along y."""
         return self.resized[1] / (self.image[1] + 2 * self.border[1])
 
     def camera(self, camera: Camera) -> Camera:
-        """Return the intrinsics of the network's input from those of the picture."""
+        """Return the intrinsics of the network's input, computed from those of the image."""
         bordered = Camera(
             camera.width + 2 * self.border[0],
             camera.height + 2 * self.border[1],
@@ -54,13 +56,14 @@ class InputPlacement:
             camera.cx + self.border[0],
             camera.cy + self.border[1],
         )
-        small = bordered.resized(*self.resized)
-        return Camera(*self.size, small.fx, small.fy, small.cx + self.left, small.cy + self.top)
+        scaled = bordered.resized(*self.resized)
+        return Camera(*self.size, scaled.fx, scaled.fy, scaled.cx + self.left, scaled.cy + self.top)
 
-    def back(self, field: Float32Array) -> Float32Array:
-        """Bring a (H, W) or (H, W, C) field of the network's size, or a fraction of it, to the picture's size.
+    def to_image(self, field: Float32Array) -> Float32Array:
+        """Resample a field (H, W) or (H, W, C) from the network's size, or a fraction of it, to the image's size.
 
-        A field that is smaller than the input is taken to cover the same view. Values are interpolated, not converted.
+        A field that is smaller than the input is assumed to cover the same field of view. Values are interpolated, not
+        converted.
         """
         ratio_x, ratio_y = field.shape[1] / self.size[0], field.shape[0] / self.size[1]
         x0, y0 = round(self.left * ratio_x), round(self.top * ratio_y)
@@ -73,12 +76,12 @@ class InputPlacement:
 
 
 def plan(preprocess: Preprocess, image: Size, fixed: Size | None = None) -> InputPlacement:
-    """Place a picture of a size on the network's input.
+    """Return the placement of an image on the network's input.
 
     Args:
-        preprocess: The manifest's rules.
-        picture: Width and height.
-        fixed: Size that the graph insists on; a rule that leads elsewhere is replaced by a stretch to it.
+        preprocess: Rules of the manifest.
+        image: Width and height of the image.
+        fixed: Input size of the graph, if it is fixed; a rule that gives another size is replaced by a stretch to it.
     """
     border = (0, 0)
     if preprocess.reflect_before is not None:
@@ -96,7 +99,7 @@ def _border(side: int, factor: float) -> int:
 
 
 def resized_size(rule: Resize, width: int, height: int) -> Size:
-    """Return the size that a resize rule gives a picture, before padding."""
+    """Return the size of an image after a resize rule, before padding."""
     target_w, target_h = rule.width or 0, rule.height or 0
     if rule.mode == 'none':
         return width, height
@@ -121,25 +124,25 @@ def resized_size(rule: Resize, width: int, height: int) -> Size:
         return _multiple(width * scale, rule), _multiple(height * scale, rule)
     if rule.mode == 'lower_bound':
         scale = max(scale_w, scale_h)
-        return _multiple(width * scale, rule, least=target_w), _multiple(height * scale, rule, least=target_h)
+        return _multiple(width * scale, rule, minimum=target_w), _multiple(height * scale, rule, minimum=target_h)
     scale = min(scale_w, scale_h)
-    return _multiple(width * scale, rule, most=target_w), _multiple(height * scale, rule, most=target_h)
+    return _multiple(width * scale, rule, maximum=target_w), _multiple(height * scale, rule, maximum=target_h)
 
 
-def _multiple(side: float, rule: Resize, least: int = 0, most: int | None = None) -> int:
-    """Round to the nearest multiple, ties up; stay at or above ``least`` and at or below ``most``."""
+def _multiple(side: float, rule: Resize, minimum: int = 0, maximum: int | None = None) -> int:
+    """Round to the nearest multiple, ties up; if that leaves ``minimum`` to ``maximum``, round the other way."""
     m = rule.multiple_of
     rounded = math.floor(side / m + 0.5) * m
-    if rounded < least:
+    if rounded < minimum:
         rounded = math.ceil(side / m) * m
-    if most is not None and rounded > most:
+    if maximum is not None and rounded > maximum:
         rounded = math.floor(side / m) * m
     return max(rounded, m)
 
 
 def _within_budget(rule: Resize, width: int, height: int) -> Size:
-    least, most = rule.pixels or (1, 1)
-    scale = math.sqrt(min(max(width * height, least), most) / (width * height))
+    minimum, maximum = rule.pixels or (1, 1)
+    scale = math.sqrt(min(max(width * height, minimum), maximum) / (width * height))
     m = rule.multiple_of
     return math.ceil(width * scale / m) * m, math.ceil(height * scale / m) * m
 
@@ -172,7 +175,7 @@ _OPENCV: dict[Interpolation, int] = {
 
 
 def resize_image(image: AnyArray, size: Size, interp: Interpolation, align_corners: bool = False) -> AnyArray:
-    """Resize (H, W) or (H, W, C); ``align_corners`` maps the outer pixel centres onto each other, as torch names it."""
+    """Resize an image (H, W) or (H, W, C); ``align_corners`` aligns the outer pixel centres, as in torch."""
     if (image.shape[1], image.shape[0]) == size:
         return image
     if align_corners:
@@ -184,9 +187,9 @@ def resize_image(image: AnyArray, size: Size, interp: Interpolation, align_corne
 
 def _resize_aligned(field: Float32Array, size: Size) -> Float32Array:
     for axis, count in ((0, size[1]), (1, size[0])):
-        at = np.linspace(0, field.shape[axis] - 1, count, dtype=np.float64)
-        low = np.minimum(at.astype(np.intp), max(field.shape[axis] - 2, 0))
+        positions = np.linspace(0, field.shape[axis] - 1, count, dtype=np.float64)
+        low = np.minimum(positions.astype(np.intp), max(field.shape[axis] - 2, 0))
         high = np.minimum(low + 1, field.shape[axis] - 1)
-        weight = (at - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(field.ndim)])
+        weight = (positions - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(field.ndim)])
         field = field.take(low, axis) * (1 - weight) + field.take(high, axis) * weight
     return field

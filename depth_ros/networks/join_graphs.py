@@ -1,7 +1,6 @@
-"""Two graphs in a row, with a step between that only its authors' GPU code computes, as one ONNX graph.
+"""Join two graphs into one ONNX graph, with the step between them that the authors compute in their own GPU code.
 
-Joined once, such a model is like any other: one file for one session on any provider, one engine, nothing copied
-between.
+A joined model is used like any other: one file, one session on any provider, one engine.
 """
 
 import os
@@ -12,27 +11,27 @@ from depth_ros.errors import ModelLoadError, ModelMismatch
 from depth_ros.networks.manifest import Bridge
 
 _EPSILON = 1e-5
-"""Keeps the normalised correlation finite; as NVlabs/Fast-FoundationStereo has it."""
+"""Added to the divisor so that the normalised correlation is finite, as in NVlabs/Fast-FoundationStereo."""
 
 
 def write_joined(first: Path, second: Path, bridge: Bridge, out: Path) -> None:
-    """Join two files into one; it appears under its name only when it is whole.
+    """Join two files into one. The file gets its name only when it is complete.
 
     Args:
-        first: Takes the pictures.
-        second: Takes what the first gives under the same names, and the bridge's output.
-        bridge: What to compute between them.
-        out: The joined file.
+        first: Graph whose inputs are the images.
+        second: Graph whose inputs are outputs of the first with the same names, and the output of the bridge.
+        bridge: The computation between the two graphs.
+        out: Path of the joined file.
 
     Raises:
         ModelLoadError: the onnx package is missing, a file is damaged, or ``out`` cannot be written.
-        ModelMismatch: the files do not fit together.
+        ModelMismatch: the two graphs do not match.
     """
     try:
         import onnx
     except ImportError as error:
         raise ModelLoadError(
-            f'{first.name} and {second.name} are joined with the onnx package: pip install onnx ({error})'
+            f'joining {first.name} and {second.name} needs the onnx package ({error}): pip install onnx'
         ) from error
     part = out.with_name(f'{out.name}.{os.getpid()}.part')
     try:
@@ -53,27 +52,29 @@ def _joined(first: Any, second: Any, bridge: Bridge, names: str) -> Any:
     opsets = [{each.domain: each.version for each in model.opset_import} for model in (first, second)]
     if opsets[0] != opsets[1]:
         raise ModelMismatch(
-            f'{names} have the opsets {opsets[0]} and {opsets[1]}; expected the same. Export them together'
+            f'{names} have the opsets {opsets[0]} and {opsets[1]}; expected equal opsets. Export them together'
         )
-    given = {value.name: value for value in first.graph.output}
-    wanted = {value.name: value for value in second.graph.input}
-    missing = (wanted.keys() - {bridge.output} - given.keys()) | ({bridge.left, bridge.right} - given.keys())
-    if missing or bridge.output not in wanted:
+    outputs = {value.name: value for value in first.graph.output}
+    inputs = {value.name: value for value in second.graph.input}
+    missing = (inputs.keys() - {bridge.output} - outputs.keys()) | ({bridge.left, bridge.right} - outputs.keys())
+    if missing or bridge.output not in inputs:
         raise ModelMismatch(
-            f'{names} do not fit: the second wants {", ".join(wanted)}, the first gives {", ".join(given)}, between '
-            f'them is {bridge.output} of {bridge.left} and {bridge.right}'
+            f'{names} do not match: the inputs of the second are {", ".join(inputs)}, the outputs of the first are '
+            f'{", ".join(outputs)}; expected {bridge.output}, computed from {bridge.left} and {bridge.right}, and '
+            'otherwise equal names. Check the order of the files and the bridge in the manifest'
         )
-    before = compose.add_prefix(first, 'first/', rename_inputs=False)
-    after = compose.add_prefix(second, 'second/', rename_outputs=False)
-    glue = [
+    first_part = compose.add_prefix(first, 'first/', rename_inputs=False)
+    second_part = compose.add_prefix(second, 'second/', rename_outputs=False)
+    bridge_nodes = [
         helper.make_node('Cast', [f'first/{name}'], [f'second/{name}'], to=_element_type(value))
-        for name, value in wanted.items()
-        if name in given
+        for name, value in inputs.items()
+        if name in outputs
     ]
-    glue += _group_wise_correlation(f'first/{bridge.left}', f'first/{bridge.right}', wanted[bridge.output])
+    bridge_nodes += _group_wise_correlation(f'first/{bridge.left}', f'first/{bridge.right}', inputs[bridge.output])
     graph = helper.make_graph(
-        [*before.graph.node, *glue, *after.graph.node], 'joined', before.graph.input, after.graph.output,
-        [*before.graph.initializer, *after.graph.initializer],
+        [*first_part.graph.node, *bridge_nodes, *second_part.graph.node], 'joined',
+        first_part.graph.input, second_part.graph.output,
+        [*first_part.graph.initializer, *second_part.graph.initializer],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version)
 
@@ -85,15 +86,16 @@ def _element_type(value: Any) -> int:
 def _group_wise_correlation(left: str, right: str, volume: Any) -> list[Any]:
     """Return the nodes of ``volume[g, d, y, x] = <left_g[y, x], right_g[y, x - d]> / (|left_g| |right_g| + ε)``.
 
-    Left and right are (1, C, H, W) features whose channels fall into groups; where x < d the volume is 0. The sizes are
-    those that the second graph declares for it: (1, groups, disparities, H, W).
+    Left and right are (1, C, H, W) features whose channels are divided into groups; where x < d the volume is 0. The
+    shape is the one that the second graph declares: (1, groups, disparities, H, W).
     """
     from onnx import TensorProto, helper
 
     sizes = [dim.dim_value for dim in volume.type.tensor_type.shape.dim]
     if len(sizes) != 5 or not all(sizes):
         raise ModelMismatch(
-            f'{volume.name} has the shape {sizes}; expected 1, groups, disparities, height, width as numbers'
+            f'{volume.name} has the shape {sizes}; expected fixed sizes: 1, groups, disparities, height, width. '
+            'Export the second graph with fixed sizes'
         )
     _, groups, disparities, height, width = sizes
     nodes = []

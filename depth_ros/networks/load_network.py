@@ -1,4 +1,4 @@
-"""From the settings to a network that can run: manifest, file, engine, backend."""
+"""Load the network that the settings name: manifest, file, engine, runtime."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -12,40 +12,41 @@ from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.gpu import find_gpu
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, batch_shapes
 from depth_ros.networks.runtimes.progress import ProgressListener
-from depth_ros.networks.runtimes.runtime import Precision
+from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
+from depth_ros.networks.runtimes.runtime import Precision, Runtime
 from depth_ros.networks.runtimes.tensorrt import engine_for
-from depth_ros.networks.self_check import PROBE, read_reference, stored_image
+from depth_ros.networks.self_check import SELF_CHECK_SIZE, read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
 from depth_ros.settings.common_settings import Settings
 from depth_ros.types import AnyArray
 
-_LARGEST_BATCH = 8
+_MAX_BATCH = 8
 
 
 class LoadedNetwork(NamedTuple):
-    """What ``MonoNetwork`` and ``StereoNetwork`` are made of."""
+    """The arguments of ``MonoNetwork`` and ``StereoNetwork``, in order."""
 
     manifest: Manifest
-    backend: OnnxRuntime
+    runtime: Runtime
     reference: AnyArray | None
     precision: Precision
     input_size: Size | None
     largest_batch: int
 
 
-def load_network(settings: Settings, watch: ProgressListener, cameras: int = 1) -> LoadedNetwork:
-    """Load the network that the settings name; building an engine for it can take minutes.
+def load_network(settings: Settings, listener: ProgressListener, cameras: int = 1) -> LoadedNetwork:
+    """Load the network that the settings name. Building an engine for it can take minutes.
 
     Args:
-        settings: Name the network and how it runs.
-        watch: Told of progress, asked whether to give up.
-        cameras: How many cameras will share the network; where the graph allows it, it is prepared for batches of up
-            to as many frames.
+        settings: Parameters of the node; they name the network and the device.
+        listener: Receives progress, and is polled for cancellation.
+        cameras: Number of cameras that will share the network. If the graph allows it, the network is prepared for
+            batches of up to this number of frames.
 
     Raises:
-        ModelError: the network is not known, its file is not here or not right, its licence is not wanted, or it is
-            for a simulator only and such models are not allowed.
-        InferenceError: what was asked to run it cannot, or the preparation was given up.
+        ModelError: the network is unknown, its file is missing or invalid, no registered runtime can run it, its
+            licence is refused by ``commercial_only``, or it is for a simulator only and such models are not allowed.
+        InferenceError: the device is unavailable, or the preparation was cancelled.
     """
     manifest, folder = find_manifest(settings.model)
     if settings.commercial_only and manifest.license.commercial is not True:
@@ -59,6 +60,7 @@ def load_network(settings: Settings, watch: ProgressListener, cameras: int = 1) 
             'a network for real cameras (depth-ros models list); with a simulated camera, set '
             'allow_simulator_model: true'
         )
+    runtime_name = registered_runtime(manifest.runtime.backends, manifest.id)
     path = model_file(manifest, folder)
     options = RuntimeOptions(
         settings.device,  # type: ignore[arg-type]
@@ -68,44 +70,45 @@ def load_network(settings: Settings, watch: ProgressListener, cameras: int = 1) 
         settings.graph_optimization,  # type: ignore[arg-type]
         settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
     )
-    asked = _size(settings.image_size)
-    if settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
-        return _with_engine(manifest, path, options, asked or PROBE, watch, cameras)
-    input_size = plan(manifest.preprocess, asked).size if asked else None
+    image_size = _size(settings.image_size)
+    if runtime_name == ONNX_RUNTIME and settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
+        return _load_with_engine(manifest, path, options, image_size or SELF_CHECK_SIZE, listener, cameras)
+    input_size = plan(manifest.preprocess, image_size).size if image_size else None
     reference = reference_beside(manifest, path)
-    backend = OnnxRuntime(path, options, outputs=_used_outputs(manifest))
-    batch = _largest_batch(backend, cameras)
-    return LoadedNetwork(manifest, backend, reference, manifest.artifact.precision, input_size, batch)
+    runtime = RUNTIMES[runtime_name](path, options, outputs=_used_outputs(manifest))
+    batch = _largest_batch(runtime, cameras)
+    return LoadedNetwork(manifest, runtime, reference, manifest.artifact.precision, input_size, batch)
 
 
-def _with_engine(
-    manifest: Manifest, path: Path, options: RuntimeOptions, image: Size, watch: ProgressListener, cameras: int
+def _load_with_engine(
+    manifest: Manifest, path: Path, options: RuntimeOptions, image: Size, listener: ProgressListener, cameras: int
 ) -> LoadedNetwork:
-    with closing(OnnxRuntime(path, RuntimeOptions('cpu', optimization='none'))) as described:
-        fitting = check_tensors(manifest, described)
-        input_size = plan(fitting.preprocess, image, fixed_size(fitting, described)).size
-        batch = _largest_batch(described, cameras)
-    _, inputs = stored_image(fitting, input_size)
+    """Load a network with an engine for ONNX Runtime's TensorRT provider, for images of one size."""
+    with closing(OnnxRuntime(path, RuntimeOptions('cpu', optimization='none'))) as uncompiled:
+        checked = check_tensors(manifest, uncompiled)
+        input_size = plan(checked.preprocess, image, fixed_size(checked, uncompiled)).size
+        batch = _largest_batch(uncompiled, cameras)
+    _, inputs = self_check_input(checked, input_size)
     if batch > 1:
         options = replace(options, batch_shapes=batch_shapes(inputs, batch))
-    main = fitting.main_output.name
-    main = described.outputs[0].name if main == '*' else main
-    engine = engine_for(path, options, inputs, main, find_gpu(), described.version, watch)
-    kept = engine / 'reference.npz' if engine else None
-    reference = read_reference(kept) if kept is not None and kept.is_file() else reference_beside(manifest, path)
-    low = 'fp16' in (options.precision, manifest.artifact.precision)
-    backend = OnnxRuntime(path, options, engine, _used_outputs(manifest))
-    return LoadedNetwork(manifest, backend, reference, 'fp16' if low else 'fp32', input_size, batch)
+    main = checked.main_output.name
+    main = uncompiled.outputs[0].name if main == '*' else main
+    engine = engine_for(path, options, inputs, main, find_gpu(), uncompiled.version, listener)
+    stored = engine / 'reference.npz' if engine else None
+    reference = read_reference(stored) if stored is not None and stored.is_file() else reference_beside(manifest, path)
+    half = 'fp16' in (options.precision, manifest.artifact.precision)
+    runtime = RUNTIMES[ONNX_RUNTIME](path, options, engine, _used_outputs(manifest))
+    return LoadedNetwork(manifest, runtime, reference, 'fp16' if half else 'fp32', input_size, batch)
 
 
-def _largest_batch(backend: OnnxRuntime, cameras: int) -> int:
-    """Return how many pictures are estimated at once: one, unless every tensor of the graph has a free first axis."""
-    free = all(info.shape and info.shape[0] is None for info in (*backend.inputs, *backend.outputs))
-    return min(cameras, _LARGEST_BATCH) if free else 1
+def _largest_batch(runtime: Runtime, cameras: int) -> int:
+    """Return the largest batch: 1, unless the first axis of every tensor of the graph is dynamic."""
+    dynamic = all(info.shape and info.shape[0] is None for info in (*runtime.inputs, *runtime.outputs))
+    return min(cameras, _MAX_BATCH) if dynamic else 1
 
 
 def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
-    """Return what full precision gives for the stored picture, where the manifest names a file with it.
+    """Return the full-precision output for the self-check image; None if the manifest names no reference file.
 
     Raises:
         ModelLoadError: the file is missing or damaged.
@@ -115,7 +118,7 @@ def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
 
 
 def _used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
-    """Return the names of the outputs that mean something; None = all, where the manifest leaves a name open."""
+    """Return the names of the outputs that are used; None = all, if the manifest leaves a name open (``*``)."""
     used = tuple(output.name for output in manifest.outputs if output.role != 'ignored')
     return None if '*' in used else used
 

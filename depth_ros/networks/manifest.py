@@ -1,6 +1,6 @@
-"""The schema of a model manifest: a YAML file that says everything about one exported network.
+"""The schema of a model manifest: a YAML file that describes one exported network completely.
 
-A manifest is untrusted: it is read with a safe loader, every key and type is checked, and its paths stay in its folder.
+A manifest is untrusted: a safe loader reads it, every key and type is checked, and paths must stay in its folder.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ Mode = Literal[
 
 @dataclass(frozen=True)
 class License:
-    """Under what terms code and weights may be used; a reading of licence files, not legal advice."""
+    """Licences of code and weights; a reading of licence files, not legal advice."""
 
     code: str
     weights: str
@@ -46,25 +46,25 @@ class License:
 
 @dataclass(frozen=True)
 class Artifact:
-    """The exported file or files."""
+    """The exported file or files, and their origin."""
 
     source: str
-    """Where it comes from, for people."""
+    """Origin of the file, as a text for users."""
     onnx: str | tuple[str, ...] | None = None
-    """File name(s) beside the manifest or in the cache; None = no public export exists."""
+    """File name or names, beside the manifest or in the cache; None = no public export exists."""
     sha256: str | None = None
-    """Of the first file."""
+    """sha256 of the first file; None = unknown."""
     urls: tuple[str, ...] = ()
-    """For ``depth-ros models pull``: https or hf://owner/repository/path; of ``onnx`` in order, then its weights."""
+    """Addresses: https://… or hf://owner/repository/path; the files of ``onnx`` in order, then their weights."""
     checkpoint: str | None = None
-    """Hub id of the checkpoint that ``depth-ros models export`` makes the file of."""
+    """Hub id of the checkpoint that ``depth-ros models export`` exports."""
     dynamic: bool = False
-    """The graph takes any size that the resize rule allows."""
+    """Whether the graph accepts any size that the resize rule allows."""
     opset: int | None = None
     precision: Precision = 'fp32'
-    """Of the arithmetic inside."""
+    """Precision of weights and arithmetic in the graph."""
     reference: str | None = None
-    """A .npz beside the file: what full precision gives for the stored picture (``self_check``)."""
+    """A .npz file beside the model: the full-precision output for the self-check image (``self_check``)."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +72,27 @@ class InputTensor:
     """One input tensor."""
 
     name: str
-    """``*`` = the graph's only input."""
+    """Name of the input; ``*`` = the only input of the graph."""
     role: InputRole
     color: Literal['rgb', 'bgr', 'gray'] = 'rgb'
     layout: Literal['NCHW', 'NHWC'] = 'NCHW'
     dtype: Literal['float32', 'float16', 'uint8', 'int64'] = 'float32'
     value: float | None = None
-    """Of a scalar."""
+    """Value of a scalar."""
     optional: bool = False
-    """Some exports of this model lack it."""
+    """Whether some exports of this model have no such input."""
 
 
 @dataclass(frozen=True)
 class Resize:
-    """How a picture becomes the network's size; models.md of the field calls these by many names."""
+    """Rule that gives the size to which an image is resized."""
 
     mode: Mode
     width: int | None = None
     height: int | None = None
     multiple_of: int = 1
     pixels: tuple[int, int] | None = None
-    """Least and most pixels of ``pixel_budget``."""
+    """Smallest and largest number of pixels for ``pixel_budget``."""
     interp: Interpolation = 'linear'
     align_corners: bool = False
 
@@ -104,10 +104,10 @@ class Pad:
     mode: Literal['constant', 'replicate', 'reflect'] = 'constant'
     value: tuple[float, ...] = (0.0, 0.0, 0.0)
     anchor: Literal['centre', 'bottom_left', 'top_left'] = 'centre'
-    """Where the picture stays: ``bottom_left`` pads top and right."""
+    """Position of the image: ``bottom_left`` pads at the top and at the right."""
     multiple_of: int = 1
     after_normalize: bool = False
-    """``value`` is in normalised units."""
+    """Whether padding follows normalisation, so that ``value`` is in normalised units."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ class Normalize:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     baked: bool = False
-    """The graph normalises further by itself; documentation only."""
+    """Whether the graph contains further normalisation; documentation only."""
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """From picture to tensor: pad before, resize, pad, normalise."""
+    """Steps from image to tensor: reflect, resize, pad, normalise."""
 
     resize: Resize
     normalize: Normalize
@@ -137,10 +137,10 @@ class OutputTensor:
     """One output tensor."""
 
     name: str
-    """``*`` = the first output."""
+    """Name of the output; ``*`` = the first output."""
     role: OutputRole
     layout: str = 'NHW'
-    """Axes in order: N, H, W, and 1, 2 or 3 for channels."""
+    """Axes in order: N, H, W, and 1, 2 or 3 for the channels."""
     sky_if_ge: float | None = None
     valid_if_ge: float | None = None
     valid_if_gt: float | None = None
@@ -149,7 +149,7 @@ class OutputTensor:
 
 @dataclass(frozen=True)
 class Decode:
-    """What the raw output means."""
+    """Meaning of the raw output."""
 
     kind: Kind
     canonical_focal: float | None = None
@@ -168,25 +168,27 @@ class Decode:
 
 @dataclass(frozen=True)
 class Bridge:
-    """What is computed between two graphs: the group-wise correlation of two outputs of the first."""
+    """Computation between two graphs: the group-wise correlation of two outputs of the first."""
 
     left: str
     right: str
     output: str
-    """The second graph's input."""
+    """Input of the second graph."""
 
 
 @dataclass(frozen=True)
 class RuntimeSupport:
-    """Where the graph can run."""
+    """Requirements of the graph on the runtime."""
 
     backends: tuple[str, ...] = ('onnxruntime',)
+    """Names of the runtimes that can run the graph, in order of preference (``runtimes.registry``)."""
     plugins: tuple[str, ...] = ()
+    """Plugin libraries that the graph needs."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One exported network, described."""
+    """Description of one exported network."""
 
     schema: Literal[1]
     id: str
@@ -202,48 +204,49 @@ class Manifest:
     runtime: RuntimeSupport = RuntimeSupport()
     range_m: tuple[float, float] | None = None
     bridge: Bridge | None = None
-    """Of a model of two files."""
+    """Computation between the graphs of a model of two files."""
     published: str = ''
-    """Accuracy and speed by others, with their source."""
+    """Published accuracy and speed, with their source."""
     caution: str = ''
-    """What a user must be told who chooses this model."""
+    """Warning for users of this model."""
     simulator_only: bool = False
-    """The model is valid for images of a simulator only; nodes refuse it unless ``allow_simulator_model`` is set."""
+    """Whether the model is valid for images of a simulator only; nodes refuse it without ``allow_simulator_model``."""
     notes: str = ''
 
     @property
     def main_output(self) -> OutputTensor:
-        """The output that holds the depth."""
+        """The output that contains the depth."""
         return next(output for output in self.outputs if output.role in ('raw', 'points'))
 
     @property
     def metric_by_itself(self) -> bool:
-        """Tell whether metres need no scale from elsewhere."""
+        """Whether the output is in metres without an external scale."""
         return not {'scale_shift', 'scale'} & set(self.needs)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the model's ONNX files in the order in which they run; none if no export exists."""
+        """Names of the model's ONNX files in the order in which they run; empty if no export exists."""
         names = self.artifact.onnx
         return (names,) if isinstance(names, str) else names or ()
 
     @property
     def runnable(self) -> bool:
-        """Tell whether the model can be run, given its files."""
+        """Whether the model can be run if its files are present."""
         return bool(self.files) and not self.runtime.plugins
 
     @property
     def commercial_use(self) -> str:
-        """'yes', 'no' or 'check'."""
-        return 'check' if self.license.commercial == 'check' else 'yes' if self.license.commercial else 'no'
+        """Whether commercial use is allowed: 'yes', 'no' or 'check'."""
+        allowed = self.license.commercial
+        return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        BadManifest: not YAML, or a key that is unknown, missing, of the wrong type, or at odds with another; the
-            message names file, key, what was found and what is expected.
+        BadManifest: the file is not YAML, or a key is unknown, missing, of the wrong type, or contradicts another; the
+            message names the file and the key, what was found and what is expected.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -268,24 +271,24 @@ _REQUIRED_NEEDS: dict[str, set[str]] = {
 
 
 def _contradictions(manifest: Manifest) -> list[str]:
-    """Return what is impossible in combination, in words."""
+    """Return a message for each contradiction between keys."""
     decode, resize, roles = manifest.decode, manifest.preprocess.resize, {i.role for i in manifest.inputs}
     problems = []
     if (decode.kind == 'disparity') != (manifest.task == 'stereo'):
-        problems.append(f"task '{manifest.task}' does not go with decode.kind '{decode.kind}'")
+        problems.append(f"task '{manifest.task}' contradicts decode.kind '{decode.kind}'")
     if not roles & _ROLES[manifest.task]:
         problems.append(f"task '{manifest.task}' needs an input with role {' or '.join(sorted(_ROLES[manifest.task]))}")
     expected = 'points' if 'point_map' in decode.kind else 'raw'
     if sum(output.role == expected for output in manifest.outputs) != 1:
         problems.append(f"decode.kind '{decode.kind}' needs exactly one output with role '{expected}'")
     required = _REQUIRED_NEEDS.get(decode.kind, set())
-    fixed = decode.scale is not None and decode.shift is not None
-    if decode.kind == 'affine_inverse_depth' and not fixed:
+    scale_is_fixed = decode.scale is not None and decode.shift is not None
+    if decode.kind == 'affine_inverse_depth' and not scale_is_fixed:
         required = {'scale_shift'}
     if decode.up_to_scale:
         required = {'scale'}
     if not required <= set(manifest.needs):
-        problems.append(f"decode.kind '{decode.kind}' needs {', '.join(sorted(required))}; needs has {manifest.needs}")
+        problems.append(f"decode.kind '{decode.kind}' needs {', '.join(sorted(required))}; needs is {manifest.needs}")
     if decode.kind == 'canonical_depth' and not decode.canonical_focal:
         problems.append('decode.canonical_focal is missing')
     if decode.kind == 'sigmoid_disparity' and not (decode.min_depth and decode.max_depth):
@@ -293,7 +296,7 @@ def _contradictions(manifest: Manifest) -> list[str]:
     problems += _size_problems(resize)
     mean, std = manifest.preprocess.normalize.mean, manifest.preprocess.normalize.std
     if len(mean) != len(std) or len(mean) not in (1, 3) or 0 in std:
-        problems.append('preprocess.normalize: mean and std need one or three numbers each, std without 0')
+        problems.append('preprocess.normalize: mean and std must have one or three numbers each, std without 0')
     for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
         if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
             problems.append(f"artifact: '{name}' leaves the model's folder")
@@ -302,17 +305,15 @@ def _contradictions(manifest: Manifest) -> list[str]:
             problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
     expected_files = 1 if manifest.bridge is None else 2
     if manifest.files and len(manifest.files) != expected_files:
-        problems.append(
-            f'artifact.onnx names {len(manifest.files)} files; expected {expected_files}, two with a bridge'
-        )
+        problems.append(f'artifact.onnx names {len(manifest.files)} files; expected one, or two files with a bridge')
     if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
-        problems.append(f"id '{manifest.id}' may have letters, digits, '-', '_' and '.' only")
+        problems.append(f"id '{manifest.id}' must consist of letters, digits, '-', '_' and '.'")
     return problems
 
 
 def _size_problems(resize: Resize) -> list[str]:
-    needed = {
+    required = {
         'none': (), 'floor': (), 'longest': ('width',), 'width': ('width',), 'pixel_budget': ('pixels',)
     }.get(resize.mode, ('width', 'height'))  # fmt: skip
-    missing = [name for name in needed if not getattr(resize, name)]
+    missing = [name for name in required if not getattr(resize, name)]
     return [f"preprocess.resize.{name} is missing for mode '{resize.mode}'" for name in missing]

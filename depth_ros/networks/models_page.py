@@ -1,35 +1,37 @@
-"""The manifests as a page: ``python -m depth_ros.networks.models_page > docs/models.md``."""
+"""Write the table of models from the manifests: ``python -m depth_ros.networks.models_page > docs/models.md``."""
 
 from depth_ros.networks.catalog import shipped_models
 from depth_ros.networks.manifest import Manifest
 
 _HEADER = """# Models
 
-Made from `config/models/*.yaml` by `python -m depth_ros.networks.models_page > docs/models.md`. Licences are a reading
-of licence files, not legal advice; "check" means that the weights carry no licence of their own. `commercial_only:
-true` refuses all but "yes".
+This page is generated from `config/models/*.yaml` by
+`python -m depth_ros.networks.models_page > docs/models.md`. The licences are a reading of licence files, not legal
+advice; "check" means that the weights have no licence of their own. With `commercial_only: true`, only models with
+"yes" are accepted.
 
-A model is a manifest and an ONNX file. No weights come with this package. `depth-ros models show <id>` says where a
-file comes from and where to put it, `depth-ros models pull <id>` fetches it where one is published (listed below;
-the addresses could not be tried here); `depth-ros models check FILE --manifest <id>` tells whether it is what the
-manifest says. Then: `ros2 launch depth_ros mono.launch.py model:=<id>`, `stereo_depth` with `model: <id>`, or
+A model is a manifest and an ONNX file. Except for `sim-indoor`, no weights are part of this package.
+`depth-ros models show <id>` prints where a file comes from and where to put it. `depth-ros models pull <id>` downloads
+the file if one is published (listed below; the addresses were not tested).
+`depth-ros models check FILE --manifest <id>` checks that a file matches its manifest. Then run
+`ros2 launch depth_ros mono.launch.py model:=<id>`, `stereo_depth` with `model: <id>`, or
 `depth-ros infer --model <id> --image FILE --out DIR`.
 
-"metric" models give metres where their needs are met: fx and K come from `camera_info`, the baseline from the right
-one. Others need a scale (and shift), which `scale.source` finds ([metres.md](metres.md)); without it they are published
-on `depth/relative` only.
+"metric" models give metres if their needs are met: fx and K come from `camera_info`, the baseline from the
+`camera_info` of the right camera. Other models need a scale (and shift), which `scale.source` determines
+([metres.md](metres.md)); without it, their depth is published on `depth/relative` only.
 
-Every manifest below is tested: a network that sees a known scene, and writes what the manifest says it would, gives
-the scene back through the manifest's resize, padding, layout and decoder. No public weights could be run for these
-tests, so accuracy is the publishers' business; a file that is not as described is refused when it is loaded.
+Every manifest below is tested with a simulated network that writes the output described by the manifest for a known
+scene; resize, padding, layout and decoder of the manifest recover the scene. The tests use no public weights, so the
+accuracy is that stated by the publishers. A file that does not match its manifest is refused when it is loaded.
 """
 
 
 _FIGURES = """
-## What others measured
+## Published accuracy and speed
 
-Not repeated here, except for `sim-indoor`; no public weights could be run. Models that are missing below publish
-nothing that could be traced to its source.
+These figures were not reproduced, except those of `sim-indoor`, which were measured with this package. Models without
+figures that can be traced to a source are not listed.
 """
 
 
@@ -40,26 +42,26 @@ def page() -> str:
     for task, title in (('mono', 'From one image (`mono_depth`)'), ('stereo', 'From a pair (`stereo_depth`)')):
         rows = '\n'.join(_row(m) for m in manifests if m.task == task)
         parts.append(
-            f'\n## {title}\n\n| id | gives | needs | input | code / weights | commercial use | where from |\n'
+            f'\n## {title}\n\n| id | output | needs | input | licence of code / weights | commercial use | source |\n'
             f'|---|---|---|---|---|---|---|\n{rows}\n'
         )
     figures = '\n'.join(f'| `{m.id}` | {m.published} |' for m in manifests if m.published)
-    parts.append(f'{_FIGURES}\n| id | accuracy and speed, and who says so |\n|---|---|\n{figures}\n')
+    parts.append(f'{_FIGURES}\n| id | accuracy and speed (source) |\n|---|---|\n{figures}\n')
     return ''.join(parts)
 
 
 def _row(manifest: Manifest) -> str:
-    gives = manifest.decode.kind.replace('_', ' ')
+    output = manifest.decode.kind.replace('_', ' ')
     if manifest.metric_by_itself:
-        gives = f'**metric** ({gives})'
+        output = f'**metric** ({output})'
     if manifest.simulator_only:
-        gives += ', on images of the simulator only'
-    blocked = '' if manifest.runnable else ' **not runnable yet**'
-    pulled = f'`depth-ros models pull {manifest.id}`, or ' if manifest.artifact.urls else ''
+        output += ', for images of the simulator only'
+    unsupported = '' if manifest.runnable else ' **not supported yet**'
+    download = f'`depth-ros models pull {manifest.id}`, or ' if manifest.artifact.urls else ''
     licence = f'{manifest.license.code} / {manifest.license.weights}'
     return (
-        f'| `{manifest.id}` | {gives} | {", ".join(manifest.needs) or "-"} | {_size(manifest)} | {licence} '
-        f'| {manifest.commercial_use} | {pulled}{manifest.artifact.source}{blocked} |'
+        f'| `{manifest.id}` | {output} | {", ".join(manifest.needs) or "-"} | {_size(manifest)} | {licence} '
+        f'| {manifest.commercial_use} | {download}{manifest.artifact.source}{unsupported} |'
     )
 
 

@@ -1,4 +1,4 @@
-"""An exported network as an estimator: manifest + backend."""
+"""Exported networks as estimators: a manifest and a runtime."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -11,12 +11,12 @@ from depth_ros.networks.input_placement import InputPlacement, Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.preprocess import prepare
 from depth_ros.networks.runtimes.runtime import Precision, Runtime
-from depth_ros.networks.self_check import LARGEST_DIFFERENCE, PROBE, relative_difference, stored_image
+from depth_ros.networks.self_check import MAX_DIFFERENCE, SELF_CHECK_SIZE, relative_difference, self_check_input
 from depth_ros.networks.tensor_check import check_output_size, check_tensors, fixed_size
 from depth_ros.types import AnyArray, Camera, DepthEstimate, Float32Array, Frame, RawDisparity, StereoFrame, UInt8Array
 
-_LARGEST_INVALID_SHARE = 0.5
-_OTHER_PROBE: Size = (320, 320)
+_MAX_NAN_SHARE = 0.5
+_SECOND_SIZE: Size = (320, 320)
 
 
 def _without_infinity(values: AnyArray) -> AnyArray:
@@ -25,15 +25,15 @@ def _without_infinity(values: AnyArray) -> AnyArray:
 
 
 class _Network:
-    """What mono and stereo networks share: one size, one check at load, one way through the backend.
+    """The common part of mono and stereo networks: the check at load, the input size, and inference.
 
     Args:
-        manifest: What the file is.
-        backend: Has it loaded. It is closed with the network, and also if the network is refused.
-        reference: The main output that full precision gives for the stored picture, if it is known.
-        precision: Of the backend's arithmetic; None = the file's.
-        input_size: Of the network's input from now on, if the graph takes any; None = as the first picture needs it.
-        largest_batch: How many pictures the backend takes at once.
+        manifest: Description of the file.
+        runtime: Runtime that has loaded the file. It is closed with the network, and also if the network is refused.
+        reference: Main output for the self-check image in full precision; None = unknown.
+        precision: Precision of the runtime's arithmetic; None = that of the file.
+        input_size: Input size of the network, if the graph accepts any size; None = chosen by the first image.
+        largest_batch: Largest number of images per run.
     """
 
     _task: Literal['mono', 'stereo']
@@ -41,157 +41,163 @@ class _Network:
     def __init__(
         self,
         manifest: Manifest,
-        backend: Runtime,
+        runtime: Runtime,
         reference: AnyArray | None = None,
         precision: Precision | None = None,
         input_size: Size | None = None,
         largest_batch: int = 1,
     ) -> None:
-        self._backend = backend
-        self.name = f'{manifest.id} on {backend.device}'
+        self._runtime = runtime
+        self.name = f'{manifest.id} on {runtime.device}'
         self.caution = manifest.caution
         self.simulator_only = manifest.simulator_only
         self.largest_batch = largest_batch
         try:
             if manifest.task != self._task:
                 raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
-            self._manifest = check_tensors(manifest, backend)
-            self._input_size = fixed_size(self._manifest, backend) or input_size
+            self._manifest = check_tensors(manifest, runtime)
+            self._input_size = fixed_size(self._manifest, runtime) or input_size
             self._check_by_running(reference, precision or manifest.artifact.precision)
         except BaseException:
-            backend.close()
+            runtime.close()
             raise
 
     def cancel(self) -> None:
         """Make a running estimate raise soon."""
-        self._backend.cancel()
+        self._runtime.cancel()
 
     def close(self) -> None:
-        """Release the backend and its device."""
-        self._backend.close()
+        """Release the runtime and its device."""
+        self._runtime.close()
 
     def _check_by_running(self, reference: AnyArray | None, precision: Precision) -> None:
-        """Run once with the stored picture, twice if the file claims to take any size; compare what comes out.
+        """Run the self-check image, at two sizes if the graph accepts any size, and compare the outputs.
 
         Raises:
-            ModelMismatch: the output does not follow the input's size, or is too far from full precision.
-            InferenceError: it does not run at all.
+            ModelMismatch: the size of the output does not follow the input's, or the output differs too much from
+                full precision.
+            InferenceError: the run failed.
         """
         main = self._manifest.main_output
-        for size in (PROBE, _OTHER_PROBE) if self._input_size is None else (PROBE,):
-            canvas, tensors = stored_image(self._manifest, self._input_size, size)
-            outputs = self._backend.infer(tensors)
+        for size in (SELF_CHECK_SIZE, _SECOND_SIZE) if self._input_size is None else (SELF_CHECK_SIZE,):
+            placement, tensors = self_check_input(self._manifest, self._input_size, size)
+            outputs = self._runtime.infer(tensors)
             tensor = next(iter(outputs.values())) if main.name == '*' else outputs[main.name]
             if tensor.ndim != len(main.layout):
                 raise ModelMismatch(
-                    f'{self._manifest.id}: output {main.name} has shape {tensor.shape}, the manifest says {main.layout}'
+                    f'{self._manifest.id}: output {main.name} has shape {tensor.shape}; expected the layout '
+                    f'{main.layout} of the manifest. Correct the manifest, or export the file again'
                 )
             height_out, width_out = (tensor.shape[main.layout.index(axis)] for axis in 'HW')
-            check_output_size(self._manifest, canvas, height_out, width_out)
-            if reference is not None and size == PROBE:
+            check_output_size(self._manifest, placement, height_out, width_out)
+            if reference is not None and size == SELF_CHECK_SIZE:
                 self._compare(reference, tensor, precision)
 
-    def _compare(self, reference: AnyArray, found: AnyArray, precision: Precision) -> None:
-        difference, limit = relative_difference(reference, found), LARGEST_DIFFERENCE[precision]
+    def _compare(self, reference: AnyArray, actual: AnyArray, precision: Precision) -> None:
+        difference, limit = relative_difference(reference, actual), MAX_DIFFERENCE[precision]
         if not difference <= limit:
-            what = f'differs by {difference:.1%}' if np.isfinite(difference) else 'has NaN or another size'
+            deviation = f'differs by {difference:.1%}' if np.isfinite(difference) else 'has NaN or another size'
             raise ModelMismatch(
-                f'{self._manifest.id} on {self._backend.device} in {precision}: the output for the stored picture '
-                f'{what} compared with full precision; expected at most {limit:.1%}. Use full precision, another '
-                'export, or another runtime'
+                f'{self._manifest.id} on {self._runtime.device} in {precision}: the output for the self-check image '
+                f'{deviation} compared with full precision; expected at most {limit:.1%}. Use full precision, another '
+                'export, or another device'
             )
         self.name += f', {precision} within {difference:.2%} of full precision'
 
-    def _canvas(self, picture: UInt8Array) -> InputPlacement:
-        """Place a picture on the input, whose size is that of the first one from then on (memory would grow else)."""
-        size = (picture.shape[1], picture.shape[0])
-        canvas = plan(self._manifest.preprocess, size, self._input_size)
+    def _placement(self, image: UInt8Array) -> InputPlacement:
+        """Place an image on the input. The first image fixes the input size; otherwise memory use would grow."""
+        size = (image.shape[1], image.shape[0])
+        placement = plan(self._manifest.preprocess, size, self._input_size)
         if self._input_size is None:
-            self._input_size = canvas.size
-        return canvas
+            self._input_size = placement.size
+        return placement
 
     def _infer(
-        self, canvas: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+        self, placement: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
     ) -> Mapping[str, AnyArray]:
-        """Return the outputs; an infinite value, which is an overflow of the network's arithmetic, becomes NaN."""
-        outputs = self._backend.infer(prepare(self._manifest, canvas, left, right, camera))
+        """Return the outputs; infinite values, which are overflows of the network's arithmetic, become NaN."""
+        outputs = self._runtime.infer(prepare(self._manifest, placement, left, right, camera))
         return {name: _without_infinity(values) for name, values in outputs.items()}
 
     def _checked(self, values: Float32Array) -> Float32Array:
-        """Refuse a map that is mostly NaN.
+        """Return the values, unless they are mostly NaN.
 
         Raises:
-            EstimatorError: with the usual reason.
+            EstimatorError: more than half of the values are NaN.
         """
         share = float(np.isnan(values).mean())
-        if share > _LARGEST_INVALID_SHARE:
+        if share > _MAX_NAN_SHARE:
             raise EstimatorError(
-                f'{self._manifest.id} gave NaN for {share:.0%} of the picture. In half precision? Use a fp32 export, '
-                'or one of opset 17 or later'
+                f'{self._manifest.id} returned NaN for {share:.0%} of the image; expected at most '
+                f'{_MAX_NAN_SHARE:.0%}. This happens in half precision: use a fp32 export, or one of opset 17 or later'
             )
         return values
 
 
 class MonoNetwork(_Network):
-    """Depth from one picture.
+    """Depth from one image.
 
     Raises:
-        ModelMismatch: the file is not what the manifest says, or not a mono network.
+        ModelMismatch: the file does not match its manifest, or is not a mono network.
     """
 
     _task = 'mono'
 
     def estimate(self, frame: Frame) -> DepthEstimate:
-        """Estimate one picture.
+        """Estimate the depth of one image.
 
         Raises:
-            EstimatorError: the network needs intrinsics that are not there, failed, or gave mostly NaN.
+            EstimatorError: the network failed, needs missing intrinsics, or returned mostly NaN.
         """
         if frame.camera is None and any(i.role == 'unit_rays' for i in self._manifest.inputs):
-            raise EstimatorError(f'{self._manifest.id} takes the rays of the camera; no camera_info has come yet')
-        canvas = self._canvas(frame.image)
-        outputs = self._infer(canvas, frame.image, None, frame.camera)
-        return self._decoded(outputs, canvas, frame.camera)
+            raise EstimatorError(
+                f'{self._manifest.id} needs the rays of the camera; no camera_info received. Publish camera_info'
+            )
+        placement = self._placement(frame.image)
+        outputs = self._infer(placement, frame.image, None, frame.camera)
+        return self._decoded(outputs, placement, frame.camera)
 
     def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
-        """Estimate at most ``largest_batch`` pictures of one size together.
+        """Estimate at most ``largest_batch`` images of one size together.
 
         Raises:
-            EstimatorError: the network failed, or a frame lacks what it needs.
+            EstimatorError: the network failed, or returned mostly NaN for one of the frames.
         """
-        canvas = self._canvas(frames[0].image)
-        inputs = [prepare(self._manifest, canvas, frame.image, None, frame.camera) for frame in frames]
+        placement = self._placement(frames[0].image)
+        inputs = [prepare(self._manifest, placement, frame.image, None, frame.camera) for frame in frames]
         stacked = {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]}
-        outputs = self._backend.infer(stacked)
+        outputs = self._runtime.infer(stacked)
         return [
-            self._decoded({name: tensor[i : i + 1] for name, tensor in outputs.items()}, canvas, frame.camera)
+            self._decoded({name: tensor[i : i + 1] for name, tensor in outputs.items()}, placement, frame.camera)
             for i, frame in enumerate(frames)
         ]
 
-    def _decoded(self, outputs: Mapping[str, AnyArray], canvas: InputPlacement, camera: Camera | None) -> DepthEstimate:
-        estimate = decode(self._manifest, outputs, canvas, camera)
+    def _decoded(
+        self, outputs: Mapping[str, AnyArray], placement: InputPlacement, camera: Camera | None
+    ) -> DepthEstimate:
+        estimate = decode(self._manifest, outputs, placement, camera)
         self._checked(estimate.values)
         return estimate
 
 
 class StereoNetwork(_Network):
-    """Disparity from a pair; takes the place of ``SemiGlobalMatching``.
+    """Disparity from a stereo pair, with the interface of ``SemiGlobalMatching``.
 
     Raises:
-        ModelMismatch: the file is not what the manifest says, or not a stereo network.
+        ModelMismatch: the file does not match its manifest, or is not a stereo network.
     """
 
     _task = 'stereo'
 
     def estimate(self, frame: StereoFrame) -> RawDisparity:
-        """Estimate one pair.
+        """Estimate the disparity of one pair.
 
         Raises:
             EstimatorError: the network failed.
         """
-        canvas = self._canvas(frame.left)
-        outputs = self._infer(canvas, frame.left, frame.right, frame.rig.left)
-        disparity_px, confidence = disparity(self._manifest, outputs, canvas)
-        largest = self._manifest.decode.max_disparity
-        high = frame.left.shape[1] - 1.0 if largest is None else largest / canvas.scale_x
-        return RawDisparity(disparity_px, confidence, 0.0, high)
+        placement = self._placement(frame.left)
+        outputs = self._infer(placement, frame.left, frame.right, frame.rig.left)
+        disparity_px, confidence = disparity(self._manifest, outputs, placement)
+        max_disparity = self._manifest.decode.max_disparity
+        search_end_px = frame.left.shape[1] - 1.0 if max_disparity is None else max_disparity / placement.scale_x
+        return RawDisparity(disparity_px, confidence, 0.0, search_end_px)

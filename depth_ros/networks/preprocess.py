@@ -1,4 +1,4 @@
-"""Picture(s) and canvas → the tensors that a manifest asks for."""
+"""Preprocessing: images are converted to the input tensors that a manifest describes."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ _BORDER = {'constant': cv2.BORDER_CONSTANT, 'replicate': cv2.BORDER_REPLICATE, '
 
 
 def prepare(
-    manifest: Manifest, canvas: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+    manifest: Manifest, placement: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
 ) -> dict[str, AnyArray]:
     """Return one array for every input of the manifest, by name.
 
     Args:
-        manifest: Says what the network takes.
-        canvas: Where the pictures go.
-        left: (H, W) grey or (H, W, 3) RGB; the only picture of a mono network.
-        right: For stereo networks.
-        camera: Intrinsics of the pictures, for networks that take rays.
+        manifest: Description of the network.
+        placement: Placement of the images on the input.
+        left: Left image, or the only image of a mono network: (H, W) grey or (H, W, 3) RGB.
+        right: Right image of a stereo network.
+        camera: Intrinsics of the images, for networks with rays as an input.
     """
     rules = manifest.preprocess
     sides = {'image': left, 'left': left, 'right': right, 'left_half': left, 'right_half': right}
@@ -33,36 +33,36 @@ def prepare(
         if each.role == 'scalar':
             tensors[each.name] = np.array(each.value, dtype=each.dtype)
         elif each.role == 'unit_rays' and camera is not None:
-            tensors[each.name] = _laid_out(_unit_rays(canvas.camera(camera)), each)
+            tensors[each.name] = _in_layout(_unit_rays(placement.camera(camera)), each)
         elif each.role == 'pair' and right is not None:
-            both = np.concatenate([_image(rules, canvas, p, each) for p in (left, right)])
-            tensors[each.name] = _laid_out(both, each)
+            both = np.concatenate([_image(rules, placement, p, each) for p in (left, right)])
+            tensors[each.name] = _in_layout(both, each)
         elif image is not None and each.role.endswith('_half'):
-            tensors[each.name] = _laid_out(_half(_image(rules, canvas, image, each)), each)
+            tensors[each.name] = _in_layout(_half(_image(rules, placement, image, each)), each)
         elif image is not None:
-            tensors[each.name] = tensor_of(image, each, rules, canvas)
+            tensors[each.name] = tensor_of(image, each, rules, placement)
     return tensors
 
 
-def tensor_of(image: UInt8Array, target: InputTensor, rules: Preprocess, canvas: InputPlacement) -> AnyArray:
-    """Return one picture as the tensor of one input."""
-    return _laid_out(_image(rules, canvas, image, target), target)
+def tensor_of(image: UInt8Array, target: InputTensor, rules: Preprocess, placement: InputPlacement) -> AnyArray:
+    """Return an image as the tensor of one input."""
+    return _in_layout(_image(rules, placement, image, target), target)
 
 
-def _image(rules: Preprocess, canvas: InputPlacement, image: UInt8Array, target: InputTensor) -> Float32Array:
-    """Return (C, h, w) float32 of the network's size, padded and normalised."""
+def _image(rules: Preprocess, placement: InputPlacement, image: UInt8Array, target: InputTensor) -> Float32Array:
+    """Return an image as (C, h, w) float32 at the network's size, padded and normalised."""
     colored = _in_color(image, target.color)
-    (x, y), pad = canvas.border, rules.pad
+    (x, y), pad = placement.border, rules.pad
     if x or y:
         colored = cv2.copyMakeBorder(colored, y, y, x, x, cv2.BORDER_REFLECT_101)
-    small = resize_image(colored, canvas.resized, rules.resize.interp, rules.resize.align_corners)
+    small = resize_image(colored, placement.resized, rules.resize.interp, rules.resize.align_corners)
     planes = cv2.split(small)
     if pad is not None and not pad.after_normalize:
-        return _normalized([_padded(p, canvas, pad, i) for i, p in enumerate(planes)], rules.normalize)
+        return _normalized([_padded(p, placement, pad, i) for i, p in enumerate(planes)], rules.normalize)
     normalized = _normalized(planes, rules.normalize)
-    if pad is None or canvas.resized == canvas.size:
+    if pad is None or placement.resized == placement.size:
         return normalized
-    return np.stack([_padded(p, canvas, pad, i) for i, p in enumerate(normalized)])
+    return np.stack([_padded(p, placement, pad, i) for i, p in enumerate(normalized)])
 
 
 def _in_color(image: UInt8Array, color: str) -> UInt8Array:
@@ -75,7 +75,7 @@ def _in_color(image: UInt8Array, color: str) -> UInt8Array:
 
 
 def _normalized(planes: Sequence[AnyArray], rule: Normalize) -> Float32Array:
-    """Scale and shift every plane in one pass each, straight into its place in the tensor."""
+    """Scale and shift every plane in one pass, written directly into the tensor."""
     tensor = np.empty((len(planes), *planes[0].shape), np.float32)
     for channel, plane in enumerate(planes):
         mean, std = (values[channel % len(values)] for values in (rule.mean, rule.std))
@@ -83,11 +83,11 @@ def _normalized(planes: Sequence[AnyArray], rule: Normalize) -> Float32Array:
     return tensor
 
 
-def _padded(plane: AnyArray, canvas: InputPlacement, pad: Pad, channel: int) -> AnyArray:
-    right = canvas.size[0] - canvas.resized[0] - canvas.left
-    bottom = canvas.size[1] - canvas.resized[1] - canvas.top
+def _padded(plane: AnyArray, placement: InputPlacement, pad: Pad, channel: int) -> AnyArray:
+    right = placement.size[0] - placement.resized[0] - placement.left
+    bottom = placement.size[1] - placement.resized[1] - placement.top
     value = pad.value[channel % len(pad.value)]
-    sides = (canvas.top, bottom, canvas.left, right)
+    sides = (placement.top, bottom, placement.left, right)
     return np.asarray(cv2.copyMakeBorder(plane.astype(np.float32), *sides, _BORDER[pad.mode], value=value))
 
 
@@ -97,13 +97,13 @@ def _half(planes: Float32Array) -> Float32Array:
 
 
 def _unit_rays(camera: Camera) -> Float32Array:
-    """Return (3, h, w) unit vectors ``K⁻¹ [u, v, 1]`` of every pixel."""
+    """Return the unit vectors ``K⁻¹ [u, v, 1]`` of all pixels, (3, h, w)."""
     x, y = pixel_slopes(camera, np.arange(camera.width), np.arange(camera.height))
     rays = np.stack([x, y, np.ones_like(x)])
     unit: Float32Array = (rays / np.linalg.norm(rays, axis=0)).astype(np.float32)
     return unit
 
 
-def _laid_out(planes: Float32Array, target: InputTensor) -> AnyArray:
+def _in_layout(planes: Float32Array, target: InputTensor) -> AnyArray:
     tensor = planes[None] if target.layout == 'NCHW' else planes.transpose(1, 2, 0)[None]
     return np.ascontiguousarray(tensor, dtype=target.dtype)

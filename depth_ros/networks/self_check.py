@@ -1,6 +1,7 @@
-"""A stored picture through a file, compared with what full precision gave: damaged and too coarse arithmetic shows.
+"""The self-check image, whose output is compared with a reference in full precision when a network is loaded.
 
-Limits after the fault list: half a percent between engines in full precision, two percent for half precision.
+The comparison detects damaged files and insufficient precision. Limits: 0.5 % between runtimes in full precision, 2 %
+for half precision.
 """
 
 from pathlib import Path
@@ -18,46 +19,46 @@ from depth_ros.networks.preprocess import prepare
 from depth_ros.networks.runtimes.runtime import Precision
 from depth_ros.types import AnyArray, Camera
 
-PROBE: Size = (640, 480)
-LARGEST_DIFFERENCE: dict[Precision, float] = {'fp32': 0.005, 'fp16': 0.02}
+SELF_CHECK_SIZE: Size = (640, 480)
+MAX_DIFFERENCE: dict[Precision, float] = {'fp32': 0.005, 'fp16': 0.02}
 _SHIFT_PX = 8
 
 
-def stored_image(
-    manifest: Manifest, fixed: Size | None, size: Size = PROBE
+def self_check_input(
+    manifest: Manifest, fixed: Size | None, size: Size = SELF_CHECK_SIZE
 ) -> tuple[InputPlacement, dict[str, AnyArray]]:
-    """Return the stored picture, at a size, as the input of a network; its right neighbour is itself, shifted.
+    """Return the self-check image as the input of a network; the right image is the same image, shifted.
 
     Args:
-        manifest: What the network takes.
-        fixed: Size that the graph insists on.
-        size: Of the picture.
+        manifest: Description of the network.
+        fixed: Input size of the graph, if it is fixed.
+        size: Width and height of the image.
     """
     image = cv2.resize(read_image_file(shared_file('config/self_check.png')), size, interpolation=cv2.INTER_LINEAR)
-    canvas = plan(manifest.preprocess, size, fixed)
+    placement = plan(manifest.preprocess, size, fixed)
     camera = Camera(*size, size[0], size[0], size[0] / 2, size[1] / 2)
-    return canvas, prepare(manifest, canvas, image, np.roll(image, -_SHIFT_PX, axis=1), camera)
+    return placement, prepare(manifest, placement, image, np.roll(image, -_SHIFT_PX, axis=1), camera)
 
 
-def relative_difference(expected: AnyArray, found: AnyArray) -> float:
-    """Return the median of ``|found - expected| / |expected|``; infinite where shapes differ or NaN appears."""
-    if expected.shape != found.shape or np.isnan(found).any() > np.isnan(expected).any():
+def relative_difference(expected: AnyArray, actual: AnyArray) -> float:
+    """Return the median of ``|actual - expected| / |expected|``; infinite if shapes differ or NaN appears."""
+    if expected.shape != actual.shape or np.isnan(actual).any() > np.isnan(expected).any():
         return float('inf')
     magnitude = np.abs(expected.astype(np.float64))
     floor = max(1e-3 * float(np.nanmedian(magnitude)), 1e-12)
-    return float(np.nanmedian(np.abs(found - expected) / np.maximum(magnitude, floor)))
+    return float(np.nanmedian(np.abs(actual - expected) / np.maximum(magnitude, floor)))
 
 
 def reference_path(onnx: Path) -> Path:
-    """Return where the reference of an ONNX file lies."""
+    """Return the path of the reference of an ONNX file."""
     return onnx.with_suffix('.reference.npz')
 
 
 def read_reference(path: Path) -> AnyArray:
-    """Return what full precision gave.
+    """Return the output that was computed in full precision.
 
     Raises:
-        ModelLoadError: it is missing or damaged.
+        ModelLoadError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -65,6 +66,6 @@ def read_reference(path: Path) -> AnyArray:
             return np.asarray(expected)
     except Exception as error:  # zipfile and numpy raise many types for damaged content
         raise ModelLoadError(
-            f'{path} cannot be read as a reference: {error}. Export the model again, or take `reference` out of its '
+            f'{path} cannot be read as a reference: {error}. Export the model again, or remove `reference` from its '
             'manifest'
         ) from error

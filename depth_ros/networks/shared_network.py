@@ -1,4 +1,4 @@
-"""One network for several cameras: loaded once, run for one after the other in the order in which they asked."""
+"""One network for several cameras: loaded once, run for their frames in the order of arrival."""
 
 import threading
 from collections import deque
@@ -9,11 +9,12 @@ from depth_ros.errors import EstimatorError, OutOfMemory
 from depth_ros.estimators.estimator import BatchEstimator
 from depth_ros.types import DepthEstimate, Frame
 
-_FAILURES_OF_A_BROKEN_NETWORK = 10
+_MAX_FAILURES_IN_A_ROW = 10
+"""A network that fails this often in a row is loaded again."""
 
 
 class _Request:
-    """One camera's frame, waiting for its turn."""
+    """A frame of one camera that waits for the network."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -23,11 +24,14 @@ class _Request:
 
 
 class _SharedNetwork:
-    """A network and the frames that wait for it. The camera whose frame is first runs it, also for those behind."""
+    """A network and the frames that wait for it.
+
+    The thread of the first waiting frame runs the network, also for the frames behind it that fit into the batch.
+    """
 
     def __init__(self) -> None:
         self.shares = 0
-        """Counted and guarded by ``Sharing``."""
+        """Number of shares; guarded by the lock of ``SharedNetworks``."""
         self.name = ''
         self.caution = ''
         self.simulator_only = False
@@ -37,17 +41,17 @@ class _SharedNetwork:
         self._out_of_memory = False
         self._changed = threading.Condition()
         self._busy = False
-        """Whether a thread runs, loads or closes the network; only this thread touches the attributes above."""
+        """Whether a thread runs, loads or closes the network; only that thread accesses the attributes above."""
         self._waiting: deque[_Request] = deque()
         self._running: list[_Request] = []
 
     def ensure_loaded(self, load: Callable[[], BatchEstimator]) -> None:
-        """Load the network if it is not loaded; close it and load it again if it fails all the time.
+        """Load the network if it is not loaded; close and load it again if it fails repeatedly.
 
         Frames that arrive meanwhile wait.
 
         Raises:
-            Exception: what ``load`` raises; the next call tries again.
+            Exception: any error of ``load``; the next call tries again.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._busy)
@@ -75,6 +79,7 @@ class _SharedNetwork:
             estimator.close()
 
     def estimate(self, request: _Request) -> DepthEstimate:
+        """Wait for the network, run it if this request is the first, and return the result."""
         with self._changed:
             self._waiting.append(request)
             self._changed.wait_for(lambda: request.done or (not self._busy and self._waiting[0] is request))
@@ -87,21 +92,24 @@ class _SharedNetwork:
         assert request.result is not None
         return request.result
 
-    def give_up(self, request: _Request) -> None:
-        """End a request: at once if it still waits, soon if it runs."""
+    def cancel(self, request: _Request) -> None:
+        """End a request: immediately if it waits, soon if it runs."""
         with self._changed:
             if request in self._waiting:
                 self._waiting.remove(request)
-                request.error, request.done = EstimatorError('given up while other cameras were served'), True
+                request.error, request.done = (
+                    EstimatorError('cancelled while frames of other cameras were processed'),
+                    True,
+                )
                 self._changed.notify_all()
             elif request in self._running and self._estimator is not None:
                 self._estimator.cancel()
 
     def _is_broken(self) -> bool:
-        return self._out_of_memory or self._failures_in_a_row >= _FAILURES_OF_A_BROKEN_NETWORK
+        return self._out_of_memory or self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW
 
     def _next(self) -> list[_Request]:
-        """Take the first request, and those of the same size behind it that fit into its batch."""
+        """Return the first request and the following ones of the same size that fit into its batch."""
         chosen = [self._waiting.popleft()]
         largest_batch = self._estimator.largest_batch if self._estimator is not None else 1
         while self._waiting and len(chosen) < largest_batch:
@@ -137,17 +145,17 @@ class _SharedNetwork:
 class SharedEstimator:
     """One camera's share of a network."""
 
-    def __init__(self, network: _SharedNetwork, give_back: Callable[[], None]) -> None:
+    def __init__(self, network: _SharedNetwork, release: Callable[[], None]) -> None:
         self.name, self.caution, self.simulator_only = network.name, network.caution, network.simulator_only
         self._network = network
-        self._give_back = give_back
+        self._release = release
         self._request: _Request | None = None
 
     def estimate(self, frame: Frame) -> DepthEstimate:
-        """Estimate a picture when it is its turn.
+        """Estimate the depth of an image; wait until the network is free.
 
         Raises:
-            EstimatorError: the network failed on it, or on the batch that it was in.
+            EstimatorError: the network failed on the frame or on its batch.
         """
         self._request = _Request(frame)
         try:
@@ -156,18 +164,18 @@ class SharedEstimator:
             self._request = None
 
     def cancel(self) -> None:
-        """End this camera's frame soon; the others' are not touched, unless they run together with it."""
+        """End this camera's frame soon; frames of other cameras continue, unless they are in the same batch."""
         request = self._request
         if request is not None:
-            self._network.give_up(request)
+            self._network.cancel(request)
 
     def close(self) -> None:
-        """Give the share back; the network is closed with its last share."""
-        self._give_back()
+        """Release the share; the network is closed with its last share."""
+        self._release()
 
 
 class SharedNetworks:
-    """Loads networks once for several cameras; those that ask with the same key share."""
+    """Networks that are loaded once for several cameras; equal keys share a network."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -176,24 +184,24 @@ class SharedNetworks:
     def get(self, key: Hashable, load: Callable[[], BatchEstimator]) -> SharedEstimator:
         """Return a share of the network of a key.
 
-        The network is loaded if no camera has it. If it has failed all the time, it is loaded again, for all cameras
+        The network is loaded if no camera uses it. If it has failed repeatedly, it is loaded again for all cameras
         that share it.
 
         Raises:
-            Exception: what ``load`` raises.
+            Exception: any error of ``load``.
         """
-        with self._lock:  # not held while loading, which takes up to minutes
+        with self._lock:  # not held while loading, which can take minutes
             network = self._networks.setdefault(key, _SharedNetwork())
             network.shares += 1
-        give_back = partial(self._give_back, key, network)
+        release = partial(self._release, key, network)
         try:
             network.ensure_loaded(load)
         except BaseException:
-            give_back()
+            release()
             raise
-        return SharedEstimator(network, give_back)
+        return SharedEstimator(network, release)
 
-    def _give_back(self, key: Hashable, network: _SharedNetwork) -> None:
+    def _release(self, key: Hashable, network: _SharedNetwork) -> None:
         with self._lock:
             network.shares -= 1
             if network.shares:

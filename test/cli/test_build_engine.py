@@ -1,4 +1,4 @@
-"""`depth-ros models build-engine` with real files and a child process; only TensorRT's compiler is a script."""
+"""`depth-ros models build-engine` with real files and a child process; a script replaces the compiler of TensorRT."""
 
 import os
 import signal
@@ -17,6 +17,7 @@ from depth_ros.cli.main import main
 from depth_ros.networks import load_network
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.progress import ProgressListener
+from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.pipeline import mono_estimator
 from depth_ros.settings.node_settings import MonoSettings
@@ -30,7 +31,7 @@ REFERENCE = (
 
 
 class CpuForTensorrt(OnnxRuntime):
-    """Runs on the CPU what was asked to run with an engine."""
+    """ONNX Runtime that runs on the CPU although an engine was requested."""
 
     def __init__(self, path, options, engines=None, outputs=None):
         super().__init__(path, replace(options, device='cpu'), None, outputs)
@@ -43,10 +44,11 @@ class CpuForTensorrt(OnnxRuntime):
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """Put a GPU and a compiler script in place; return what chooses the script's action."""
+    """Replace the GPU and the compiler; return the arguments of the compiler script."""
     chosen = {'act': ''}
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(load_network, 'OnnxRuntime', CpuForTensorrt)
+    monkeypatch.setitem(RUNTIMES, 'onnxruntime', CpuForTensorrt)
     monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
     monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(**chosen)))
     return chosen
@@ -64,10 +66,10 @@ def test_the_engine_is_in_the_cache_and_its_folder_is_printed(tmp_path, compiler
     printed = capsys.readouterr()
     (entry,) = engines(tmp_path)
     assert (entry / 'net.engine').is_file() and printed.out.rstrip().endswith(f'its engine is in {entry}')
-    assert 'building the engine of tiny.onnx: there is none' in printed.err
+    assert 'building the engine of tiny.onnx: no engine is cached' in printed.err
 
 
-def test_the_second_call_finds_the_engine_and_builds_none(tmp_path, compiler, capsys):
+def test_the_second_call_uses_the_cached_engine(tmp_path, compiler, capsys):
     path = str(model(tmp_path / 'net'))
     assert main(['models', 'build-engine', path]) == 0
     compiler['act'] = 'sys.exit(9)'
@@ -76,7 +78,7 @@ def test_the_second_call_finds_the_engine_and_builds_none(tmp_path, compiler, ca
     assert 'building' not in capsys.readouterr().err and len(engines(tmp_path)) == 1
 
 
-def test_half_precision_is_compared_with_full_precision_and_has_an_engine_of_its_own(tmp_path, compiler, capsys):
+def test_half_precision_is_compared_with_full_precision_and_has_its_own_engine(tmp_path, compiler, capsys):
     path = str(model(tmp_path / 'net'))
     assert main(['models', 'build-engine', path]) == 0
     compiler['act'] = REFERENCE
@@ -87,57 +89,55 @@ def test_half_precision_is_compared_with_full_precision_and_has_an_engine_of_its
 def test_a_node_of_the_same_precision_and_image_size_builds_nothing(tmp_path, compiler):
     path = str(model(tmp_path / 'net'))
     assert main(['models', 'build-engine', path, '--image-size', '320x240']) == 0
-    compiler['act'], said = 'sys.exit(9)', []
-    mono_estimator(MonoSettings(model=path, device='tensorrt', image_size='320x240'), ProgressListener(said.append))
-    assert said == []
+    compiler['act'], reports = 'sys.exit(9)', []
+    mono_estimator(MonoSettings(model=path, device='tensorrt', image_size='320x240'), ProgressListener(reports.append))
+    assert reports == []
 
 
-def test_a_stereo_network_gets_its_engine_too(tmp_path, compiler, capsys):
+def test_an_engine_is_built_for_a_stereo_network(tmp_path, compiler, capsys):
     path = model(tmp_path / 'net', STEREO, plus=4.0)
     assert main(['models', 'build-engine', str(path)]) == 0
     assert len(engines(tmp_path)) == 1, capsys.readouterr()
 
 
 @pytest.mark.parametrize(
-    ('act', 'words'),
+    ('act', 'text'),
     [
         ("print('no kernel for DeformConv'); sys.exit(3)", 'no kernel for DeformConv. Try device: cuda'),
         ('import os; os.kill(os.getpid(), 11)', 'exit code -11'),
     ],
 )
-def test_a_failed_build_is_exit_code_1_with_the_reason_and_leaves_nothing(tmp_path, compiler, capsys, act, words):
+def test_a_failed_build_is_exit_code_1_with_the_reason_and_leaves_nothing(tmp_path, compiler, capsys, act, text):
     compiler['act'] = act
     assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
-    assert words in capsys.readouterr().err
+    assert text in capsys.readouterr().err
     assert engines(tmp_path) == [] and not list((tmp_path / 'cache/engines').glob('.*'))
 
 
 @pytest.mark.parametrize('hindrance', ['no gpu', 'no folder'])
-def test_an_engine_that_cannot_be_kept_is_exit_code_1_and_not_called_stored(
-    tmp_path, compiler, capsys, monkeypatch, hindrance
-):
+def test_an_engine_that_cannot_be_stored_is_exit_code_1(tmp_path, compiler, capsys, monkeypatch, hindrance):
     if hindrance == 'no gpu':
         monkeypatch.setattr(load_network, 'find_gpu', lambda: None)
     else:
-        (tmp_path / 'cache').write_text('a file where the folder should be')
+        (tmp_path / 'cache').write_text('a file instead of the folder')
     assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
     printed = capsys.readouterr()
     assert 'its engine could not be kept' in printed.err and 'engine is in' not in printed.out
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'words'),
+    ('arguments', 'text'),
     [
         (('--image-size', 'large'), "image_size is 'large'; expected WxH such as 640x480"),
         (('--precision', 'int8'), 'invalid choice'),
     ],
 )
-def test_wrong_arguments_are_named(tmp_path, compiler, capsys, arguments, words):
+def test_the_error_for_an_invalid_argument_names_it(tmp_path, compiler, capsys, arguments, text):
     try:
         assert main(['models', 'build-engine', str(model(tmp_path / 'net')), *arguments]) == 1
     except SystemExit as error:
         assert error.code == 2
-    assert words in capsys.readouterr().err
+    assert text in capsys.readouterr().err
 
 
 @pytest.mark.skipif(OnnxRuntime.has('tensorrt'), reason='this ONNX Runtime has TensorRT')

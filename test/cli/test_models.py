@@ -40,7 +40,7 @@ def test_check_tells_whether_a_file_is_what_its_manifest_says(tmp_path, capsys):
     assert main(['models', 'check', str(path.with_suffix('.onnx'))]) == 0
     assert 'fits tiny' in capsys.readouterr().out
     assert main(['models', 'check', str(path.with_suffix('.onnx')), '--manifest', 'depth-pro']) == 1
-    assert 'the file is not what its manifest declares' in capsys.readouterr().err
+    assert 'the file does not match its manifest' in capsys.readouterr().err
 
 
 def test_a_model_in_the_cache_is_found_by_its_id(tmp_path, monkeypatch, capsys):
@@ -170,7 +170,7 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
         (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
-        (['--image', 'a.png', '--model', 'nonsense'], "model 'nonsense' is not known; depth-ros models list shows all"),
+        (['--image', 'a.png', '--model', 'nonsense'], "unknown model 'nonsense'; depth-ros models list prints all"),
         (['--image', 'a.png', '--model', 'depth-anything-v2-smal'], "did you mean 'depth-anything-v2-small'?"),
         (
             ['--image', 'a.png', '--model', 'depth-anything-v2-small'],

@@ -245,7 +245,7 @@ def damaged(tmp_path):
         (lambda p: ['--node', 'mono_depth'], 'model', "model is ''; expected"),
         (lambda p: [*SIMULATOR_MODEL, '-p', 'device:=cuda'], 'device', 'has no provider for cuda'),
         (lambda p: ['-p', 'model:=moge-2-small'], 'model', 'does not exist'),
-        (lambda p: ['-p', 'model:=mogee'], 'parameters', "model 'mogee' is not known"),
+        (lambda p: ['-p', 'model:=mogee'], 'parameters', "unknown model 'mogee'"),
         (lambda p: ['-p', f'model:={damaged(p)}'], 'model', 'tiny.onnx'),
         (lambda p: ['-p', 'range_min_m:=50', '-p', 'range_max_m:=5'], 'parameters', 'expected range_min_m <'),
         (lambda p: ['-p', 'modl:=x'], 'parameters', "did you mean 'model'"),

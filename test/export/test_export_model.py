@@ -1,4 +1,4 @@
-"""Exports of small random checkpoints agree with torch and with transformers' own processing of the same picture."""
+"""Exports of small random checkpoints agree with torch and with transformers' own processing of the same image."""
 
 from dataclasses import replace
 
@@ -116,11 +116,11 @@ def depth_pro():
 
 def saved(tmp_path, network, std=0.15):
     torch.manual_seed(0)
-    for parameter in network.parameters():  # larger than the usual start, so that outputs vary over the picture
+    for parameter in network.parameters():  # larger than the usual start, so that outputs vary over the image
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=std)
     last = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 1]
-    if last:  # above zero, or ReLU would hide most of the picture
+    if last:  # above zero, or ReLU would hide most of the image
         torch.nn.init.constant_(last[-1].bias, 3.0)
     network.save_pretrained(tmp_path / 'checkpoint')
     return str(tmp_path / 'checkpoint')
@@ -135,17 +135,17 @@ SIZES = [(640, 480), (1280, 720), (333, 217)]
 BICUBIC, BILINEAR = 3, 2
 
 
-def picture(size):
+def motorcycle_image(size):
     import cv2
 
     return cv2.resize(load_motorcycle().left, size, interpolation=cv2.INTER_AREA)
 
 
 def smooth_image(size):
-    """Return a picture without the details that Pillow filters out when it shrinks, and OpenCV's cubic does not."""
+    """Return an image without the details that Pillow filters out when it shrinks, and OpenCV's cubic does not."""
     import cv2
 
-    return cv2.GaussianBlur(picture(size), (0, 0), max(1.0, size[0] / 200))
+    return cv2.GaussianBlur(motorcycle_image(size), (0, 0), max(1.0, size[0] / 200))
 
 
 def processor(family, **options):
@@ -176,7 +176,7 @@ def zoedepth_processor():
 
 
 def by_transformers(reference, theirs, image):
-    """Return the tensor that transformers makes of a picture, and its depth at the picture's size."""
+    """Return the input tensor of transformers for an image, and its depth at the image's size."""
     from PIL import Image
     from torch.nn.functional import interpolate
 
@@ -184,7 +184,7 @@ def by_transformers(reference, theirs, image):
     height, width = image.shape[:2]
     with torch.no_grad():
         raw = reference(tensor).predicted_depth
-    assert float(raw.std() / raw.abs().mean()) > 1e-3  # a constant map would prove nothing
+    assert float(raw.std() / raw.abs().mean()) > 1e-3  # a constant map would make the comparison meaningless
     border = [
         int(np.sqrt(side / 2) * 3) if hasattr(theirs, 'do_pad') and theirs.do_pad else 0 for side in (height, width)
     ]
@@ -225,15 +225,15 @@ def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_image(tm
     for size in SIZES:
         image = smooth_image(size)
         if manifest.family == 'depth_anything' and size == SIZES[2]:
-            # transformers scales as little as possible, the authors' rule keeps both sides at 518 or more; ours is theirs.
+            # transformers scales as little as possible, the authors' rule (used here) keeps both sides at 518 or more.
             assert plan(described.preprocess, size).size == (798, 518)
             rules = replace(described.preprocess, resize=replace(described.preprocess.resize, mode='minimal'))
-            backend = OnnxRuntime(model_file(described, done.onnx.parent), RuntimeOptions('cpu'))
-            network = MonoNetwork(replace(described, preprocess=rules), backend)
+            runtime = OnnxRuntime(model_file(described, done.onnx.parent), RuntimeOptions('cpu'))
+            network = MonoNetwork(replace(described, preprocess=rules), runtime)
         else:
             network = MonoNetwork(described, OnnxRuntime(done.onnx, RuntimeOptions('cpu')))
         tensor, expected = by_transformers(reference, make_processor(), image)
-        assert network._canvas(image).size == (tensor.shape[3], tensor.shape[2])
+        assert network._placement(image).size == (tensor.shape[3], tensor.shape[2])
         found = difference(network, image, expected)
         assert found <= limit, (size, found)
 
@@ -255,14 +255,14 @@ def test_depth_pro_gives_metres_with_the_camera_s_focal_length_and_with_its_own(
     manifest, _ = find_manifest('depth-pro')
     done = export(manifest, weights, tmp_path / 'net.onnx', size=(256, 256))
     _, network = load(done.onnx)
-    image, camera = picture((640, 480)), Camera(640, 480, 500.0, 500.0, 320.0, 240.0)
+    image, camera = motorcycle_image((640, 480)), Camera(640, 480, 500.0, 500.0, 320.0, 240.0)
     reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
     exported, _ = load(done.onnx)
-    canvas = plan(exported.preprocess, (640, 480))
-    tensor = prepare(exported, canvas, image, None, None)['pixel_values']
+    placement = plan(exported.preprocess, (640, 480))
+    tensor = prepare(exported, placement, image, None, None)['pixel_values']
     with torch.no_grad():
         found = reference(torch.from_numpy(tensor))
-    inverse = canvas.back(found.predicted_depth[0].numpy())
+    inverse = placement.to_image(found.predicted_depth[0].numpy())
     fov_rad = np.radians(float(found.field_of_view[0]))
     for cam, fx in ((camera, 500.0), (None, 0.5 * 640 / np.tan(fov_rad / 2))):
         expected = 1 / np.clip(inverse * 640 / fx, 1e-4, 1e4)
@@ -274,22 +274,22 @@ def test_depth_pro_gives_metres_with_the_camera_s_focal_length_and_with_its_own(
 def test_a_dynamic_export_follows_its_input_where_transformers_freezes_it(tmp_path):
     manifest, _ = find_manifest('depth-anything-v2-small')
     done = export(manifest, saved(tmp_path, depth_anything()), tmp_path / 'net.onnx', dynamic=True)
-    backend = OnnxRuntime(done.onnx, RuntimeOptions('cpu'))
+    runtime = OnnxRuntime(done.onnx, RuntimeOptions('cpu'))
     for height, width in ((70, 84), (518, 686), (56, 140)):
-        found = backend.infer({'pixel_values': np.zeros((1, 3, height, width), np.float32)})['predicted_depth']
+        found = runtime.infer({'pixel_values': np.zeros((1, 3, height, width), np.float32)})['predicted_depth']
         assert found.shape == (1, height, width)
     assert len(done.sizes) == 2 and done.sizes[0] != done.sizes[1]
 
 
 @pytest.mark.parametrize(('model_id', 'head'), [('zoedepth-nk-indoor', 0), ('zoedepth-nk-outdoor', 1)])
-def test_the_head_of_zoedepth_nk_is_the_one_that_the_manifest_says(tmp_path, model_id, head):
+def test_the_head_of_zoedepth_nk_is_the_one_for_the_range_of_the_manifest(tmp_path, model_id, head):
     weights = saved(tmp_path, zoedepth(2))
     manifest, _ = find_manifest(model_id)
     done = export(manifest, weights, tmp_path / 'net.onnx')
     tensor = np.random.default_rng(0).normal(size=(1, 3, done.sizes[0][1], done.sizes[0][0])).astype(np.float32)
     found = OnnxRuntime(done.onnx, RuntimeOptions('cpu')).infer({'pixel_values': tensor})['predicted_depth']
     by_head = []
-    for choice in (0, 1):  # transformers itself, with a router whose weights leave it no other way
+    for choice in (0, 1):  # transformers, with weights of the router that select one head
         reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
         last = reference.metric_head.mlp_classifier.linear2
         with torch.no_grad():
@@ -300,25 +300,25 @@ def test_the_head_of_zoedepth_nk_is_the_one_that_the_manifest_says(tmp_path, mod
     np.testing.assert_allclose(found, by_head[head], rtol=1e-3)
 
 
-def test_the_manifest_beside_the_file_makes_it_usable_by_its_path(tmp_path):
+def test_an_exported_file_can_be_loaded_by_its_path(tmp_path):
     manifest, _ = find_manifest('dpt-large-384')
     done = export(manifest, saved(tmp_path, dpt()), tmp_path / 'net.onnx', size=(192, 192))
     described, network = load(done.onnx)
     assert described.artifact.sha256 and described.preprocess.resize.mode == 'stretch'
-    assert network.estimate(Frame(picture((333, 217)), None)).values.shape == (217, 333)
+    assert network.estimate(Frame(motorcycle_image((333, 217)), None)).values.shape == (217, 333)
 
 
 @pytest.mark.parametrize(
-    ('model_id', 'weights', 'options', 'error', 'words'),
+    ('model_id', 'weights', 'options', 'error', 'text'),
     [
-        ('metric3d-v2-small', 'x', {}, ModelError, "family 'metric3d' cannot be exported here; there are recipes for"),
+        ('metric3d-v2-small', 'x', {}, ModelError, "family 'metric3d' cannot be exported; expected one of"),
         ('dpt-large-384', 'x', {'dynamic': True}, ModelError, 'cannot be exported for any size'),
-        ('dpt-large-384', '/nowhere', {}, ModelLoadError, "'/nowhere' is no checkpoint"),
+        ('dpt-large-384', '/nowhere', {}, ModelLoadError, "'/nowhere' is not a checkpoint"),
     ],
 )
-def test_what_cannot_be_exported_is_said(tmp_path, model_id, weights, options, error, words):
+def test_an_impossible_export_is_an_error(tmp_path, model_id, weights, options, error, text):
     manifest, _ = find_manifest(model_id)
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=text):
         export(manifest, weights, tmp_path / 'net.onnx', **options)
 
 
@@ -382,7 +382,7 @@ def marigold(path, scheduler, steps):
         cross_attention_dim=16, attention_head_dim=4, sample_size=8,
         down_block_types=('CrossAttnDownBlock2D', 'DownBlock2D'), up_block_types=('UpBlock2D', 'CrossAttnUpBlock2D'),
     )  # fmt: skip
-    words = transformers.CLIPTextConfig(
+    text_config = transformers.CLIPTextConfig(
         hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=3,
         bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
@@ -391,7 +391,7 @@ def marigold(path, scheduler, steps):
     (path / 'merges.txt').write_text('#version: 0.2\n')
     kinds = {'prediction_type': 'v_prediction', 'num_train_timesteps': 1000, 'clip_sample': False}
     pipeline = diffusers.MarigoldDepthPipeline(
-        unet, vae, getattr(diffusers, scheduler)(**kinds), transformers.CLIPTextModel(words),
+        unet, vae, getattr(diffusers, scheduler)(**kinds), transformers.CLIPTextModel(text_config),
         transformers.CLIPTokenizer(str(path / 'vocab.json'), str(path / 'merges.txt'), model_max_length=77),
         prediction_type='depth', default_denoising_steps=steps, default_processing_resolution=96,
     )  # fmt: skip
@@ -435,8 +435,8 @@ def test_marigold_in_one_step_from_zeros_gives_the_clean_latent(tmp_path):
         ).latent_dist.mode()
         image_latent = image_latent * pipeline.vae.config.scaling_factor
         zeros = torch.zeros_like(image_latent)
-        words = pipeline.text_encoder(pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt').input_ids)[0]
-        velocity = pipeline.unet(torch.cat([image_latent, zeros], 1), step, encoder_hidden_states=words).sample
+        text = pipeline.text_encoder(pipeline.tokenizer('', padding='do_not_pad', return_tensors='pt').input_ids)[0]
+        velocity = pipeline.unet(torch.cat([image_latent, zeros], 1), step, encoder_hidden_states=text).sample
         clean = pipeline.scheduler.step(velocity, step, zeros).pred_original_sample
         expected = pipeline.decode_prediction(clean)[0, 0].numpy()
     assert expected.std() > 1e-3

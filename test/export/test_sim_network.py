@@ -1,4 +1,4 @@
-"""The network that ships, on worlds it has not been trained on."""
+"""The network of the package, in worlds that were not used for training."""
 
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from depth_ros.types import Camera, Frame
 
 
 @pytest.mark.parametrize(('width', 'height', 'focal'), [(320, 240, 256.0), (640, 480, 450.0), (320, 240, 350.0)])
-def test_it_gives_metres_in_worlds_and_through_lenses_that_it_has_not_seen(width, height, focal, record_property):
+def test_it_gives_metres_in_worlds_and_with_focal_lengths_that_are_not_in_the_training_set(
+    width, height, focal, record_property
+):
     network = mono_estimator(MonoSettings(model='sim-indoor', allow_simulator_model=True))
     camera = Camera(width, height, focal, focal, width / 2 - 0.5, height / 2 - 0.5)
     each = []
@@ -35,11 +37,11 @@ def test_it_gives_metres_in_worlds_and_through_lenses_that_it_has_not_seen(width
     assert delta1 >= 0.85
 
 
-def test_it_is_small_and_says_what_it_is():
+def test_it_is_small_and_has_a_caution():
     manifest, folder = find_manifest('sim-indoor')
     assert isinstance(manifest.artifact.onnx, str)
     assert (Path(folder) / manifest.artifact.onnx).stat().st_size <= 1.5e6
-    assert 'mean nothing' in manifest.caution and manifest.simulator_only
+    assert 'is invalid' in manifest.caution and manifest.simulator_only
 
 
 def test_it_is_refused_unless_it_is_allowed_explicitly():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models_scene import camera, seeing_backend, true_depth
+from models_scene import camera, scene_runtime, true_depth
 
 from depth_ros.networks.input_placement import plan
 from depth_ros.networks.manifest import (
@@ -88,28 +88,28 @@ def image(size=IMAGE):
     return np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
 
 
-def estimate(manifest, backend, size=IMAGE, cam='given'):
-    """Return depth in metres, whatever affine freedom the kind leaves taken out by the truth."""
+def estimate(manifest, runtime, size=IMAGE, cam='given'):
+    """Return depth in metres and the true depth; an unknown scale and shift are fitted to the true depth."""
     view = camera(*size)
     truth = true_depth(view)
     if manifest.task == 'stereo':
         frame = StereoFrame(image(size), image(size), StereoRig(view, view.cx, 0.1))
-        raw = StereoNetwork(manifest, backend).estimate(frame)
+        raw = StereoNetwork(manifest, runtime).estimate(frame)
         return view.fx * 0.1 / raw.disparity_px, truth
-    found = MonoNetwork(manifest, backend).estimate(Frame(image(size), view if cam == 'given' else cam))
+    found = MonoNetwork(manifest, runtime).estimate(Frame(image(size), view if cam == 'given' else cam))
     values = found.values
     if found.space == 'metric_depth':
         return values, truth
     target = 1 / truth if found.space == 'relative_inverse_depth' else truth
     slope, offset = np.polyfit(values.reshape(-1)[::17], target.reshape(-1)[::17], 1)
     if manifest.needs == ('scale',):
-        assert abs(offset) < 1e-2  # only a factor is free
+        assert abs(offset) < 1e-2  # only the scale is unknown
     fitted = slope * values + offset
     return 1 / fitted if found.space == 'relative_inverse_depth' else fitted, truth
 
 
 def assert_recovered(depth, truth, border=0.04):
-    """Compare away from the rim, where an output cannot be interpolated."""
+    """Compare depth except near the border, where an output cannot be interpolated."""
     y, x = (int(border * side) + 2 for side in truth.shape)
     inner = (slice(y, -y), slice(x, -x))
     known = np.isfinite(depth[inner])
@@ -122,40 +122,40 @@ def assert_recovered(depth, truth, border=0.04):
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_kind_recovers_the_scene_through_every_resize_rule(kind, rule):
     manifest = manifest_for(kind, RULES[rule])
-    assert_recovered(*estimate(manifest, seeing_backend(manifest, IMAGE)))
+    assert_recovered(*estimate(manifest, scene_runtime(manifest, IMAGE)))
 
 
 @pytest.mark.parametrize('ratio', [0.5, 0.25])
 @pytest.mark.parametrize('kind', ['metric_depth', 'disparity', 'canonical_depth'])
-def test_an_output_at_a_fraction_of_the_input_is_understood(kind, ratio):
+def test_an_output_at_a_fraction_of_the_input_is_decoded(kind, ratio):
     manifest = manifest_for(kind, RULES['stretch'])
-    assert_recovered(*estimate(manifest, seeing_backend(manifest, IMAGE, ratio=ratio)), border=0.1)
+    assert_recovered(*estimate(manifest, scene_runtime(manifest, IMAGE, ratio=ratio)), border=0.1)
 
 
 @pytest.mark.parametrize('manifest', SHIPPED, ids=lambda m: m.id)
 def test_every_shipped_manifest_decodes_its_network_s_output(manifest):
     size = (640, 480)
-    canvas = plan(manifest.preprocess, size)
-    backend = seeing_backend(manifest, size, fixed=None if manifest.artifact.dynamic else canvas.size)
-    assert_recovered(*estimate(manifest, backend, size))
+    placement = plan(manifest.preprocess, size)
+    runtime = scene_runtime(manifest, size, fixed=None if manifest.artifact.dynamic else placement.size)
+    assert_recovered(*estimate(manifest, runtime, size))
 
 
 @pytest.mark.parametrize('kind', ['canonical_depth', 'affine_point_map', 'canonical_inverse_depth'])
-def test_without_a_camera_what_needs_one_is_not_metric_and_says_so(kind):
+def test_without_intrinsics_depth_that_needs_them_is_not_metric_and_lists_them_as_lacking(kind):
     manifest = manifest_for(kind, RULES['stretch'])
-    found = MonoNetwork(manifest, seeing_backend(manifest, IMAGE)).estimate(Frame(image(), None))
+    found = MonoNetwork(manifest, scene_runtime(manifest, IMAGE)).estimate(Frame(image(), None))
     assert found.space != 'metric_depth'
     assert found.lacks == NEEDS[kind]
 
 
-def test_the_field_of_view_stands_in_for_a_missing_camera():
+def test_the_estimated_field_of_view_replaces_missing_intrinsics():
     manifest = next(m for m in SHIPPED if m.id == 'depth-pro')
     size = (640, 480)
-    backend = seeing_backend(manifest, size, fixed=(1536, 1536))
-    assert_recovered(*estimate(manifest, backend, size, cam=None))
+    runtime = scene_runtime(manifest, size, fixed=(1536, 1536))
+    assert_recovered(*estimate(manifest, runtime, size, cam=None))
 
 
-def test_sky_is_infinitely_far_and_what_is_masked_out_unknown():
+def test_sky_is_inf_and_masked_pixels_are_nan():
     import dataclasses
 
     base = manifest_for('metric_depth', RULES['stretch'])
@@ -165,8 +165,8 @@ def test_sky_is_infinitely_far_and_what_is_masked_out_unknown():
         OutputTensor('mask', 'valid_prob', 'NHW', valid_if_gt=0.5),
     )
     manifest = dataclasses.replace(base, outputs=outputs)
-    backend = seeing_backend(manifest, IMAGE)
-    compute = backend._compute
+    runtime = scene_runtime(manifest, IMAGE)
+    compute = runtime._compute
 
     def with_masks(tensors):
         found = compute(tensors)
@@ -175,19 +175,19 @@ def test_sky_is_infinitely_far_and_what_is_masked_out_unknown():
         found['mask'][:, -height // 4 :] = 0.0
         return found
 
-    backend._compute = with_masks
-    values = MonoNetwork(manifest, backend).estimate(Frame(image(), camera(*IMAGE))).values
+    runtime._compute = with_masks
+    values = MonoNetwork(manifest, runtime).estimate(Frame(image(), camera(*IMAGE))).values
     assert np.isposinf(values[:50]).all() and np.isnan(values[-50:]).all() and np.isfinite(values[80:160]).all()
 
 
 def test_a_network_keeps_its_input_size_when_images_change():
     manifest = manifest_for('metric_depth', RULES['lower_bound'])
-    seen = set()
-    backend = seeing_backend(manifest, IMAGE)
-    network = MonoNetwork(manifest, backend)
-    compute = backend._compute
-    backend._compute = lambda tensors: seen.add(tensors['image'].shape) or compute(tensors)
+    shapes = set()
+    runtime = scene_runtime(manifest, IMAGE)
+    network = MonoNetwork(manifest, runtime)
+    compute = runtime._compute
+    runtime._compute = lambda tensors: shapes.add(tensors['image'].shape) or compute(tensors)
     for size in (IMAGE, (250, 330), (640, 480)):
         shape = (size[1], size[0])
         assert network.estimate(Frame(image(size), camera(*size))).values.shape == shape
-    assert len(seen) == 1
+    assert len(shapes) == 1

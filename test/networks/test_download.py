@@ -1,4 +1,4 @@
-"""`depth-ros models pull`, over HTTP on loopback and through the hub's own library."""
+"""`depth-ros models pull`, over HTTP on loopback and with the library of the hub."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from depth_ros.networks.download import pull
 
 
 class Server:
-    """Serves files by path on loopback, as a hub does too; ``cut`` ends every answer early."""
+    """HTTP server of files on loopback, also in the form of the hub; ``cut`` ends every response early."""
 
     def __init__(self, files, cut=False):
         class Handler(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ class Server:
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
-    """Return a manifest whose file is not here, and that file's content."""
+    """Return a manifest whose file is missing, and the content of that file."""
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
     source = mean_of_channels(tmp_path / 'source.onnx').read_bytes()
     path = model(tmp_path / 'described')
@@ -64,7 +64,7 @@ def tiny(tmp_path, monkeypatch):
     return path, source
 
 
-def test_a_file_is_fetched_whole_and_its_checksum_remembered(tiny, capsys):
+def test_a_file_is_downloaded_completely_and_its_checksum_recorded(tiny, capsys):
     path, source = tiny
     with Server({'/x/net.onnx': source}) as server:
         assert main(['models', 'pull', str(path), '--from', f'{server.address}/x/net.onnx']) == 0
@@ -72,10 +72,10 @@ def test_a_file_is_fetched_whole_and_its_checksum_remembered(tiny, capsys):
     assert hashlib.sha256(source).hexdigest() in text and 'remembered' in text and 'licence' in text
     manifest, _ = find_manifest(str(path))
     folder = path.parents[1] / 'cache/tiny'
-    fetched = model_file(manifest, folder)
-    assert fetched.read_bytes() == source
+    downloaded = model_file(manifest, folder)
+    assert downloaded.read_bytes() == source
     assert sorted(p.name for p in folder.iterdir()) == ['tiny.onnx', 'tiny.onnx.sha256']
-    fetched.write_bytes(source[:-1] + b'x')
+    downloaded.write_bytes(source[:-1] + b'x')
     with pytest.raises(ModelLoadError, match='damaged or another file'):
         model_file(manifest, folder)
 
@@ -100,26 +100,26 @@ def test_a_declared_checksum_is_compared_and_nothing_else_is_kept(tiny):
 
 
 @pytest.mark.parametrize(
-    ('address', 'words'),
+    ('address', 'text'),
     [
-        ('{server}/missing', 'answers 404 .* Is the address right'),
-        ('{server}/net', 'cannot be fetched: .* Without a network'),  # cut short
-        ('http://127.0.0.1:9/net', 'cannot be fetched: .* Without a network'),
-        ('file:///etc/hostname', 'is no address; expected https'),
+        ('{server}/missing', 'returned 404 .* Check the address'),
+        ('{server}/net', 'cannot be downloaded: .* Without a connection'),  # cut short
+        ('http://127.0.0.1:9/net', 'cannot be downloaded: .* Without a connection'),
+        ('file:///etc/hostname', 'is not an address; expected https'),
     ],
 )
-def test_what_goes_wrong_is_one_line_and_leaves_no_file(tiny, capsys, address, words):
+def test_a_failed_download_prints_one_line_and_leaves_no_file(tiny, capsys, address, text):
     path, source = tiny
     with Server({'/net': source}, cut=True) as server:
         assert main(['models', 'pull', str(path), '--from', address.format(server=server.address)]) == 1
     import re
 
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith('depth-ros: ')]
-    assert len(error) == 1 and re.search(words, error[0])
+    assert len(error) == 1 and re.search(text, error[0])
     assert not (path.parents[1] / 'cache/tiny/tiny.onnx').exists()
 
 
-def test_a_cache_that_cannot_be_written_is_said(tiny, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_an_error(tiny, monkeypatch, tmp_path):
     path, source = tiny
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'file'))
@@ -127,7 +127,7 @@ def test_a_cache_that_cannot_be_written_is_said(tiny, monkeypatch, tmp_path):
         pull(find_manifest(str(path))[0], (f'{server.address}/a',))
 
 
-def test_a_model_that_nobody_publishes_says_how_to_get_it(capsys):
+def test_the_error_for_an_unpublished_model_states_how_to_get_it(capsys):
     assert main(['models', 'pull', 'zoedepth-n']) == 1
     assert 'cannot be pulled' in (error := capsys.readouterr().err) and 'depth-ros models export' in error
 
@@ -139,7 +139,7 @@ def hub_pull(path, endpoint):
     return subprocess.run([*command, '--from', source], env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_the_hub_is_asked_through_its_own_library(tiny):
+def test_the_hub_is_accessed_with_its_own_library(tiny):
     path, source = tiny
     with Server({'/someone/some-model/resolve/main/onnx/model.onnx': source}) as server:
         done = hub_pull(path, server.address)
@@ -151,7 +151,7 @@ def test_the_hub_is_asked_through_its_own_library(tiny):
 def test_a_hub_that_cannot_be_reached_is_one_clear_error(tiny):
     done = hub_pull(tiny[0], 'http://127.0.0.1:9')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert 'cannot be fetched' in done.stderr and 'Without a network' in done.stderr
+    assert 'cannot be downloaded' in done.stderr and 'Without a connection' in done.stderr
 
 
 def test_every_shipped_address_names_a_file_of_its_model():

@@ -1,4 +1,4 @@
-"""Models of two files (Fast-FoundationStereo's shape): joined, they are one model like any other."""
+"""Models of two files, such as Fast-FoundationStereo: they are joined into one file."""
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ id: pair
 family: pair
 task: stereo
 license: {{code: Apache-2.0, weights: Apache-2.0, commercial: true}}
-artifact: {{source: made by the test, onnx: [first.onnx, second.onnx]}}
+artifact: {{source: written by the test, onnx: [first.onnx, second.onnx]}}
 inputs: [{{name: left, role: left}}, {{name: right, role: right}}]
 preprocess:
   resize: {{mode: stretch, width: {WIDTH}, height: {HEIGHT}}}
@@ -133,23 +133,27 @@ def test_it_is_joined_once_and_again_when_a_file_changes(pair):
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'error', 'words'),
+    ('damage', 'error', 'text'),
     [
         (lambda p: (p / 'second.onnx').unlink(), ModelLoadError, r'second\.onnx does not exist'),
         (lambda p: (p / 'second.onnx').write_bytes(b'\x08\x99nonsense'), ModelLoadError, 'cannot be joined'),
         (lambda p: second(p / 'second.onnx', opset=16), ModelMismatch, r"opsets \{'': 17\} and \{'': 16\}"),
-        (lambda p: second(p / 'first.onnx'), ModelMismatch, 'do not fit: the second wants features_left, volume'),
+        (
+            lambda p: second(p / 'first.onnx'),
+            ModelMismatch,
+            'do not match: the inputs of the second are features_left, volume',
+        ),
     ],
 )
-def test_files_that_do_not_fit_are_refused(pair, spoil, error, words):
-    spoil(pair)
+def test_files_that_do_not_match_are_refused(pair, damage, error, text):
+    damage(pair)
     manifest, folder = find_manifest(str(pair / 'pair.yaml'))
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=text):
         model_file(manifest, folder)
 
 
 def test_two_files_need_a_bridge_and_one_file_none(pair):
     for text in (MANIFEST.partition('bridge:')[0], MANIFEST.replace('[first.onnx, second.onnx]', 'first.onnx')):
         (pair / 'pair.yaml').write_text(text)
-        with pytest.raises(BadManifest, match='two with a bridge'):
+        with pytest.raises(BadManifest, match='two files with a bridge'):
             find_manifest(str(pair / 'pair.yaml'))

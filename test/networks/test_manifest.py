@@ -1,4 +1,4 @@
-"""The schema: strict, safe, and with words for every mistake."""
+"""The schema of manifests: strict, safe, and with an error message for every mistake."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def changed(*path, value):
 
 
 @pytest.mark.parametrize(
-    ('content', 'words'),
+    ('content', 'text'),
     [
         ('', 'is empty; expected a mapping with schema, id'),
         ('a: [', 'cannot be read as YAML'),
@@ -45,7 +45,7 @@ def changed(*path, value):
         (changed('decode', 'kind', value=None), "decode: 'kind' is missing; expected one of metric_depth"),
         (changed('schema', value=2), 'schema is 2 (int); expected one of 1'),
         (changed('id', value=7), 'id is 7 (int); expected text'),
-        (changed('id', value='../x'), "id '../x' may have letters"),
+        (changed('id', value='../x'), "id '../x' must consist of letters"),
         (changed('decode', 'kind', value='magic'), "kind is 'magic' (str); expected one of metric_depth"),
         (
             changed('preprocess', 'resize', 'width', value='wide'),
@@ -57,7 +57,7 @@ def changed(*path, value):
         (changed('outputs', 0, 'role', value='sky'), "needs exactly one output with role 'raw'"),
         (changed('needs', value=[]), "decode.kind 'canonical_depth' needs fx"),
         (changed('decode', 'canonical_focal', value=None), 'canonical_focal is missing'),
-        (changed('decode', 'kind', value='disparity'), "task 'mono' does not go with decode.kind 'disparity'"),
+        (changed('decode', 'kind', value='disparity'), "task 'mono' contradicts decode.kind 'disparity'"),
         (changed('artifact', 'onnx', value='../../etc/passwd'), "leaves the model's folder"),
         (changed('artifact', 'onnx', value='/etc/passwd'), "leaves the model's folder"),
         (changed('artifact', 'reference', value='../x.npz'), "leaves the model's folder"),
@@ -65,11 +65,11 @@ def changed(*path, value):
         (changed('range_m', value=[1.0]), 'expected a list of 2 of number or nothing'),
     ],
 )
-def test_a_mistake_is_named_with_file_key_found_and_expected(tmp_path, content, words):
+def test_a_mistake_is_named_with_file_key_found_and_expected(tmp_path, content, text):
     path = write(tmp_path, content)
     with pytest.raises(BadManifest) as caught:
         read_manifest(path)
-    assert words in str(caught.value) and str(path) in str(caught.value)
+    assert text in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_shipped_manifests_are_valid_and_named_by_their_id():
@@ -90,7 +90,7 @@ def test_any_yaml_is_read_or_refused(tmp_path_factory, content):
         read_manifest(write(tmp_path_factory.mktemp('any'), yaml.safe_dump(content)))
 
 
-def test_an_unknown_model_gives_the_one_with_the_nearest_name(tmp_path):
+def test_the_error_for_an_unknown_model_suggests_the_most_similar_id(tmp_path):
     with pytest.raises(BadManifest, match="did you mean 'depth-anything-v2-base'"):
         find_manifest('depth-anything-v9')
     with pytest.raises(BadManifest, match=r'x\.yaml does not exist. Write one'):

@@ -22,7 +22,7 @@ from depth_ros.ros.stereo_node import StereoDepthNode
 def make(settings, watch):
     end_s = time.monotonic() + {seconds}
     while time.monotonic() < end_s:
-        watch.say('building the engine of net.onnx: 5 s')
+        watch.report('building the engine of net.onnx: 5 s')
         if watch.cancelled():
             raise InferenceError('building was given up')
         time.sleep(0.1)
@@ -62,7 +62,7 @@ def test_a_manager_that_configures_sees_progress_although_it_waits():
     def make(settings, watch):
         end_s = time.monotonic() + 2.0
         while time.monotonic() < end_s:
-            watch.say('building the engine: 1 s')
+            watch.report('building the engine: 1 s')
             assert not watch.cancelled()
             time.sleep(0.1)
         raise InferenceError('no kernel for it')

@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from graph import wait_for
-from models_scene import seeing_backend
+from models_scene import scene_runtime
 from scenes import frame
 from tiny_model import STEREO, model, with_free_batch
 
@@ -91,7 +91,7 @@ def test_everything_that_loading_a_network_reads_is_declared_to_rebuild_it(tmp_p
             return getattr(settings, name)
 
     with suppress(InferenceError):  # no TensorRT here; the settings were read
-        load_network(Read(), NO_LISTENER).backend.close()
+        load_network(Read(), NO_LISTENER).runtime.close()
     assert {'model', 'device'} <= read
     assert read <= {name for name, rule in rules(kind).items() if 'network' in rule.rebuilds}
 
@@ -193,7 +193,7 @@ def test_a_network_that_is_refused_after_its_file_was_opened_is_closed(tmp_path,
         stereo_estimator(StereoSettings(model=str(model(tmp_path))))
     assert [backend.times_closed for backend in opened_backends] == [1, 1]
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    failing = seeing_backend(manifest, (64, 48), fail_at=lambda n: True)
+    failing = scene_runtime(manifest, (64, 48), fail_at=lambda n: True)
     with pytest.raises(InferenceError):
         MonoNetwork(manifest, failing)
     assert failing.times_closed == 1

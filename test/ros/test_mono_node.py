@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
-from models_scene import seeing_backend
+from models_scene import scene_runtime
 from tiny_model import CANONICAL, RELATIVE, STEREO, model
 
 from depth_ros.messages import read_messages
@@ -141,7 +141,7 @@ def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path):
         ({}, "model is ''; expected the id of a network"),
         ({}, 'Available on this machine: sim-indoor (simulator only)'),
         ({}, 'depth-ros models pull ID'),
-        ({'model': 'no-such-model'}, "model 'no-such-model' is not known"),
+        ({'model': 'no-such-model'}, "unknown model 'no-such-model'"),
         ({'model': 'raft-stereo'}, 'does not exist. Get or export it'),
         ({'model': 'depth-anything-v2-large', 'commercial_only': True}, 'is refused: commercial_only is true'),
     ],
@@ -179,7 +179,7 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path):
 
 def fake_network(**faults):
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    return MonoNetwork(manifest, seeing_backend(manifest, (64, 48), **faults))
+    return MonoNetwork(manifest, scene_runtime(manifest, (64, 48), **faults))
 
 
 def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
@@ -187,7 +187,7 @@ def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monke
     made = []
 
     def make(settings, watch):
-        assert all(network._backend.times_closed == 1 for network in made)  # the memory of both may not be there
+        assert all(network._runtime.times_closed == 1 for network in made)  # the memory of both may not be there
         made.append(fake_network(oom_at=(lambda n: n >= 2) if not made else (lambda n: False)))
         return made[-1]
 

@@ -359,7 +359,7 @@ def test_e6_a_failing_stage_is_a_counted_drop_and_after_100_in_a_row_an_error():
             graph.send()
             wait_for(lambda i=i: graph.node.accounting.look().dropped.get('estimator_failed') == i + 1)
         level, words, _ = graph.wait_for_status('frames failed in a row')
-        assert level == ERROR and 'told to fail' in words
+        assert level == ERROR and 'simulated failure' in words
         assert len(made) == 2  # it was built anew
         good_frame_works(graph)
         assert graph.wait_for_status('Hz')[0] == OK

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import rclpy
 from graph import Graph, MonoGraph, NodeProcess, wait_for
-from models_scene import seeing_backend
+from models_scene import scene_runtime
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
@@ -152,7 +152,7 @@ def test_d10_publishers_whose_images_never_arrive_are_told_with_the_remedy():
 
 def test_f14_thirty_maps_of_nan_in_a_row_are_an_error_with_a_hint():
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    backend = seeing_backend(manifest, (64, 48), nan_at=lambda n: n >= 2)  # two runs check the file at load
+    backend = scene_runtime(manifest, (64, 48), nan_at=lambda n: n >= 2)  # two runs check the file at load
     with MonoGraph({'model': 'x'}, lambda settings, watch: MonoNetwork(manifest, backend), listen=(DEPTH,)) as graph:
         graph.open_camera()
         for sent in range(1, 31):

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from graph import Graph, MonoGraph, wait_for
-from models_scene import seeing_backend
+from models_scene import scene_runtime
 from tiny_model import model
 
 from depth_ros.estimators.fake_estimator import FakeEstimator
@@ -32,7 +32,7 @@ class FakeNetworks:
 
     def __call__(self, settings, watch):
         manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-        self.backends.append(seeing_backend(manifest, (64, 48), **self.faults))
+        self.backends.append(scene_runtime(manifest, (64, 48), **self.faults))
         return MonoNetwork(manifest, self.backends[-1])
 
     @property

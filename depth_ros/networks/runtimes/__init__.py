@@ -1,1 +1,1 @@
-"""What runs the file of a network: one seam, one file per runtime, one registry."""
+"""Runtimes, which run the file of a network: one protocol, one module for each runtime, one registry."""

@@ -1,8 +1,9 @@
 """The child process that builds an engine: ``python -m depth_ros.networks.runtimes.build_engine FOLDER``.
 
-Compiling takes minutes inside one native call, which nothing in Python can end; a process can be killed. ``FOLDER`` has
-``request.json`` (ONNX file, session options) and ``inputs.npz`` (one array for each input: the shapes, and the stored
-picture). The engine is left there, and beside it ``reference.npz`` with what the CPU gives in full precision.
+Compiling takes minutes inside one native call, which Python cannot interrupt; a process can be killed. ``FOLDER``
+contains ``request.json`` (ONNX file, session options) and ``inputs.npz`` (one array for each input, made from the
+self-check image). The engine is written there, and with it ``reference.npz``: the output that the CPU computes in full
+precision.
 """
 
 import ctypes
@@ -15,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 NOT_WRITTEN = 4
-"""Exit code: the engine was built, but no file of it could be written."""
+"""Exit code: the engine was built, but it could not be written to a file."""
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 def main() -> int:
-    """Build; print the reason on standard error if it fails."""
-    _die_with_parent()
+    """Build the engine; if that fails, print the reason on standard error."""
+    _end_with_parent()
     from depth_ros.errors import DepthRosError
     from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
 
@@ -32,13 +33,13 @@ def main() -> int:
     onnx = Path(request['onnx'])
     before = set(folder.iterdir())
     try:
-        with closing(OnnxRuntime(onnx, RuntimeOptions(**request['options']), engines=folder)) as backend:
-            backend.infer(inputs)
+        with closing(OnnxRuntime(onnx, RuntimeOptions(**request['options']), engines=folder)) as runtime:
+            runtime.infer(inputs)
         if set(folder.iterdir()) == before:
             return NOT_WRITTEN
         if request['reference']:
-            with closing(OnnxRuntime(onnx, RuntimeOptions('cpu'))) as backend:
-                outputs = backend.infer(inputs)
+            with closing(OnnxRuntime(onnx, RuntimeOptions('cpu'))) as runtime:
+                outputs = runtime.infer(inputs)
             np.savez(folder / 'reference.npz', expected=outputs[request['reference']])
     except DepthRosError as error:
         print(error, file=sys.stderr)
@@ -46,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def _die_with_parent() -> None:
+def _end_with_parent() -> None:
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

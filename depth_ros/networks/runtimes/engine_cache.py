@@ -1,7 +1,7 @@
-"""Built engines on disk, under a key that cannot lie.
+"""Built engines on disk, under a key that covers everything the engine depends on.
 
-An engine holds a network's weights compiled for one GPU, one TensorRT and one size. It is valid only for exactly these,
-so all of them are in the key; an entry is written whole or not at all, one process builds while others wait, and every
+An engine contains the weights of a network, compiled for one GPU, one version of TensorRT and one input size; it is
+valid for exactly these. An entry is written completely or not at all, one process builds while others wait, and every
 file is compared with its checksum before it is used.
 """
 
@@ -23,6 +23,7 @@ from depth_ros.networks.runtimes.progress import ProgressListener
 
 _KEY_FILE = 'key.json'
 _POLL_S = 0.1
+_NOT_FOUND = 'no engine is cached'
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class EngineKey:
     """Everything that an engine depends on."""
 
     model: str
-    """Name of the ONNX file, for people."""
+    """Name of the ONNX file, shown in logs."""
     onnx_sha256: str
     tensorrt: str
     onnxruntime: str
@@ -38,13 +39,13 @@ class EngineKey:
     compute_capability: str
     precision: str
     shapes: str
-    """Of every input, as text; smallest and largest where batches are taken."""
+    """Shapes of all inputs, as text; the smallest and the largest shapes if the engine accepts batches."""
     options: str
-    """Of the builder, as text."""
+    """Options of the builder, as text."""
 
     @property
     def digest(self) -> str:
-        """A name for the entry."""
+        """Name of the cache entry."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -52,27 +53,27 @@ class EngineCache:
     """A folder of engines, shared by processes.
 
     Args:
-        folder: Made if missing.
-        watch: Told why an engine is built.
+        folder: Folder of the cache; created if it does not exist.
+        listener: Receives the reason why an engine is built.
     """
 
-    def __init__(self, folder: Path, watch: ProgressListener) -> None:
+    def __init__(self, folder: Path, listener: ProgressListener) -> None:
         self._folder = folder
-        self._watch = watch
+        self._listener = listener
 
     def get(self, key: EngineKey, build: Callable[[Path], None]) -> Path | None:
-        """Return the folder of a valid engine, built now if there is none.
+        """Return the folder of a valid engine; build the engine if there is none.
 
         Args:
-            key: What the engine must be for.
-            build: Writes the engine's files into the folder that it is given.
+            key: Everything that the engine depends on.
+            build: Function that writes the engine's files into a given folder.
 
         Returns:
-            None if the folder cannot be written: the engine then has to be built in memory, at every start.
+            None if the folder cannot be written; the engine must then be built in memory at every start.
 
         Raises:
-            InferenceError: cancelled while another process was building.
-            Exception: what ``build`` raises; nothing is left behind.
+            InferenceError: cancelled while another process was building the engine.
+            Exception: any error of ``build``; no files remain.
         """
         entry = self._folder / f'{Path(key.model).stem}-{key.digest}'
         try:
@@ -81,10 +82,10 @@ class EngineCache:
                 reason = _why_invalid(entry, key)
                 if reason is None:
                     return entry
-                self._watch.say(f'building the engine of {key.model}: {self._explained(reason, key)}')
+                self._listener.report(f'building the engine of {key.model}: {self._rebuild_reason(reason, key)}')
                 self._replace(entry, key, build)
         except OSError as error:
-            self._watch.say(
+            self._listener.report(
                 f'{self._folder} cannot be written ({error.strerror or error}); the engine of {key.model} is built in '
                 'memory at every start. Free space, or set DEPTH_ROS_CACHE to another folder'
             )
@@ -93,8 +94,8 @@ class EngineCache:
 
     def _replace(self, entry: Path, key: EngineKey, build: Callable[[Path], None]) -> None:
         shutil.rmtree(entry, ignore_errors=True)
-        for left_over in self._folder.glob(f'.{entry.name}.*'):  # of builds that were killed; we hold the lock
-            shutil.rmtree(left_over, ignore_errors=True)
+        for leftover in self._folder.glob(f'.{entry.name}.*'):  # of killed builds; this process holds the lock
+            shutil.rmtree(leftover, ignore_errors=True)
         scratch = self._folder / f'.{entry.name}.{os.getpid()}'
         scratch.mkdir()
         try:
@@ -108,56 +109,57 @@ class EngineCache:
     @contextmanager
     def _lock(self, entry: Path) -> Iterator[None]:
         with (self._folder / f'{entry.name}.lock').open('w') as file:
-            waited = False
+            reported = False
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if not waited:
-                        self._watch.say('another process builds the same engine; waiting for it')
-                    waited = True
-                    if self._watch.cancelled():
+                    if not reported:
+                        self._listener.report('another process is building the same engine; waiting for it')
+                    reported = True
+                    if self._listener.cancelled():
                         raise InferenceError('cancelled while another process was building the engine') from None
                     time.sleep(_POLL_S)
             yield
 
-    def _explained(self, reason: str, key: EngineKey) -> str:
-        """Say what differs from an engine of the same model that is here, if the wanted one simply is not."""
+    def _rebuild_reason(self, reason: str, key: EngineKey) -> str:
+        """Return what differs from a cached engine of the same model; if there is none, return the given reason."""
         others = [_read_key(path) for path in self._folder.glob(f'{Path(key.model).stem}-*/{_KEY_FILE}')]
-        wanted = asdict(key)
         differences = [
             ', '.join(
-                f'{name} was {other.get(name)}, is {wanted[name]}' for name in wanted if other.get(name) != wanted[name]
+                f'{name} was {other.get(name)}, is {value}'
+                for name, value in asdict(key).items()
+                if other.get(name) != value
             )
             for other in others
             if other is not None
         ]
-        return min(differences, key=len) if reason == 'there is none' and differences else reason
+        return min(differences, key=len) if reason == _NOT_FOUND and differences else reason
 
 
 def _why_invalid(entry: Path, key: EngineKey) -> str | None:
-    """Return why an entry cannot be used; None if it can."""
+    """Return the reason why an entry cannot be used; None if it is valid."""
     if not entry.is_dir():
-        return 'there is none'
+        return _NOT_FOUND
     try:
         content = json.loads((entry / _KEY_FILE).read_text(encoding='utf-8'))
         if content['key'] != asdict(key):
-            return 'the one here was made for something else'
+            return 'the cached engine was built for another configuration'
         for name, checksum in content['files'].items():
             if sha256(entry / name) != checksum:
-                return f'the one here is damaged ({name} has another checksum)'
+                return f'the cached engine is damaged ({name} has another checksum)'
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f'the one here is damaged ({type(error).__name__}: {error})'
+        return f'the cached engine is damaged ({type(error).__name__}: {error})'
     return None
 
 
 def _read_key(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))['key']
+        key = json.loads(path.read_text(encoding='utf-8'))['key']
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, dict) else None
+    return key if isinstance(key, dict) else None
 
 
 def _write_durably(path: Path, text: str) -> None:

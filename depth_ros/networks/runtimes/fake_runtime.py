@@ -1,7 +1,8 @@
-"""A backend that computes what it is told and fails on command, for tests of everything around it."""
+"""A runtime for tests: computes a given function, and fails or hangs in the runs that the test chooses."""
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -13,21 +14,22 @@ Never: Callable[[int], bool] = lambda number: False  # noqa: E731
 
 
 class FakeRuntime:
-    """Computes ``compute(inputs)``; every fault is chosen by the run's number, from 0.
+    """Computes ``compute(inputs)``. Each fault is a function of the run's number, counted from 0.
 
     Args:
-        inputs: As a file would declare them.
-        outputs: As a file would declare them.
-        compute: Inputs by name → outputs by name.
-        latency_s: How long a run takes; ``cancel`` cuts it short.
-        nan_at: Fill the first output with NaN.
-        fail_at: Raise ``InferenceError``.
-        oom_at: Raise ``OutOfMemory``.
-        lost_at: Raise ``DeviceLost``, from then on.
-        hang_at: Never return, whatever ``cancel`` asks.
+        inputs: Inputs as a file would declare them.
+        outputs: Outputs as a file would declare them.
+        compute: Function from inputs by name to outputs by name.
+        latency_s: Duration of a run, seconds; ``cancel`` ends it early.
+        nan_at: Runs whose first output is filled with NaN.
+        fail_at: Runs that raise ``InferenceError``.
+        oom_at: Runs that raise ``OutOfMemory``.
+        lost_at: Runs from which on every run raises ``DeviceLost``.
+        hang_at: Runs that never return, even after ``cancel``.
     """
 
     device = 'fake'
+    engines: Path | None = None
 
     def __init__(
         self,
@@ -53,7 +55,12 @@ class FakeRuntime:
         self._cancelled = threading.Event()
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Compute, or do what was commanded for this run; a closed backend fails."""
+        """Compute the outputs, or fail as chosen for this run.
+
+        Raises:
+            InferenceError: chosen for this run, cancelled, or the runtime is closed.
+            OutOfMemory, DeviceLost: chosen for this run.
+        """
         number, self.runs = self.runs, self.runs + 1
         self._check_open()
         if self._hang_at(number):
@@ -63,11 +70,11 @@ class FakeRuntime:
         self._check_open()
         self._lost = self._lost or self._lost_at(number)
         if self._lost:
-            raise DeviceLost('told to lose the device')
+            raise DeviceLost('simulated loss of the device')
         if self._oom_at(number):
-            raise OutOfMemory('told to have no memory')
+            raise OutOfMemory('simulated lack of memory')
         if self._fail_at(number):
-            raise InferenceError(f'told to fail on run {number}')
+            raise InferenceError(f'simulated failure of run {number}')
         outputs = self._compute(tensors)
         if self._nan_at(number):
             name = next(iter(outputs))
@@ -75,11 +82,11 @@ class FakeRuntime:
         return outputs
 
     def cancel(self) -> None:
-        """End a pending latency."""
+        """End the current run early."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """Count the call."""
+        """Count the call; later runs fail."""
         self.times_closed += 1
 
     def _check_open(self) -> None:

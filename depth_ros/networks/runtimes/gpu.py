@@ -1,4 +1,4 @@
-"""Which GPU and which TensorRT there are, asked of their own libraries; nothing needs to be installed for it."""
+"""GPU and TensorRT of this machine, read from their own libraries; no Python package is needed."""
 
 import ctypes
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ _NVINFER = ('libnvinfer.so.10', 'libnvinfer.so.11', 'libnvinfer.so.8', 'libnvinf
 
 @dataclass(frozen=True)
 class Gpu:
-    """What an engine is compiled for."""
+    """The GPU and the version of TensorRT that an engine is compiled for."""
 
     name: str
     compute_capability: str
     tensorrt: str
-    """Version, such as 10.3.0."""
+    """Version of TensorRT, such as 10.3.0."""
 
     @property
     def tensorrt_major(self) -> int:
-        """First number of TensorRT's version."""
+        """Major version of TensorRT."""
         return int(self.tensorrt.partition('.')[0])
 
 
 def find_gpu(device: int = 0) -> Gpu | None:
-    """Return the GPU that CUDA calls ``device``, or None where it, its driver or TensorRT cannot be asked."""
+    """Return the GPU with a CUDA device number; None if the GPU, its driver or TensorRT is unavailable."""
     tensorrt = _tensorrt_version()
     if tensorrt is None:
         return None
@@ -56,7 +56,7 @@ def _tensorrt_version() -> str | None:
 
 
 def version_of(number: int) -> str:
-    """Return what ``getInferLibVersion`` means: 8601 → 8.6.1, 100300 → 10.3.0 (NvInferVersion.h)."""
+    """Return the version for a number of ``getInferLibVersion``: 8601 → 8.6.1, 100300 → 10.3.0 (NvInferVersion.h)."""
     if number < 10000:
         return f'{number // 1000}.{number // 100 % 10}.{number % 100}'
     return f'{number // 10000}.{number // 100 % 100}.{number % 100}'

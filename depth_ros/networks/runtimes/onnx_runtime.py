@@ -1,4 +1,4 @@
-"""ONNX Runtime, the one engine that we write against, with what it lacks: no silent fallback, typed errors."""
+"""ONNX Runtime as a ``Runtime``: without silent fallback to the CPU, and with the errors of this package."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -21,43 +21,50 @@ _PROVIDERS = {
     'cpu': 'CPUExecutionProvider',
 }
 _AUTO_ORDER = ('cuda', 'openvino', 'cpu')
-"""TensorRT builds an engine for minutes at first, so it is never chosen without being asked for."""
-_NO_MEMORY = ('out of memory', 'Failed to allocate memory', 'bad allocation', 'CUDA failure 2:')
-_LOST = ('device lost', 'CUDA failure 999', 'CUDA failure 719', 'CUDA failure 46:', 'unspecified launch failure')
+"""Order in which ``auto`` tries devices. TensorRT first builds an engine for minutes, so it must be requested."""
+_OUT_OF_MEMORY_TEXTS = ('out of memory', 'Failed to allocate memory', 'bad allocation', 'CUDA failure 2:')
+_DEVICE_LOST_TEXTS = (
+    'device lost',
+    'CUDA failure 999',
+    'CUDA failure 719',
+    'CUDA failure 46:',
+    'unspecified launch failure',
+)
 
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """How a session is opened."""
+    """Options of a session."""
 
     device: Device = 'auto'
     allow_fallback: bool = False
-    """Take the CPU when the device that was asked for cannot be had, instead of refusing."""
+    """Whether the CPU is used if the requested device is unavailable; otherwise that is an error."""
     threads: int = 0
-    """Of the CPU provider; 0 = one for each core but one, which the executor and the camera need."""
+    """CPU threads used for inference; 0 = number of cores - 1."""
     memory_limit_mb: int = 0
-    """Of a GPU; 0 = none."""
+    """Limit of the GPU memory that the provider allocates, MiB; 0 = no limit."""
     optimization: Literal['all', 'extended', 'basic', 'none'] = 'all'
-    """Of the graph."""
+    """Level of graph optimization."""
     precision: Precision = 'fp32'
-    """Of TensorRT's arithmetic; the other providers compute in what the file says."""
+    """Precision of TensorRT's arithmetic; the other providers use the precision of the file."""
     batch_shapes: tuple[str, str] | None = None
-    """Smallest and largest shapes that TensorRT's engine is built for (``batch_shapes``); None = those of the inputs
-    that it is first run with. An engine is built again when inputs of other shapes arrive."""
+    """Smallest and largest input shapes that TensorRT's engine is built for (``batch_shapes``); None = the shapes of
+    the first inputs. An engine is built again when inputs of other shapes arrive."""
 
 
 class OnnxRuntime:
-    """One ONNX file, loaded.
+    """One loaded ONNX file.
 
     Args:
-        path: The file.
-        options: How to open it.
-        engines: Folder with TensorRT's engine, which is built into it if it is not there; None = built and not kept.
-        outputs: Names of the outputs to compute and copy; None = all.
+        path: The ONNX file.
+        options: Options of the session.
+        engines: Folder of TensorRT's engine, which is built there if it is missing; None = the engine is not stored.
+        outputs: Names of the outputs to compute; None = all.
 
     Raises:
-        ModelLoadError: missing, unreadable, damaged, or made for a newer runtime.
-        DeviceUnavailable: the device cannot be had and ``allow_fallback`` is false, or ONNX Runtime is not installed.
+        ModelLoadError: the file is missing, unreadable or damaged, or needs a newer ONNX Runtime.
+        DeviceUnavailable: the device is unavailable and ``allow_fallback`` is false, or ONNX Runtime is not
+            installed.
     """
 
     def __init__(
@@ -67,57 +74,61 @@ class OnnxRuntime:
         engines: Path | None = None,
         outputs: Collection[str] | None = None,
     ) -> None:
-        self._runtime = _runtime()
+        self._library = _onnxruntime()
         self._path = path
-        chosen = _chosen(options, self._runtime.get_available_providers())
+        chosen = _choose_device(options, self._library.get_available_providers())
         self._session = self._open(path, options, chosen, engines)
-        got = self._session.get_providers()[0]
-        if got != _PROVIDERS[chosen]:
-            message = f"device '{chosen}' was asked for, but ONNX Runtime runs {path.name} on {got}"
+        provider = self._session.get_providers()[0]
+        if provider != _PROVIDERS[chosen]:
+            message = f"device '{chosen}' was requested, but ONNX Runtime runs {path.name} on {provider}"
             if not options.allow_fallback:
-                raise DeviceUnavailable(f'{message}. Look at its warning above, or set allow_fallback: true')
+                raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
         self.engines = engines
-        self.version = str(self._runtime.__version__)
-        self.device = f'{got} (ONNX Runtime {self.version})'
-        self.inputs = tuple(map(_info, self._session.get_inputs()))
-        self.outputs = tuple(map(_info, self._session.get_outputs()))
-        self._wanted = [o.name for o in self.outputs if outputs is None or o.name in outputs]
+        self.version = str(self._library.__version__)
+        self.device = f'{provider} (ONNX Runtime {self.version})'
+        self.inputs = tuple(map(_tensor_info, self._session.get_inputs()))
+        self.outputs = tuple(map(_tensor_info, self._session.get_outputs()))
+        self._output_names = [o.name for o in self.outputs if outputs is None or o.name in outputs]
         self._run: Any = None
 
     @staticmethod
     def has(device: str) -> bool:
-        """Tell whether this ONNX Runtime was built with a device's provider.
+        """Return whether this ONNX Runtime was built with the provider of a device.
 
         Raises:
-            DeviceUnavailable: it is not installed.
+            DeviceUnavailable: ONNX Runtime is not installed.
         """
-        return _PROVIDERS[device] in _runtime().get_available_providers()
+        return _PROVIDERS[device] in _onnxruntime().get_available_providers()
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Run the graph."""
-        run = self._run = self._runtime.RunOptions()
+        """Run the graph.
+
+        Raises:
+            OutOfMemory, DeviceLost, InferenceError: this run failed.
+        """
+        run = self._run = self._library.RunOptions()
         with _mapped_errors(self._path.name):
-            values = self._session.run(self._wanted, dict(tensors), run)
-        return dict(zip(self._wanted, values, strict=True))
+            values = self._session.run(self._output_names, dict(tensors), run)
+        return dict(zip(self._output_names, values, strict=True))
 
     def cancel(self) -> None:
-        """Terminate the run at hand; the session stays usable."""
+        """Terminate the current run; the session remains usable."""
         if self._run is not None:
             self._run.terminate = True
 
     def close(self) -> None:
-        """Free the session."""
+        """Release the session."""
         self._session = None
 
     def _open(self, path: Path, options: RuntimeOptions, chosen: str, engines: Path | None) -> Any:
-        settings = self._runtime.SessionOptions()
+        settings = self._library.SessionOptions()
         settings.intra_op_num_threads = options.threads or max(1, (os.cpu_count() or 2) - 1)
         settings.inter_op_num_threads = 1
-        # Spinning threads would starve the executor of the cores it needs to receive images.
+        # Spinning threads would take the cores that the executor needs to receive images.
         settings.add_session_config_entry('session.intra_op.allow_spinning', '0')
         level = {'all': 'ENABLE_ALL', 'extended': 'ENABLE_EXTENDED', 'basic': 'ENABLE_BASIC', 'none': 'DISABLE_ALL'}
         settings.graph_optimization_level = getattr(
-            self._runtime.GraphOptimizationLevel, f'ORT_{level[options.optimization]}'
+            self._library.GraphOptimizationLevel, f'ORT_{level[options.optimization]}'
         )
         settings.log_severity_level = 3
         limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
@@ -128,27 +139,29 @@ class OnnxRuntime:
         if chosen != 'cpu':
             providers.append((_PROVIDERS['cpu'], {}))
         if not path.is_file():
-            raise ModelLoadError(f'{path} is not a file; expected an ONNX file. See depth-ros models show')
+            raise ModelLoadError(
+                f'{path} is not a file; expected an ONNX file. depth-ros models show prints where to get one'
+            )
         try:
-            return self._runtime.InferenceSession(str(path), settings, providers=providers)
-        except Exception as error:  # the runtime raises its own types, and UnicodeDecodeError for damaged names
-            if any(word in str(error) for word in _NO_MEMORY):
+            return self._library.InferenceSession(str(path), settings, providers=providers)
+        except Exception as error:  # ONNX Runtime raises its own types, and UnicodeDecodeError for damaged names
+            if any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
                 raise OutOfMemory(f'{path.name}: {error}') from error
             raise ModelLoadError(
-                f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._runtime.__version__}: '
-                f'{error}. Fetch or export it again; an unknown operator or opset needs a newer onnxruntime'
+                f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._library.__version__}: '
+                f'{error}. Download or export it again; an unknown operator or opset needs a newer onnxruntime'
             ) from error
 
 
 def _tensorrt(options: RuntimeOptions, engines: Path | None) -> dict[str, Any]:
-    """Return the provider's options (onnxruntime.ai, TensorRT execution provider)."""
+    """Return the options of the TensorRT provider (onnxruntime.ai, TensorRT execution provider)."""
     settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
     if options.memory_limit_mb:
         settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
     if options.batch_shapes is not None:
         smallest, largest = options.batch_shapes
         settings |= {'trt_profile_min_shapes': smallest, 'trt_profile_max_shapes': largest}
-        settings['trt_profile_opt_shapes'] = largest  # batches form when there is most to do
+        settings['trt_profile_opt_shapes'] = largest  # batches form under load
     if engines is not None:
         folder = str(engines)
         settings |= {'trt_engine_cache_enable': True, 'trt_engine_cache_path': folder}
@@ -157,7 +170,7 @@ def _tensorrt(options: RuntimeOptions, engines: Path | None) -> dict[str, Any]:
 
 
 def batch_shapes(inputs: Mapping[str, AnyArray], batch: int) -> tuple[str, str]:
-    """Return the shapes of inputs of batch 1, and of the same inputs in a larger batch, as ``name:1x3x480x640,…``."""
+    """Return the shapes of the inputs in a batch of 1 and in a larger batch, each as ``name:1x3x480x640,…``."""
 
     def text(first: int) -> str:
         return ','.join(f'{name}:{"x".join(map(str, (first, *each.shape[1:])))}' for name, each in inputs.items())
@@ -165,7 +178,7 @@ def batch_shapes(inputs: Mapping[str, AnyArray], batch: int) -> tuple[str, str]:
     return text(1), text(batch)
 
 
-def _runtime() -> Any:
+def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -175,11 +188,11 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _chosen(options: RuntimeOptions, available: list[str]) -> str:
+def _choose_device(options: RuntimeOptions, available: list[str]) -> str:
     """Return the device to open.
 
     Raises:
-        DeviceUnavailable: it is not among what this ONNX Runtime was built with.
+        DeviceUnavailable: this ONNX Runtime was built without the provider of the device.
     """
     if options.device == 'auto':
         return next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
@@ -196,19 +209,19 @@ def _chosen(options: RuntimeOptions, available: list[str]) -> str:
 
 @contextmanager
 def _mapped_errors(name: str) -> Iterator[None]:
-    """Turn what ONNX Runtime raises into our errors."""
+    """Raise errors of ONNX Runtime as errors of this package."""
     try:
         yield
     except Exception as error:
         text = f'{name}: {error}'
-        if any(word in text for word in _NO_MEMORY):
+        if any(known in text for known in _OUT_OF_MEMORY_TEXTS):
             raise OutOfMemory(text) from error
-        if any(word in text for word in _LOST):
+        if any(known in text for known in _DEVICE_LOST_TEXTS):
             raise DeviceLost(text) from error
         raise InferenceError(text) from error
 
 
-def _info(node: Any) -> TensorInfo:
+def _tensor_info(node: Any) -> TensorInfo:
     names = {'float': 'float32', 'double': 'float64'}
     dtype = node.type.removeprefix('tensor(').removesuffix(')')
     shape = tuple(side if isinstance(side, int) else None for side in node.shape)

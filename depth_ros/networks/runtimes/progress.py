@@ -1,4 +1,4 @@
-"""Long preparations, seen from outside: they tell how far they are and can be given up."""
+"""Progress reports and cancellation of a preparation that takes minutes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProgressListener:
-    """What a preparation of minutes (building an engine) is given by whoever waits for it."""
+    """Callbacks of a caller that waits for a long preparation, such as building an engine."""
 
-    say: Callable[[str], None] = lambda text: None
-    """Told what is being done, every few seconds."""
+    report: Callable[[str], None] = lambda text: None
+    """Called every few seconds with a text that describes the current step."""
     cancelled: Callable[[], bool] = lambda: False
-    """Asked several times a second; True ends the preparation with ``InferenceError``."""
+    """Called several times a second; True ends the preparation with ``InferenceError``."""
 
 
 NO_LISTENER = ProgressListener()

@@ -1,7 +1,8 @@
-"""The seam between a network's arithmetic and whatever computes it."""
+"""The protocol between a network and the runtime that computes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from depth_ros.types import AnyArray
@@ -12,22 +13,24 @@ Precision = Literal['fp32', 'fp16']
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A graph's input or output as the file declares it."""
+    """An input or output of a graph, as the file declares it."""
 
     name: str
     dtype: str
-    """numpy's name."""
+    """Name of the numpy data type, such as float32."""
     shape: tuple[int | None, ...]
-    """None = any size."""
+    """Size of each axis; None = any size."""
 
 
 class Runtime(Protocol):
-    """Runs one graph. ``infer`` is called by one thread at a time, ``cancel`` by any."""
+    """One loaded graph. ``infer`` is called by one thread at a time, ``cancel`` by any thread."""
 
     device: str
-    """Where it runs, for logs and diagnostics."""
+    """Device that runs the graph, for logs and diagnostics."""
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    engines: Path | None
+    """Folder with the engine compiled for this graph; None = no engine is stored."""
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Compute the outputs, by name, from the inputs, by name.

@@ -1,4 +1,4 @@
-"""Engines for ONNX Runtime's TensorRT provider: found in the cache, or built in a child process that can be killed."""
+"""Engines for the TensorRT provider of ONNX Runtime: taken from the cache, or built in a child process."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.types import AnyArray
 
 _POLL_S, _REPORT_S = 0.05, 5.0
-_CHILD = (sys.executable, '-m', 'depth_ros.networks.runtimes.build_engine')
+_BUILD_COMMAND = (sys.executable, '-m', 'depth_ros.networks.runtimes.build_engine')
 
 
 def engine_for(
@@ -30,35 +30,35 @@ def engine_for(
     main_output: str,
     gpu: Gpu | None,
     onnxruntime: str,
-    watch: ProgressListener,
-    child: Sequence[str] = _CHILD,
+    listener: ProgressListener,
+    build_command: Sequence[str] = _BUILD_COMMAND,
 ) -> Path | None:
     """Return the folder with the engine of a network for one input size, and for the batches in ``options``.
 
     Args:
-        onnx: The network.
-        options: Of the session that will run it.
+        onnx: ONNX file of the network.
+        options: Options of the session that will run the engine.
         inputs: One array for each input, of the size that will be used.
-        main_output: Name of the output whose full-precision values are kept beside a half-precision engine.
-        gpu: What it is for; None = not known, so that no engine can be kept.
-        onnxruntime: Version.
-        watch: Told of progress, asked whether to give up.
-        child: Command of the process that builds.
+        main_output: Name of the output whose full-precision values are stored with a half-precision engine.
+        gpu: The GPU to build for; None = unknown, so that no engine is stored.
+        onnxruntime: Version of ONNX Runtime.
+        listener: Receives progress, and is polled for cancellation.
+        build_command: Command of the process that builds the engine.
 
     Returns:
-        None if engines cannot be kept; the session then builds its own at every start.
+        None if engines cannot be stored; the session then builds its own at every start.
 
     Raises:
-        DeviceUnavailable: this TensorRT has no half precision by flag, or building failed; the reason is the child's.
-        InferenceError: given up because ``watch`` said so.
+        DeviceUnavailable: this version of TensorRT takes the precision from the file, or building failed.
+        InferenceError: cancelled by the listener.
     """
     if gpu is None:
-        watch.say('the GPU or TensorRT cannot be asked for its version; engines are built at every start')
+        listener.report('the version of the GPU or of TensorRT is unavailable; engines are built at every start')
         return None
     if options.precision == 'fp16' and gpu.tensorrt_major >= 11:
         raise DeviceUnavailable(
-            f'precision fp16: TensorRT {gpu.tensorrt} takes the precision from the file. Export it in half precision '
-            '(depth-ros models export --fp16) and set precision: fp32'
+            f'precision is fp16; TensorRT {gpu.tensorrt} takes the precision from the file. Export the file in half '
+            'precision (depth-ros models export --fp16) and set precision: fp32'
         )
     shapes = ', '.join(f'{name} {"x".join(map(str, array.shape))}' for name, array in sorted(inputs.items()))
     if options.batch_shapes is not None:
@@ -75,34 +75,34 @@ def engine_for(
     }
 
     def build(folder: Path) -> None:
-        stored = folder / 'inputs.npz'
-        np.savez(stored, **inputs)  # type: ignore[arg-type]
+        inputs_file = folder / 'inputs.npz'
+        np.savez(inputs_file, **inputs)  # type: ignore[arg-type]
         (folder / 'request.json').write_text(json.dumps(request), encoding='utf-8')
-        _run_child([*child, str(folder)], folder / 'log', onnx.name, watch)
-        stored.unlink()
+        _run_build([*build_command, str(folder)], folder / 'log', onnx.name, listener)
+        inputs_file.unlink()
 
-    return EngineCache(cache_folder() / 'engines', watch).get(key, build)
+    return EngineCache(cache_folder() / 'engines', listener).get(key, build)
 
 
-def _run_child(command: Sequence[str], log: Path, name: str, watch: ProgressListener) -> None:
-    """Wait for the child and report every few seconds; kill it if told so.
+def _run_build(command: Sequence[str], log: Path, name: str, listener: ProgressListener) -> None:
+    """Run the child process; report progress every few seconds, and kill the process if the listener cancels.
 
     Raises:
-        DeviceUnavailable: it failed.
-        InferenceError: it was killed because ``watch`` said so.
-        OSError: it could not write the engine.
+        DeviceUnavailable: the process failed.
+        InferenceError: cancelled by the listener.
+        OSError: the process could not write the engine.
     """
     started_s = reported_s = time.monotonic()
     with log.open('wb') as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         while process.poll() is None:
-            if watch.cancelled():
-                raise InferenceError(f'building the engine of {name} was given up')
+            if listener.cancelled():
+                raise InferenceError(f'building the engine of {name} was cancelled')
             now_s = time.monotonic()
             if now_s - reported_s >= _REPORT_S:
                 reported_s = now_s
-                watch.say(f'building the engine of {name}: {now_s - started_s:.0f} s')
+                listener.report(f'building the engine of {name}: {now_s - started_s:.0f} s')
             time.sleep(_POLL_S)
     finally:
         process.kill()

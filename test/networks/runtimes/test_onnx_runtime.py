@@ -1,4 +1,4 @@
-"""Family F of the fault list with real files and the real runtime; GPU rows through what can be asked without a GPU."""
+"""Faults F of the fault list with real files and ONNX Runtime; the GPU faults as far as possible without a GPU."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import onnx
 import pytest
-from models_scene import camera, seeing_backend
+from models_scene import camera, scene_runtime
 from onnx import helper
 from tiny_model import MANIFEST, mean_of_channels, model, save
 
@@ -24,7 +24,7 @@ from depth_ros.files.model_cache import sha256
 from depth_ros.networks.catalog import find_manifest, model_file
 from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
-from depth_ros.networks.self_check import read_reference, stored_image
+from depth_ros.networks.self_check import read_reference, self_check_input
 from depth_ros.types import Camera, Frame
 
 
@@ -55,7 +55,7 @@ def test_a_real_file_gives_its_numbers_at_the_image_s_size(folder):
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'words'),
+    ('damage', 'text'),
     [
         (lambda p: p.unlink(), 'does not exist. Get or export it'),
         (lambda p: (p.unlink(), p.mkdir()), 'does not exist'),
@@ -64,14 +64,14 @@ def test_a_real_file_gives_its_numbers_at_the_image_s_size(folder):
         *((lambda p, n=n: p.write_bytes(p.read_bytes()[: int(p.stat().st_size * n)]), 'tiny.onnx') for n in (0.25, 0.5, 0.9, 0.99)),
     ],
 )  # fmt: skip
-def test_f1_a_damaged_file_is_refused_with_its_path_and_the_reason(folder, spoil, words):
-    spoil(folder / 'tiny.onnx')
-    with pytest.raises((ModelLoadError, ModelMismatch), match=words):
+def test_f1_a_damaged_file_is_refused_with_its_path_and_the_reason(folder, damage, text):
+    damage(folder / 'tiny.onnx')
+    with pytest.raises((ModelLoadError, ModelMismatch), match=text):
         load(folder)
     if (folder / 'tiny.onnx').is_dir():
         (folder / 'tiny.onnx').rmdir()
     mean_of_channels(folder / 'tiny.onnx')
-    load(folder)  # and it can be tried again
+    load(folder)  # a second attempt succeeds
 
 
 def test_f2_flipped_bits_are_noticed_by_the_checksum(folder):
@@ -94,16 +94,16 @@ def test_f3_missing_external_data_is_refused(folder):
         load(folder)
 
 
-@pytest.mark.parametrize('how', [{'opset': 99}, {'operator': 'NoSuchOperator'}])
-def test_f4_what_the_runtime_does_not_know_says_that_a_newer_one_is_needed(folder, how):
-    node = helper.make_node(how.get('operator', 'Identity'), ['image'], ['depth'])
-    save(folder / 'tiny.onnx', [node], opset=how.get('opset', 17), out=(1, 3, 'h', 'w'))
+@pytest.mark.parametrize('unknown', [{'opset': 99}, {'operator': 'NoSuchOperator'}])
+def test_f4_the_error_for_an_unknown_operator_or_opset_names_a_newer_runtime(folder, unknown):
+    node = helper.make_node(unknown.get('operator', 'Identity'), ['image'], ['depth'])
+    save(folder / 'tiny.onnx', [node], opset=unknown.get('opset', 17), out=(1, 3, 'h', 'w'))
     with pytest.raises(ModelLoadError, match='needs a newer onnxruntime'):
         load(folder)
 
 
 @pytest.mark.parametrize(
-    ('change', 'words'),
+    ('change', 'text'),
     [
         (
             ('name: image,', 'name: pixel_values,'),
@@ -115,45 +115,45 @@ def test_f4_what_the_runtime_does_not_know_says_that_a_newer_one_is_needed(folde
         (('layout: N1HW', 'layout: NHW'), 'output depth: 3 axes NHW; the file has float32'),
     ],
 )
-def test_f5_a_file_that_is_not_what_was_declared_gives_a_table_at_load(folder, change, words):
+def test_f5_a_file_that_differs_from_its_manifest_is_refused_with_a_list_of_differences(folder, change, text):
     (folder / 'tiny.yaml').write_text(MANIFEST.replace(*change))
-    with pytest.raises(ModelMismatch, match=words):
+    with pytest.raises(ModelMismatch, match=text):
         load(folder)
 
 
 def test_f5_a_stereo_network_is_refused_for_one_image():
     manifest, _ = find_manifest('raft-stereo')
     with pytest.raises(ModelMismatch, match='is a stereo network; expected a mono network'):
-        MonoNetwork(manifest, seeing_backend(manifest, (640, 480)))
+        MonoNetwork(manifest, scene_runtime(manifest, (640, 480)))
 
 
 def test_a_frozen_export_is_caught_at_load():
     manifest, _ = find_manifest('depth-anything-v2-small')
-    with pytest.raises(ModelMismatch, match='has frozen its size'):
-        MonoNetwork(manifest, seeing_backend(manifest, (640, 480), freeze=(518, 686)))
+    with pytest.raises(ModelMismatch, match='output size is frozen'):
+        MonoNetwork(manifest, scene_runtime(manifest, (640, 480), freeze=(518, 686)))
 
 
 @pytest.mark.parametrize('device', ['cuda', 'tensorrt', 'openvino'])
-def test_f6_a_device_that_cannot_be_had_is_refused_or_replaced_as_asked(folder, device):
+def test_f6_an_unavailable_device_is_refused_or_replaced_as_configured(folder, device):
     path = folder / 'tiny.onnx'
     try:
         OnnxRuntime(path, RuntimeOptions(device=device))
     except DeviceUnavailable as error:
         assert device in str(error) and 'allow_fallback' in str(error)
-        backend = OnnxRuntime(path, RuntimeOptions(device=device, allow_fallback=True))
-        assert 'CPUExecutionProvider' in backend.device
+        runtime = OnnxRuntime(path, RuntimeOptions(device=device, allow_fallback=True))
+        assert 'CPUExecutionProvider' in runtime.device
     else:  # a machine that has it
         assert device[:4].lower() in OnnxRuntime(path, RuntimeOptions(device=device)).device.lower()
 
 
 def test_a_run_can_be_cancelled_and_the_session_stays_usable(tmp_path):
-    backend = OnnxRuntime(slow(tmp_path / 'slow.onnx'))
+    runtime = OnnxRuntime(slow(tmp_path / 'slow.onnx'))
     image = np.zeros((1, 3, 120, 160), np.float32)
     caught = []
 
     def run():
         try:
-            backend.infer({'image': image})
+            runtime.infer({'image': image})
         except InferenceError as error:
             caught.append(error)
 
@@ -161,18 +161,18 @@ def test_a_run_can_be_cancelled_and_the_session_stays_usable(tmp_path):
     thread.start()
     time.sleep(0.3)
     assert thread.is_alive()
-    backend.cancel()
+    runtime.cancel()
     thread.join(2.0)
     assert not thread.is_alive() and len(caught) == 1
-    assert backend.infer({'image': image[:, :, :16, :16]})['depth'].shape[-1] == 16
+    assert runtime.infer({'image': image[:, :, :16, :16]})['depth'].shape[-1] == 16
 
 
 def test_f16_four_threads_on_one_session_get_the_same_numbers(folder):
-    backend = OnnxRuntime(folder / 'tiny.onnx')
+    runtime = OnnxRuntime(folder / 'tiny.onnx')
     image = np.random.default_rng(0).random((1, 3, 60, 80), np.float32)
-    expected, results = backend.infer({'image': image})['depth'], []
+    expected, results = runtime.infer({'image': image})['depth'], []
     threads = [
-        threading.Thread(target=lambda: results.append(backend.infer({'image': image})['depth'])) for _ in range(4)
+        threading.Thread(target=lambda: results.append(runtime.infer({'image': image})['depth'])) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -183,25 +183,27 @@ def test_f16_four_threads_on_one_session_get_the_same_numbers(folder):
 
 def fake_network(**faults):
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    return MonoNetwork(manifest, seeing_backend(manifest, (640, 480), **faults))
+    return MonoNetwork(manifest, scene_runtime(manifest, (640, 480), **faults))
 
 
 FRAME = Frame(np.zeros((480, 640, 3), np.uint8), camera(640, 480))
 
 
-def test_f14_a_map_of_nan_is_refused_with_a_hint_and_the_next_one_works():
+def test_f14_a_map_of_nan_is_refused_and_the_next_one_is_accepted():
     network = fake_network(nan_at=lambda n: n == 2)  # two runs check the file at load
-    with pytest.raises(EstimatorError, match='gave NaN for 100% of the picture. In half precision'):
+    with pytest.raises(
+        EstimatorError, match='returned NaN for 100% of the image; expected at most 50%. This happens in half precision'
+    ):
         network.estimate(FRAME)
     assert np.isfinite(network.estimate(FRAME).values).all()
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize('rows', [1, 48])
-def test_f14_what_is_partly_nan_or_infinite_is_unknown_there_and_right_elsewhere(value, rows):
+def test_f14_nan_and_infinite_pixels_are_nan_and_the_others_are_unchanged(value, rows):
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    backend = seeing_backend(manifest, (640, 480))
-    network, whole = MonoNetwork(manifest, backend), backend.infer
+    runtime = scene_runtime(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, runtime), runtime.infer
     right = network.estimate(FRAME).values
 
     def spoiled(tensors):
@@ -210,26 +212,24 @@ def test_f14_what_is_partly_nan_or_infinite_is_unknown_there_and_right_elsewhere
             output[..., :rows, :] = value
         return outputs
 
-    backend.infer = spoiled
+    runtime.infer = spoiled
     values = network.estimate(FRAME).values
-    assert (
-        not np.isfinite(values[0]).any() and not np.isinf(values).any()
-    )  # not even 'beyond range': that reads as free
+    assert not np.isfinite(values[0]).any() and not np.isinf(values).any()  # +Inf would mean free space
     known = np.isfinite(values)
     assert known.mean() > 0.8
     np.testing.assert_array_equal(values[known], right[known])
 
 
-def test_f14_a_map_of_infinity_is_refused_as_one_of_nan():
+def test_f14_a_map_of_infinite_values_is_refused_like_one_of_nan():
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    backend = seeing_backend(manifest, (640, 480))
-    network, whole = MonoNetwork(manifest, backend), backend.infer
-    backend.infer = lambda tensors: {name: np.full_like(o, np.inf) for name, o in whole(tensors).items()}
-    with pytest.raises(EstimatorError, match='In half precision'):
+    runtime = scene_runtime(manifest, (640, 480))
+    network, whole = MonoNetwork(manifest, runtime), runtime.infer
+    runtime.infer = lambda tensors: {name: np.full_like(o, np.inf) for name, o in whole(tensors).items()}
+    with pytest.raises(EstimatorError, match='This happens in half precision'):
         network.estimate(FRAME)
 
 
-def test_f16_what_one_thread_loads_another_uses(folder):
+def test_f16_a_network_can_be_used_by_a_thread_that_did_not_load_it(folder):
     network = load(folder)
     image = np.random.default_rng(0).integers(0, 256, (100, 130, 3), np.uint8)
     frame, results = Frame(image, camera(130, 100)), []
@@ -244,7 +244,7 @@ def test_f16_what_one_thread_loads_another_uses(folder):
 @pytest.mark.parametrize(
     ('fault', 'error'), [('oom_at', OutOfMemory), ('lost_at', DeviceLost), ('fail_at', InferenceError)]
 )
-def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
+def test_f12_f13_faults_of_the_device_raise_their_own_errors(fault, error):
     network = fake_network(**{fault: lambda n: n == 2})
     with pytest.raises(error):
         network.estimate(FRAME)
@@ -255,28 +255,28 @@ def test_f12_f13_what_a_device_does_comes_out_typed(fault, error):
 ])  # fmt: skip
 def test_f18_the_stored_image_is_compared_with_full_precision(factor, precision, accepted):
     manifest, _ = find_manifest('depth-anything-v2-metric-indoor-small')
-    backend = seeing_backend(manifest, (640, 480))
-    _, tensors = stored_image(manifest, None)
-    reference = backend.infer(tensors)['predicted_depth']
-    off = seeing_backend(manifest, (640, 480))
+    runtime = scene_runtime(manifest, (640, 480))
+    _, tensors = self_check_input(manifest, None)
+    reference = runtime.infer(tensors)['predicted_depth']
+    off = scene_runtime(manifest, (640, 480))
     infer = off.infer
     off.infer = lambda tensors: {name: value * np.float32(factor) for name, value in infer(tensors).items()}
     if accepted:
         assert f'{precision} within {abs(factor - 1):.2%}' in MonoNetwork(manifest, off, reference, precision).name
     else:
-        with pytest.raises(ModelMismatch, match=f'in {precision}: the output for the stored picture'):
+        with pytest.raises(ModelMismatch, match=f'in {precision}: the output for the self-check image'):
             MonoNetwork(manifest, off, reference, precision)
 
 
 @pytest.mark.parametrize('content', [None, b'', b'PK nonsense'])
-def test_a_reference_that_is_missing_or_damaged_is_said(tmp_path, content):
+def test_a_missing_or_damaged_reference_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / 'x.npz').write_bytes(content)
     with pytest.raises(ModelLoadError, match=r'x\.npz cannot be read as a reference'):
         read_reference(tmp_path / 'x.npz')
 
 
-def test_f12_no_memory_for_the_weights_is_no_damaged_file(folder, monkeypatch):
+def test_f12_lack_of_memory_for_the_weights_is_not_reported_as_a_damaged_file(folder, monkeypatch):
     import onnxruntime
 
     def no_memory(*_, **__):
@@ -293,12 +293,12 @@ def test_f19_a_failing_first_run_fails_at_load_not_at_the_first_frame(run):
         fake_network(fail_at=lambda n: n == run)
 
 
-def test_inputs_that_do_not_fit_come_out_as_our_error(folder):
-    backend = OnnxRuntime(folder / 'tiny.onnx')
+def test_inputs_of_another_shape_raise_an_inference_error(folder):
+    runtime = OnnxRuntime(folder / 'tiny.onnx')
     with pytest.raises(InferenceError, match=r'tiny\.onnx: '):
-        backend.infer({'image': np.zeros((1, 4, 8, 8), np.float32)})
+        runtime.infer({'image': np.zeros((1, 4, 8, 8), np.float32)})
 
 
-def test_a_camera_of_the_network_s_own_image(folder):
+def test_a_metric_network_lacks_nothing_with_a_camera(folder):
     cam = Camera(640, 480, 500.0, 500.0, 320.0, 240.0)
     assert load(folder).estimate(Frame(np.zeros((480, 640), np.uint8), cam)).lacks == ()

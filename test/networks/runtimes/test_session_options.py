@@ -1,4 +1,4 @@
-"""`threads`, `memory_limit_mb` and `graph_optimization`: what reaches ONNX Runtime, and what it does with it."""
+"""`threads`, `memory_limit_mb` and `graph_optimization`: their effect on the sessions of ONNX Runtime."""
 
 import os
 
@@ -20,7 +20,7 @@ DEFAULT_THREADS = max(1, (os.cpu_count() or 2) - 1)
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Record session options and providers of every session; sessions run on the CPU whatever was asked for."""
+    """Record session options and providers of every session; all sessions run on the CPU."""
     calls = []
     session = onnxruntime.InferenceSession
 
@@ -39,13 +39,13 @@ def every_provider(monkeypatch):
 
 
 @pytest.mark.parametrize('threads', [1, 2, 5])
-def test_a_session_computes_with_as_many_threads_as_asked_for_and_close_ends_them(tmp_path, threads):
+def test_a_session_uses_the_requested_number_of_threads_and_close_ends_them(tmp_path, threads):
     path, process = model(tmp_path).with_suffix('.onnx'), psutil.Process()
     before = process.num_threads()
-    backend = OnnxRuntime(path, RuntimeOptions('cpu', threads=threads))
-    backend.infer(IMAGE)
+    runtime = OnnxRuntime(path, RuntimeOptions('cpu', threads=threads))
+    runtime.infer(IMAGE)
     assert process.num_threads() - before == threads - 1  # the calling thread is one of them
-    backend.close()
+    runtime.close()
     assert process.num_threads() == before
 
 
@@ -71,7 +71,7 @@ def estimator(tmp_path, task, **settings):
     ('level', 'left'),
     [('none', {'Identity', 'Conv', 'Relu'}), ('basic', {'Conv', 'Relu'}), ('extended', {'FusedConv'}), ('all', None)],
 )
-def test_graph_optimization_decides_what_is_left_of_the_graph(tmp_path, monkeypatch, level, left):
+def test_graph_optimization_determines_the_operators_of_the_graph(tmp_path, monkeypatch, level, left):
     session = onnxruntime.InferenceSession
 
     def open_session(path, options, providers):
@@ -108,7 +108,7 @@ def test_the_parameter_graph_optimization_reaches_the_session(tmp_path, opened, 
 
 
 def providers(opened):
-    """Return what the last session was opened with: provider → options."""
+    """Return the options of the last session, by provider."""
     return dict(opened[-1][1])
 
 
@@ -119,9 +119,7 @@ def test_memory_limit_mb_bounds_the_memory_of_cuda(tmp_path, opened, every_provi
     assert providers(opened)['CUDAExecutionProvider']['arena_extend_strategy'] == 'kSameAsRequested'
 
 
-def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda_behind_it(
-    tmp_path, opened, every_provider
-):
+def test_memory_limit_mb_bounds_the_workspace_of_tensorrt_and_the_memory_of_cuda(tmp_path, opened, every_provider):
     path = model(tmp_path).with_suffix('.onnx')
     OnnxRuntime(path, RuntimeOptions('tensorrt', memory_limit_mb=256, allow_fallback=True))
     found = providers(opened)
