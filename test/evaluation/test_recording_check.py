@@ -76,7 +76,7 @@ def test_broken_limits_are_named_in_table_json_junit_and_exit_code(tmp_path, cap
     arguments = ['bag', 'check', str(bag), '--limits', str(limits), '--junit', str(tmp_path / 'junit.xml')]
     assert main(arguments) == 1
     said = capsys.readouterr().out
-    assert 'FAILED: rate_hz is 8; expected at least 9.5' in said and 'BROKEN' in said
+    assert 'FAILED: rate_hz is 8; expected at least 9.5' in said and 'VIOLATED' in said
     assert 'FAILED: abs_rel is not measured; expected at most 0.1' in said and said.count('FAILED') == 2
     suite = ElementTree.parse(tmp_path / 'junit.xml').getroot()
     assert (suite.get('tests'), suite.get('failures')) == ('4', '2') and len(suite.findall('.//failure')) == 2
