@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument('source', type=Path, metavar='BAG', help='a recording with depth/image_rect')
-    parser.add_argument('--limits', type=Path, metavar='FILE', help='YAML file of limits; without it, only print the figures')
+    parser.add_argument(
+        '--limits', type=Path, metavar='FILE', help='YAML file of limits; without it, only the figures are printed'
+    )
     parser.add_argument(
         '--reference',
         metavar='REF',

@@ -8,7 +8,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('source', type=Path, metavar='BAG', help='folder of a rosbag2 recording (sqlite3, mcap, compressed)')
+    parser.add_argument(
+        'source', type=Path, metavar='BAG', help='folder of a rosbag2 recording (sqlite3, mcap, compressed)'
+    )
     parser.add_argument('--json', action='store_true', help='print the summary as JSON')
 
 
@@ -28,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
         print(f'  {topic.name:<36} {topic.messages:>6} {rate}  {topic.type}{f"  ! {remarks}" if remarks else ""}')
     for remark in summary.remarks:
         print(f'note: {remark}')
-    for camera in summary.cameras or ['no camera found: a node needs topics such as left/image_rect and right/image_rect, or image']:
+    no_camera = 'no camera found; expected topics such as left/image_rect and right/image_rect, or image'
+    for camera in summary.cameras or [no_camera]:
         print(camera)
     return 0

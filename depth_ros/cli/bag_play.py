@@ -6,7 +6,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument('source', type=Path, metavar='BAG', help='folder of a rosbag2 recording (sqlite3, mcap, compressed)')
+    parser.add_argument(
+        'source', type=Path, metavar='BAG', help='folder of a rosbag2 recording (sqlite3, mcap, compressed)'
+    )
     parser.add_argument('--rate', type=float, default=1.0, help='playback speed relative to the recording (1)')
     parser.add_argument('--loop', action='store_true', help='repeat until Ctrl-C')
     parser.add_argument('--clock', action='store_true', help='publish /clock, for nodes with use_sim_time: true')

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--model', metavar='ID|FILE', help='run mono_depth with this network on rendered images of the simulator'
     )
     parser.add_argument(
-        '--full-clouds', action='store_true', help='publish xyzrgb clouds at full resolution; subscribe with best-effort QoS',
+        '--full-clouds',
+        action='store_true',
+        help='publish xyzrgb clouds at full resolution; subscribe with best-effort QoS',
     )
     parser.add_argument('--no-shared-memory', action='store_true', help='use the default transports of Fast DDS')
     add_json(parser)

@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'implementation (float images, meshgrid, structured array).'
     )
     add_size(parser)
-    parser.add_argument('--repeat', type=int, default=50, help='measurements per stage, of which the median is reported (50)')
+    parser.add_argument(
+        '--repeat', type=int, default=50, help='measurements per stage, of which the median is reported (50)'
+    )
     add_json(parser)
 
 
@@ -90,7 +92,8 @@ def run(options: argparse.Namespace) -> int:
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
     raw = rng.uniform(4, 64, network[::-1]).astype(np.float32)
 
-    recipe_ms = _medians([('recipe', lambda _: _common_implementation(message, network, raw, camera))], max(5, options.repeat // 5))
+    common: list[Stage] = [('recipe', lambda _: _common_implementation(message, network, raw, camera))]
+    recipe_ms = _medians(common, max(5, options.repeat // 5))
     keep_freed_memory()  # as the nodes of this package do, unlike nodes with the common implementation
     our_ms = _medians(_our_stages(message, network, raw, camera), options.repeat)
     filters_ms = _medians([('filters', _all_filters(rng, camera))], options.repeat)

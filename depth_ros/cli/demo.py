@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mono', action='store_true', help='use one simulated camera and the included network')
     parser.add_argument('--view', action='store_true', help='show the results in the browser while the demo runs')
     parser.add_argument('--report', type=Path, metavar='FILE', help='file for the report (OUT/report.json)')
-    parser.add_argument('--out', type=Path, default=Path('demo_output'), metavar='DIR', help='folder for the results (demo_output)')
+    parser.add_argument(
+        '--out', type=Path, default=Path('demo_output'), metavar='DIR', help='folder for the results (demo_output)'
+    )
     parser.add_argument('--quality', choices=tuple(BOUNDS), default='balanced', help='matcher quality (balanced)')
     parser.add_argument('--no-shared-memory', action='store_true', help='use the default transports of Fast DDS')
 

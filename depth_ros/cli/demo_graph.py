@@ -79,7 +79,8 @@ def run_graph(
     """
     environment = private_environment(shared_memory)
     os.environ.update(environment)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C interrupts this function before the context is shut down
+    # Without rclpy's signal handlers, because Ctrl-C must interrupt this function before the context is shut down.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     listener = Listener(best_effort)
     executor = SingleThreadedExecutor()
     executor.add_node(listener)

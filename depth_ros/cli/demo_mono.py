@@ -69,7 +69,9 @@ def _failures(graph: Graph, accuracy: DepthAccuracy) -> list[str]:
         return ['no depth image received; see the messages above']
     failures = [] if listener.points_received else ['no point cloud received']
     if accuracy.valid_share < BOUNDS.valid_share:
-        failures.append(f'{accuracy.valid_share:.1%} of the pixels have depth; expected at least {BOUNDS.valid_share:.0%}')
+        failures.append(
+            f'{accuracy.valid_share:.1%} of the pixels have depth; expected at least {BOUNDS.valid_share:.0%}'
+        )
     if not accuracy.abs_rel <= BOUNDS.abs_rel:  # NaN fails too
         failures.append(f'AbsRel is {accuracy.abs_rel:.3f}; expected at most {BOUNDS.abs_rel:g}')
     if not accuracy.delta1 >= BOUNDS.delta1:

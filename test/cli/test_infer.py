@@ -80,7 +80,7 @@ def test_a_real_pair_gives_metres_in_every_form_without_ros(files, motorcycle, i
 def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
     assert main(arguments(files, '--processing-scale', '0.5')) == 0
     text = capsys.readouterr().out
-    assert '370x250' in text and '% known' in text and ' m (min / median / max)' in text and ' ms ' in text
+    assert '370x250' in text and '% valid' in text and ' m (min / median / max)' in text and ' ms ' in text
 
 
 @pytest.mark.parametrize(

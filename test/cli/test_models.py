@@ -38,7 +38,7 @@ def test_show_says_where_a_file_comes_from_and_goes(capsys, monkeypatch, tmp_pat
 def test_check_tells_whether_a_file_is_what_its_manifest_says(tmp_path, capsys):
     path = model(tmp_path)
     assert main(['models', 'check', str(path.with_suffix('.onnx'))]) == 0
-    assert 'fits tiny' in capsys.readouterr().out
+    assert 'matches the manifest of tiny' in capsys.readouterr().out
     assert main(['models', 'check', str(path.with_suffix('.onnx')), '--manifest', 'depth-pro']) == 1
     assert 'the file is not what its manifest declares' in capsys.readouterr().err
 
