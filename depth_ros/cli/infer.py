@@ -16,7 +16,7 @@ import numpy as np
 from depth_ros.camera_state import CameraState
 from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
 from depth_ros.cli.node_options import add_parameter_options, settings_of
-from depth_ros.doctor.machine_checks import needs_lens
+from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.calibration_files import read_camera_info, read_pair
@@ -132,7 +132,7 @@ def _run_mono(options: argparse.Namespace) -> list[str]:
     hints: list[str] = []
     if calibration is not None:
         hints += raw_image_hint(options.camera_info, calibration, settings)
-    elif needs_lens(settings):
+    elif needs_focal_length(settings):
         hints.append(f'hint: {settings.model} needs the focal length for metres: give --camera-info FILE')
     images, count = _images(options.image)
     state = CameraState()

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSReliabilityPolicy
 
-from depth_ros.doctor.machine_checks import needs_lens
+from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import sensor_topics
@@ -141,5 +141,5 @@ def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str
             )
         ]
     sensors = [(each.role, each.topic, each.kind, True) for each in sensor_topics(settings, Scaler())]
-    lens = ('camera_info', 'camera_info', 'CameraInfo', needs_lens(settings))
+    lens = ('camera_info', 'camera_info', 'CameraInfo', needs_focal_length(settings))
     return [('image', f'image{suffix}', kind, True), lens, *sensors]

@@ -27,7 +27,7 @@ def test_every_command_that_stands_for_a_node_documents_the_options_of_a_node(ca
 def test_doctor_takes_a_model_and_chooses_the_node_by_it(tmp_path, capsys):
     assert main(['doctor', '--offline', '--model', str(model(tmp_path / 'tiny')), '--json']) == 0
     findings = json.loads(capsys.readouterr().out)['findings']
-    assert 'are right for mono_depth' in findings[0]['what']
+    assert 'valid for mono_depth' in findings[0]['what']
 
 
 @pytest.mark.parametrize('command', [['doctor', '--offline'], ['view'], ['eval', 'sim:1']])
