@@ -108,7 +108,9 @@ def content_findings(observations: Observations, settings: MonoSettings | Stereo
         )
         return
     if settings.rectify:
-        images = [rectify(image, info, side) for image, info, side in zip(images, infos, ('left', 'right'), strict=True)]
+        images = [
+            rectify(image, info, side) for image, info, side in zip(images, infos, ('left', 'right'), strict=True)
+        ]
     rig = stereo_rig(infos[0], infos[1], images[0].shape[1], images[0].shape[0])
     as_received, exchanged = matched_share(images, rig), matched_share(images[::-1], rig)
     if clearly_better(exchanged, than=as_received):

@@ -77,7 +77,12 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
     yield Finding('ok', 'model', str(path), f'loaded, and matches its manifest: {name}')
     if manifest.caution:
         yield Finding(
-            'warning', 'caution', manifest.id, manifest.caution, 'stated in the manifest of the model', 'choose another model'
+            'warning',
+            'caution',
+            manifest.id,
+            manifest.caution,
+            'stated in the manifest of the model',
+            'choose another model',
         )
 
 

@@ -45,8 +45,8 @@ def transport_findings(
     variable, our_profile = fastdds_profile()
     profile = environment.get(variable, '')
     fix = (
-        f'export {variable}={our_profile} for the driver, the node and all subscribers (the launch files set it for the '
-        'node)'
+        f'export {variable}={our_profile} for the driver, the node and all subscribers (the launch files set it for '
+        'the node)'
     )
     consequence = 'Fast DDS sends it over UDP in fragments of 64 KiB: frames are delayed or lost'
     if not profile:

@@ -50,10 +50,10 @@ def test_bench_stages_reports_every_stage(tmp_path):
     assert figures['floor_ms'] > 0 and figures['recipe_ms'] > 0
 
 
-@pytest.mark.parametrize('more', [[], ['--full-clouds']])
-def test_bench_graph_accounts_for_every_frame(tmp_path, more):
+@pytest.mark.parametrize('extra', [[], ['--full-clouds']])
+def test_bench_graph_counts_every_frame(tmp_path, extra):
     size = ['--width', '320', '--height', '240', '--rate', '20', '--seconds', '2']
-    result = depth_ros('bench', 'graph', *size, *more, '--json', '-', cwd=tmp_path)
+    result = depth_ros('bench', 'graph', *size, *extra, '--json', '-', cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures['sent'] == figures['received'] + sum(figures['dropped'].values())
@@ -84,7 +84,7 @@ def test_the_common_implementation_and_our_stages_agree_on_the_cloud():
     ('parameters', 'message'),
     [
         (['left:=nowhere.png', 'right:=nowhere.png', 'left_info:=a.yaml'], 'nowhere.png cannot be read'),
-        (['left:=a.png'], "'left' is given without right and left_info"),
+        (['left:=a.png'], "'left' is set without right and left_info"),
         (['rate_hz:=0.0'], 'rate_hz is 0'),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_file_camera_that_cannot_start_reports_the_reason(tmp_path, parameters
     assert code == 1 and message in output and 'Traceback' not in output
 
 
-def test_the_mono_demo_measures_the_network_that_ships(tmp_path):
+def test_the_mono_demo_measures_the_included_network(tmp_path):
     result = depth_ros('demo', '--mono', '--seconds', '3', cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / 'demo_output/report.json').read_text())
