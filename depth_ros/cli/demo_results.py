@@ -100,7 +100,7 @@ def print_results(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
     )
     print()
     for name, value, remark in rows:
-        print(f'  {name:<32}{value!s:<24}{remark}'.rstrip())
+        print(f'  {name:<32}{value!s:<23} {remark}'.rstrip())
     print()
 
 
