@@ -87,7 +87,7 @@ def _reference(options: argparse.Namespace, namespace: str) -> 'Reference | None
     bag, _, topic = text.rpartition(':')
     if not topic.startswith('/') or (bag and not Path(bag).exists()):
         raise BadFile(
-            f"--reference is '{text}'; expected a topic that begins with a slash, an existing bag, or both as "
+            f"--reference is '{text}'; expected a topic that begins with a slash, a bag that exists, or both as "
             'BAG:/topic'
         )
     return Reference(topic, Path(bag) if bag else None, options.max_apart_ms)

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         return demo_mono.run(options)
     make_folder(options.out)
     truth, bounds = load_motorcycle(), BOUNDS[options.quality]
-    print('camera (Motorcycle pair, 10 Hz) → stereo_depth → listener: three processes on the ROS graph. Starting …')
+    print('camera (Motorcycle pair, 10 Hz) → stereo_depth → listener: three processes on a ROS graph. Starting …')
     line = LiveLine(lambda graph: _accuracy_text(graph, truth))
     graph = run_graph(
         ['depth_ros.tools.file_camera'],

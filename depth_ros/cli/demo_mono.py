@@ -19,7 +19,7 @@ _NETWORK = ('-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true')
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return 0 if depth and points were received and the error is within bounds."""
     make_folder(options.out)
-    print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes on the ROS graph. Starting …')
+    print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes on a graph. Starting …')
     line = LiveLine(_accuracy_text)
     graph = run_graph(
         ['depth_ros.tools.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
