@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, drawing 3-D in software."""
+"""Headless Chromium of Debian with software rendering."""
 
 import shutil
 
@@ -8,7 +8,7 @@ def chromium_is_here():
 
 
 def open_chromium(width, height):
-    """Return a driver; ``get_log('browser')`` gives what the console says."""
+    """Return a driver; ``get_log('browser')`` returns the messages of the console."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

@@ -1,4 +1,4 @@
-"""Draw the image of the page in README.md: ``PYTHONPATH=.:test python test/draw_view.py docs/images/view.jpg``."""
+"""Draws the image of the viewer in the README: ``PYTHONPATH=.:test python test/draw_view.py docs/images/view.jpg``."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ PORT = 8461
 
 
 def main(path):
-    """Run camera, node and page, and save a screenshot."""
+    """Run camera, node and viewer, and write a screenshot of the page."""
     domain = next_domain()
     cloud = ('--ros-args', '-p', 'cloud_stride:=1', '-p', 'quality:=strict')
     page = ('view', '--port', str(PORT), '--max-points', '250000')

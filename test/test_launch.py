@@ -1,4 +1,4 @@
-"""The launch files: started for real where `launch_ros` is installed (it is not on PyPI), read as text everywhere."""
+"""The launch files: started where `launch_ros` is installed (it is not on PyPI), and checked as text everywhere."""
 
 import ast
 import json
@@ -29,7 +29,7 @@ else:
 
 
 def run_launch(domain, *arguments, file='stereo', prefix=None):
-    """Start the launch file as ros2 launch does; packages under ``prefix`` are found besides the installed ones."""
+    """Start the launch file as ros2 launch does; packages under ``prefix`` are found in addition to installed ones."""
     program = (
         'import sys; from launch import LaunchService; '
         'from launch.actions import IncludeLaunchDescription; '
@@ -95,7 +95,7 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
 @pytest.mark.ros
 @pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
 @pytest.mark.parametrize(
-    ('file', 'argument', 'words'),
+    ('file', 'argument', 'message'),
     [
         ('stereo', 'rviz:=true', 'the package rviz2 is not installed. Install it'),
         ('stereo', 'rviz:=maybe', 'Argument "rviz" provided value "maybe" is not valid'),
@@ -107,12 +107,12 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
         ('mono', 'cameras:=front', "cameras is 'front'; expected a list of names such as [front, left]"),
     ],
 )
-def test_an_argument_that_cannot_work_ends_the_launch_before_a_process_starts(file, argument, words):
+def test_an_invalid_argument_ends_the_launch_before_a_process_starts(file, argument, message):
     if argument == 'rviz:=true' and rviz_is_installed():
         pytest.skip('rviz2 is installed')
     launch = run_launch(next_domain(), argument, file=file)
     output, _ = launch.communicate(timeout=60)
-    assert launch.returncode == 1 and words in output, output
+    assert launch.returncode == 1 and message in output, output
     assert 'process started' not in output and 'Traceback' not in output, output
 
 
@@ -132,18 +132,18 @@ rclpy.init()
 node = rclpy.create_node('rviz')
 kinds = dict(Image=Image, LaserScan=LaserScan, PointCloud2=PointCloud2)
 received = set()
-def hear(kind, topic):
+def subscribe(kind, topic):
     topic = node.resolve_topic_name(topic)
-    def note(message):
+    def on_message(message):
         received.add(topic)
         open({out!r}, 'w').write(json.dumps(sorted(received)))
-    node.create_subscription(kind, topic, note, 5)
+    node.create_subscription(kind, topic, on_message, 5)
 for display in yaml.safe_load(open(sys.argv[sys.argv.index('-d') + 1]))['Visualization Manager']['Displays']:
     kind = display['Class'].rpartition('/')[2]
     if kind in kinds:
-        hear(kinds[kind], display['Topic']['Value'])
+        subscribe(kinds[kind], display['Topic']['Value'])
     elif kind == 'DepthCloud':
-        hear(CameraInfo, '/' + display['Depth Map Topic'].strip('/').rpartition('/')[0] + '/camera_info')
+        subscribe(CameraInfo, '/' + display['Depth Map Topic'].strip('/').rpartition('/')[0] + '/camera_info')
 try:
     rclpy.spin(node)
 except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
@@ -151,7 +151,7 @@ except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
 """
 
 
-def stand_in_for_rviz(prefix, out):
+def install_fake_rviz(prefix, out):
     """Install a package rviz2 whose executable subscribes as RViz would."""
     marker, executable = prefix / 'share/ament_index/resource_index/packages/rviz2', prefix / 'lib/rviz2/rviz2'
     for path in (marker, executable):
@@ -163,10 +163,10 @@ def stand_in_for_rviz(prefix, out):
 
 @pytest.mark.ros
 @pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
-def test_rviz_in_a_namespace_receives_our_topics_the_camera_s_and_the_camera_info_of_the_depth(tmp_path):
-    heard = tmp_path / 'heard.json'
-    stand_in_for_rviz(tmp_path / 'prefix', heard)
-    wanted = {
+def test_rviz_in_a_namespace_receives_the_topics_of_node_and_camera(tmp_path):
+    received_file = tmp_path / 'received.json'
+    install_fake_rviz(tmp_path / 'prefix', received_file)
+    expected = {
         '/front/points',
         '/front/depth/image_rect',
         '/front/depth/color',
@@ -181,14 +181,18 @@ def test_rviz_in_a_namespace_receives_our_topics_the_camera_s_and_the_camera_inf
         try:
             images, infos = graph.publisher(Image, '/cam/image'), graph.publisher(CameraInfo, '/cam/camera_info')
 
-            def sent():
+            def all_received():
                 head = graph.head()
                 infos.publish(to_ros.calibration(graph.infos['left'], head))
                 images.publish(graph.image(head))
                 time.sleep(0.1)
-                return heard.is_file() and wanted <= set(json.loads(heard.read_text() or '[]'))
+                return received_file.is_file() and expected <= set(json.loads(received_file.read_text() or '[]'))
 
-            wait_for(sent, 30, lambda: heard.read_text() if heard.is_file() else 'RViz received nothing')
+            wait_for(
+                all_received,
+                30,
+                lambda: received_file.read_text() if received_file.is_file() else 'RViz received nothing',
+            )
         finally:
             launch.send_signal(signal.SIGINT)
             output, _ = launch.communicate(timeout=30)
@@ -214,7 +218,7 @@ def test_camera_info_is_expected_beside_its_image_unless_it_is_named(given, expe
 
 
 @pytest.mark.parametrize('file', ['stereo', 'mono'])
-def test_the_launch_file_declares_what_people_expect(file):
+def test_the_launch_file_declares_the_common_arguments(file):
     ast.parse((ROOT / f'launch/{file}.launch.py').read_text())
     text = (ROOT / 'depth_ros/tools/launch_description.py').read_text()
     for argument in (
@@ -230,7 +234,7 @@ def test_the_launch_file_declares_what_people_expect(file):
         assert f"_Argument('{argument}'," in text
 
 
-# Of rviz_default_plugins since Humble, as far as our file uses them.
+# Classes of rviz_default_plugins and rviz_common since Humble that config/depth.rviz uses.
 RVIZ_CLASSES = {
     *(f'rviz_default_plugins/{name}' for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'TF')),
     *(f'rviz_default_plugins/{name}' for name in ('Measure', 'MoveCamera', 'Orbit', 'Select')),
@@ -239,7 +243,7 @@ RVIZ_CLASSES = {
 TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image'}
 
 
-def test_the_rviz_file_shows_topics_that_exist_with_a_quality_that_reaches_them():
+def test_the_rviz_file_shows_existing_topics_with_compatible_qos():
     outputs = import_module('depth_ros.ros.outputs').TOPICS
     file = yaml.safe_load((ROOT / 'config/depth.rviz').read_text())
     displays = {display['Name']: display for display in file['Visualization Manager']['Displays']}
@@ -248,15 +252,17 @@ def test_the_rviz_file_shows_topics_that_exist_with_a_quality_that_reaches_them(
         if topic is None:
             continue
         name = topic['Value']  # relative: RViz resolves it in the namespace of its node
-        if name in outputs:  # our publishers are reliable: either policy hears them
+        if name in outputs:  # the publishers of the node are reliable: compatible with either policy
             assert outputs[name].__name__ == TYPES[kind] and topic['Reliability Policy'] in ('Reliable', 'Best Effort')
-        else:  # drivers' may not be
+        else:  # publishers of drivers may be best effort
             assert name in ('left/image_rect', 'image') and topic['Reliability Policy'] == 'Best Effort'
     assert {'points', 'depth/color', 'depth/image_rect', 'scan'} <= {
         display['Topic']['Value'] for display in displays.values() if 'Topic' in display
     }
     metres = displays['depth (metres)']
-    assert metres['Normalize Range'] is False and metres['Min Value'] < metres['Max Value']  # inf and NaN blacken it
+    assert (
+        metres['Normalize Range'] is False and metres['Min Value'] < metres['Max Value']
+    )  # with normalisation, Inf and NaN make the image black
     cloud = next(display for display in displays.values() if display['Class'].endswith('DepthCloud'))
     assert cloud['Depth Map Topic'] == 'depth/image_rect' and 'depth/camera_info' in outputs
 
@@ -266,8 +272,8 @@ def test_the_rviz_file_names_classes_that_rviz_has():
         if isinstance(node, dict):
             yield from ([node['Class']] if node.get('Class') else [])
             node = list(node.values())
-        for each in node if isinstance(node, list) else []:
-            yield from classes(each)
+        for child in node if isinstance(node, list) else []:
+            yield from classes(child)
 
-    found = set(classes(yaml.safe_load((ROOT / 'config/depth.rviz').read_text())))
-    assert found <= RVIZ_CLASSES and 'rviz_default_plugins/TF' in found
+    used = set(classes(yaml.safe_load((ROOT / 'config/depth.rviz').read_text())))
+    assert used <= RVIZ_CLASSES and 'rviz_default_plugins/TF' in used

@@ -1,4 +1,4 @@
-"""`view:=true` of the launch files: the page beside the node. With launch where it is installed, else what it starts."""
+"""`view:=true` of the launch files starts the viewer: with launch where it is installed, otherwise its executable."""
 
 import signal
 import urllib.request
@@ -19,7 +19,7 @@ PORT = 8080
 
 
 def page_answers(port=PORT):
-    """Tell whether a page is served on this machine."""
+    """Return whether a page is served on this machine."""
     try:
         with urllib.request.urlopen(f'http://127.0.0.1:{port}', timeout=5) as answer:
             return answer.status == 200 and b'<html' in answer.read().lower()
@@ -53,7 +53,9 @@ def test_the_page_is_about_the_node_of_its_namespace_whatever_its_name(kind, tab
         spinner = Spinner(graph.context, viewer)
         try:
             wait_for(lambda: viewer._shown_node == f'front/{name}', what='the node was not found')
-            numbers = {each for each, rule in rules(table).items() if rule.maximum is not None and not rule.read_only}
+            numbers = {
+                parameter for parameter, rule in rules(table).items() if rule.maximum is not None and not rule.read_only
+            }
             wait_for(lambda: numbers <= set(viewer.page._parameters), what='its parameters are not shown')
             assert set(viewer.page._parameters) <= set(rules(table))
         finally:

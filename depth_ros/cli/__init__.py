@@ -1,1 +1,1 @@
-"""The command line ``depth-ros``. Each command imports what it needs when it runs."""
+"""The command line ``depth-ros``. Every command imports its dependencies when it runs."""

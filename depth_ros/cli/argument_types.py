@@ -1,4 +1,4 @@
-"""Types of command-line arguments; a wrong value is a usage error that names what was expected."""
+"""Argument types of the command line. An invalid value is a usage error that states what was expected."""
 
 import argparse
 import re
@@ -12,7 +12,7 @@ _REMAPPING = re.compile(f'{_NAME}:={_NAME}')
 
 
 def assignment(text: str) -> str:
-    """Return ``NAME:=VALUE`` as it is; the value must be YAML."""
+    """Return ``NAME:=VALUE`` unchanged; the value must be valid YAML."""
     name, separator, value = text.partition(':=')
     if not separator or not name:
         raise argparse.ArgumentTypeError(f"'{text}' is not a parameter; expected NAME:=VALUE")
@@ -24,7 +24,7 @@ def assignment(text: str) -> str:
 
 
 def remapping(text: str) -> tuple[str, str]:
-    """Return the names of ``FROM:=TO``."""
+    """Return the source and target names of ``FROM:=TO``."""
     if not _REMAPPING.fullmatch(text) or text.startswith('__'):
         raise argparse.ArgumentTypeError(f"'{text}' is not a remapping; expected FROM:=TO with topic names")
     source, _, target = text.partition(':=')
@@ -32,7 +32,7 @@ def remapping(text: str) -> tuple[str, str]:
 
 
 def ros_namespace(text: str) -> str:
-    """Return a ROS namespace with a leading slash and without a trailing one; empty for the root."""
+    """Return a ROS namespace with a leading slash and without a trailing slash; '' is the root namespace."""
     absolute = f'/{text.strip("/")}'.rstrip('/')
     if not _NAMESPACE.fullmatch(absolute):
         raise argparse.ArgumentTypeError(
@@ -42,7 +42,7 @@ def ros_namespace(text: str) -> str:
 
 
 def existing_file(text: str) -> Path:
-    """Return the path of a file that exists."""
+    """Return the path of an existing file."""
     path = Path(text)
     if not path.is_file():
         state = 'is a folder' if path.is_dir() else 'does not exist'
@@ -51,7 +51,7 @@ def existing_file(text: str) -> Path:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Return width and height of ``WxH``."""
+    """Return width and height from ``WxH``."""
     if not (match := re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size; expected WIDTHxHEIGHT, such as 640x480")
     return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""``depth-ros bag check``: a recording against limits, for robots' own tests. No ROS."""
+"""``depth-ros bag check``: check recorded depth against limits, for automatic tests. Needs no ROS."""
 
 import argparse
 import json
@@ -27,23 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument('source', type=Path, metavar='BAG', help='a recording with depth/image_rect')
-    parser.add_argument('--limits', type=Path, metavar='FILE', help='YAML; without it the figures are only shown')
+    parser.add_argument(
+        '--limits', type=Path, metavar='FILE', help='YAML file of limits; without it, only the figures are printed'
+    )
     parser.add_argument(
         '--reference',
         metavar='REF',
         help='reference depth: a topic of BAG (/truth/depth), a topic of another bag (drive:/truth/depth), or another '
         'bag with depth/image_rect',
     )
-    parser.add_argument('--max-apart-ms', type=float, default=20.0, help='of depth and reference (20)')
+    parser.add_argument(
+        '--max-apart-ms',
+        type=float,
+        default=20.0,
+        metavar='MS',
+        help='largest difference between the stamps of depth and reference, milliseconds (20)',
+    )
     parser.add_argument(
         '--namespace', type=ros_namespace, default='', metavar='/NS', help='namespace of depth/image_rect'
     )
-    parser.add_argument('--junit', type=Path, metavar='FILE', help='write the verdicts as JUnit XML')
-    parser.add_argument('--json', action='store_true', help='print figures and verdicts as JSON')
+    parser.add_argument('--junit', type=Path, metavar='FILE', help='write the results as JUnit XML')
+    parser.add_argument('--json', action='store_true', help='print figures and results as JSON')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and judge; 1 if a limit is broken."""
+    """Measure the recording and compare it with the limits; return 1 if a limit is violated."""
     from depth_ros.evaluation.recording_check import FIGURES, check_limits, measure, read_limits
 
     limits = read_limits(options.limits) if options.limits else {}
@@ -59,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
         )
         return 1 if broken else 0
     for name, value in figures.items():
-        limits_kept = [f'{v.kind} {v.limit:g} {"ok" if v.kept else "BROKEN"}' for v in verdicts if v.figure == name]
-        if value is not None or limits_kept:
+        results = [f'{v.kind} {v.limit:g} {"ok" if v.kept else "VIOLATED"}' for v in verdicts if v.figure == name]
+        if value is not None or results:
             number = '-' if value is None else f'{value:.4g}'
-            print(f'  {name:<18} {number:>10}  {", ".join(limits_kept):<24} {FIGURES[name]}')
+            print(f'  {name:<18} {number:>10}  {", ".join(results):<24} {FIGURES[name]}')
     for verdict in broken:
         print(f'FAILED: {verdict.describe()}')
     return 1 if broken else 0

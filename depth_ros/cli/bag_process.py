@@ -1,4 +1,4 @@
-"""``depth-ros bag process``: recordings in, depth out. No ROS."""
+"""``depth-ros bag process``: compute depth from recordings. Needs no ROS."""
 
 import argparse
 import functools
@@ -22,39 +22,49 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        'sources', type=Path, nargs='+', metavar='IN', help='rosbag2: a folder (sqlite3, mcap, compressed)'
+        'sources',
+        type=Path,
+        nargs='+',
+        metavar='IN',
+        help='folder of a rosbag2 recording (sqlite3, mcap, compressed)',
     )
     parser.add_argument(
         'target',
         type=Path,
         metavar='OUT',
-        help='the new bag, not there yet; with several IN, a folder for them',
+        help='folder of the new bag, which must not exist; with several IN, the folder that will contain the new bags',
     )
     add_node_options(parser)
     parser.add_argument(
-        '--cameras', default='', metavar='A,B', help='several cameras on one network: names below the namespace'
+        '--cameras',
+        default='',
+        metavar='A,B',
+        help='names of several cameras that share one network; each is a namespace below --namespace',
     )
-    parser.add_argument('--keep-inputs', action='store_true', help="copy the cameras' messages too")
+    parser.add_argument('--keep-inputs', action='store_true', help='also copy the input messages of the cameras')
     parser.add_argument('--mcap', action='store_true', help='write mcap instead of sqlite3')
-    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='how many bags at once (1)')
-    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line a bag')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='number of bags processed in parallel (1)')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line per bag')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Process the bags; 1 if one of them failed, or has frames and none of them became depth."""
+    """Process the bags; return 1 if one failed or has frames of which none produced depth."""
     settings = node_settings(options)
     if options.jobs < 1:
         raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
     if len(options.sources) == 1:
         report = _process(options, settings, options.sources[0], options.target, bar=True)
-        print(_words(options.target, report, options.json))
+        print(_summary(options.target, report, options.json))
         return int(report.failed)
     names = [source.name for source in options.sources]
     if len(set(names)) < len(names):
-        raise BadFile(f'the bags {", ".join(sorted(names))} do not all have names of their own; process them apart')
+        raise BadFile(
+            f'the bags are named {", ".join(sorted(names))}; expected unique names. Process bags of the same name '
+            'separately'
+        )
     make_folder(options.target)
     failed = False
-    # Spawned: forking a process whose OpenCV has threads may hang.
+    # Spawned, because forking a process in which OpenCV has started threads may deadlock.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context('spawn')) as pool:
         targets = {
             pool.submit(_process, options, settings, source, options.target / source.name): options.target / source.name
@@ -65,11 +75,11 @@ def run(options: argparse.Namespace) -> int:
                 try:
                     report = done.result()
                     failed |= report.failed
-                    print(_words(targets[done], report, options.json), flush=True)
+                    print(_summary(targets[done], report, options.json), flush=True)
                 except DepthRosError as error:
                     failed = True
                     print(f'{targets[done]}: {error}', flush=True)
-        except KeyboardInterrupt:  # the bags at hand are closed by their own processes; no other is begun
+        except KeyboardInterrupt:  # workers close the bags they have open; no further bag is started
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return int(failed)
@@ -102,22 +112,22 @@ def _process(
         return work()
     from tqdm import tqdm
 
-    with tqdm(unit='frame', delay=0.2) as shown:
+    with tqdm(unit='frame', delay=0.2) as progress_bar:
 
-        def show(done: int, count: int) -> None:
-            shown.total = count
-            shown.update(done - shown.n)
+        def update(done: int, count: int) -> None:
+            progress_bar.total = count
+            progress_bar.update(done - progress_bar.n)
 
-        return work(progress=show)
+        return work(progress=update)
 
 
-def _words(target: Path, report: 'ProcessingReport', as_json: bool) -> str:
+def _summary(target: Path, report: 'ProcessingReport', as_json: bool) -> str:
     if as_json:
         return json.dumps({'target': str(target), **asdict(report)})
     dropped = ', '.join(f'{count} {reason}' for reason, count in sorted(report.dropped.items())) or 'none'
     text = (
         f'{target}: {report.written} of {report.frames} frames in {report.seconds:.1f} s '
-        f'({report.written / report.seconds:.1f} a second), not used: {dropped}'
+        f'({report.written / report.seconds:.1f} per second), dropped: {dropped}'
     )
-    text = f'{text}. The recording breaks off: {report.cut_off}' if report.cut_off else text
+    text = f'{text}. The recording is truncated: {report.cut_off}' if report.cut_off else text
     return '\n'.join([*(f'note: {remark}' for remark in report.remarks), text])

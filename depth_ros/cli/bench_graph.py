@@ -1,4 +1,7 @@
-"""``depth-ros bench graph``: camera, node, listener; three processes. The node has no estimator, or a mono network."""
+"""``depth-ros bench graph``: measure camera, node and listener as three processes.
+
+The node runs without an estimator, or with a mono network.
+"""
 
 import argparse
 import sys
@@ -9,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from depth_ros.cli.bench_stages import add_json, add_size, put_out
+from depth_ros.cli.bench_stages import add_json, add_size, write_figures
 from depth_ros.cli.demo_graph import Graph, run_graph
 from depth_ros.files.image_files import write_image_file
 from depth_ros.sim.render import RobotMount, render
@@ -23,17 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_size(parser)
     parser.add_argument('--rate', type=float, default=30.0, help='frames per second of the camera (30)')
-    parser.add_argument('--seconds', type=float, default=10.0, help='how long (10)')
+    parser.add_argument('--seconds', type=float, default=10.0, help='duration of the measurement (10)')
     parser.add_argument(
-        '--model', metavar='ID|FILE', help='mono_depth with this network, fed with rendered frames of the simulator'
+        '--model', metavar='ID|FILE', help='run mono_depth with this network on rendered images of the simulator'
     )
-    parser.add_argument('--full-clouds', action='store_true', help='full-size xyzrgb clouds, heard best effort')
-    parser.add_argument('--no-shared-memory', action='store_true', help='leave Fast DDS at its defaults')
+    parser.add_argument(
+        '--full-clouds',
+        action='store_true',
+        help='publish xyzrgb clouds at full resolution; subscribe with best-effort QoS',
+    )
+    parser.add_argument('--no-shared-memory', action='store_true', help='use the default transports of Fast DDS')
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and report."""
+    """Run the measurement and print or write the figures."""
     parameters = {'cloud_stride': 1, 'cloud_organized': True, 'cloud_rate_hz': 0.0} if options.full_clouds else {}
     with tempfile.TemporaryDirectory() as folder:
         images = _rendered if options.model else _noise
@@ -50,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    put_out(_figures(graph, warm_up_frames=round(options.rate)), options.json)
+    write_figures(_figures(graph, warm_up_frames=round(options.rate)), options.json)
     return 0
 
 
@@ -59,7 +66,7 @@ def _noise(width: int, height: int) -> list[UInt8Array]:
 
 
 def _rendered(width: int, height: int) -> list[UInt8Array]:
-    """Return what the simulator's robot sees on its way, a second apart."""
+    """Return camera images along the path of the simulated robot, one second apart."""
     world = make_world(_WORLD_SEED)
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2 - 0.5, height / 2 - 0.5)
     return [
@@ -68,7 +75,7 @@ def _rendered(width: int, height: int) -> list[UInt8Array]:
 
 
 def _camera(folder: Path, images: list[UInt8Array], rate_hz: float) -> list[str]:
-    """Write pictures, the same for left and right, with calibration; return the camera's module and arguments."""
+    """Write the images, the same for left and right, with a calibration; return module and arguments of the camera."""
     height, width = images[0].shape[:2]
     arguments = ['depth_ros.tools.file_camera', '--ros-args', '-p', f'rate_hz:={rate_hz}', '--log-level', 'warn']
     focal = 0.8 * width
@@ -101,15 +108,15 @@ def _show(graph: Graph) -> None:
 
 
 def _figures(graph: Graph, warm_up_frames: int) -> dict[str, Any]:
-    """Account for every frame: what the node did not get or the listener did not get was lost on the way.
+    """Return the figures; every frame is counted as received, dropped by the node or lost in transport.
 
-    Age is that of a running graph: the frames of the first second, in which transports open, do not count in it.
+    The age leaves out the frames of the first second, while transports are set up.
     """
     listener = graph.listener
-    seen = int(listener.diagnostics.get('received', 0))
+    received = int(listener.diagnostics.get('received', 0))
     published = int(listener.diagnostics.get('published', 0))
     lost = {
-        'lost_before_node': graph.frames_sent - seen,
+        'lost_before_node': graph.frames_sent - received,
         'lost_after_node': published - listener.depth_received,
         'in_flight': int(listener.diagnostics.get('in_flight', 0)),
     }

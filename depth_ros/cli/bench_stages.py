@@ -1,4 +1,4 @@
-"""``depth-ros bench stages``: what our code adds around the estimator, against the recipe everyone uses."""
+"""``depth-ros bench stages``: time of the stages around the estimator, compared with the common implementation."""
 
 import argparse
 import array
@@ -36,43 +36,53 @@ _NETWORK_INPUT = InputTensor('image', 'image')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        'floor_ms is the time to copy the bytes that the stages read and write; recipe_ms is the time of the common '
+        'implementation (float images, meshgrid, structured array).'
+    )
     add_size(parser)
-    parser.add_argument('--repeat', type=int, default=50, help='measurements of each stage; the median counts (50)')
+    parser.add_argument(
+        '--repeat', type=int, default=50, help='measurements per stage, of which the median is reported (50)'
+    )
     add_json(parser)
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
-    """Declare the size of the images."""
-    parser.add_argument('--width', type=int, default=1280, help='pixels (1280)')
-    parser.add_argument('--height', type=int, default=720, help='pixels (720)')
+    """Declare the options for the image size."""
+    parser.add_argument('--width', type=int, default=1280, help='image width, pixels (1280)')
+    parser.add_argument('--height', type=int, default=720, help='image height, pixels (720)')
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Declare where the figures go."""
+    """Declare the option for JSON output."""
     parser.add_argument('--json', metavar='FILE', help='write the figures as JSON; - for standard output')
 
 
-def put_out(figures: dict[str, Any], place: str | None) -> None:
-    """Print figures as a table, or write them as JSON.
+def write_figures(figures: dict[str, Any], destination: str | None) -> None:
+    """Print figures as a table and write them as JSON.
+
+    Args:
+        figures: Values by name.
+        destination: JSON file; '-' prints JSON instead of the table; None writes no JSON.
 
     Raises:
         BadFile: the file cannot be written.
     """
     text = json.dumps(figures, indent=2)
-    if place == '-':
+    if destination == '-':
         print(text)
         return
     for name, value in figures.items():
         print(f'  {name:<24}{value}')
-    if place:
+    if destination:
         try:
-            Path(place).write_text(text + '\n', encoding='utf-8')
+            Path(destination).write_text(text + '\n', encoding='utf-8')
         except OSError as error:
-            raise BadFile(f'{place} cannot be written: {error.strerror}') from error
+            raise BadFile(f'{destination} cannot be written: {error.strerror}') from error
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and report."""
+    """Run the measurement and print or write the figures."""
     width, height = options.width, options.height
     network = (_NETWORK_WIDTH, max(14, round(height * _NETWORK_WIDTH / width / 14) * 14))
     rng = np.random.default_rng(0)
@@ -82,8 +92,9 @@ def run(options: argparse.Namespace) -> int:
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
     raw = rng.uniform(4, 64, network[::-1]).astype(np.float32)
 
-    recipe_ms = _medians([('recipe', lambda _: _recipe(message, network, raw, camera))], max(5, options.repeat // 5))
-    keep_freed_memory()  # as our nodes do, and nodes by the recipe do not
+    common: list[Stage] = [('recipe', lambda _: _common_implementation(message, network, raw, camera))]
+    recipe_ms = _medians(common, max(5, options.repeat // 5))
+    keep_freed_memory()  # as the nodes of this package do, unlike nodes with the common implementation
     our_ms = _medians(_our_stages(message, network, raw, camera), options.repeat)
     filters_ms = _medians([('filters', _all_filters(rng, camera))], options.repeat)
     floor_ms = _medians([('floor', _copies(message, width * height))], options.repeat)
@@ -99,12 +110,12 @@ def run(options: argparse.Namespace) -> int:
         'recipe_ms': round(recipe_ms['recipe'], 1),
         'recipe_ratio': round(recipe_ms['recipe'] / total_ms, 1),
     }
-    put_out(figures, options.json)
+    write_figures(figures, options.json)
     return 0
 
 
 def _all_filters(rng: np.random.Generator, camera: Camera) -> Callable[[Any], DepthMap]:
-    """Return what a node with every filter on does to a smooth map with holes."""
+    """Return a function that applies every filter of a node to a smooth depth map with holes."""
     size = (camera.height, camera.width)
     depth_m = cv2.GaussianBlur(rng.uniform(1, 5, size).astype(np.float32), (0, 0), 3)
     depth_m[::7, ::11] = np.nan
@@ -114,8 +125,8 @@ def _all_filters(rng: np.random.Generator, camera: Camera) -> Callable[[Any], De
     stabilizer, region = Stabilizer(), np.ones(size, np.uint8)
 
     def apply(_: Any) -> DepthMap:
-        kept = filtered(depth, settings)
-        return stabilizer.apply(replace(kept, depth_m=without_region(kept.depth_m, region)))
+        result = filtered(depth, settings)
+        return stabilizer.apply(replace(result, depth_m=without_region(result.depth_m, region)))
 
     return apply
 
@@ -127,13 +138,13 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
     size = (camera.width, camera.height)
     head = message.header
     clouds = CloudMessages()
-    picture = read_messages.image_pixels(message)
+    rgb = read_messages.image_pixels(message)
     rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
-    canvas = plan(rules, size)
+    placement = plan(rules, size)
 
     def to_metres(disparity_px: Float32Array) -> DepthMap:
         disparity = Disparity(disparity_px, camera.fx, 0.1, 0.0, 64.0)
-        return DepthMap(depth_from_disparity(disparity, 0.1, 100.0), camera, None, disparity, picture, 1, 'camera')
+        return DepthMap(depth_from_disparity(disparity, 0.1, 100.0), camera, None, disparity, rgb, 1, 'camera')
 
     def to_depth_message(depth: DepthMap) -> DepthMap:
         to_ros.image(depth.depth_m, '32FC1', head)
@@ -141,7 +152,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
 
     return [
         ('decode', lambda _: read_messages.image_pixels(message)),
-        ('network_input', lambda rgb: tensor_of(rgb, _NETWORK_INPUT, rules, canvas)),
+        ('network_input', lambda pixels: tensor_of(pixels, _NETWORK_INPUT, rules, placement)),
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),
         ('depth_message', to_depth_message),
@@ -150,7 +161,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
 
 
 def _medians(stages: list[Stage], repeat: int) -> dict[str, float]:
-    """Run the stages one after the other, each on the result of the one before; return median milliseconds of each."""
+    """Run the stages in order, each on the result of the previous one; return median milliseconds by stage."""
     samples: dict[str, list[float]] = {name: [] for name, _ in stages}
     for i in range(repeat + 3):
         value = None
@@ -165,7 +176,7 @@ def _medians(stages: list[Stage], repeat: int) -> dict[str, float]:
 
 
 def _copies(message: Image, pixels: int) -> Callable[[Any], None]:
-    """Return a function that copies as many bytes as go in and out: a picture, a depth image, a coloured cloud."""
+    """Return a function that copies as many bytes as a node reads and writes: image, depth image and coloured cloud."""
     sources = [np.zeros(size, np.uint8) for size in (len(message.data), 4 * pixels, 16 * pixels)]
     targets = [np.empty_like(source) for source in sources]
 
@@ -176,8 +187,8 @@ def _copies(message: Image, pixels: int) -> Callable[[Any], None]:
     return copy
 
 
-def _recipe(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> PointCloud2:
-    """Do the same work the usual way: float pictures, meshgrid, stack, a structured array as sensor_msgs_py has it."""
+def _common_implementation(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> PointCloud2:
+    """Do the same work as most nodes do: float images, meshgrid, stack, a structured array as in sensor_msgs_py."""
     width, height = camera.width, camera.height
     rgb = np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
     floats = (rgb.astype(np.float32) / 255.0 - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)

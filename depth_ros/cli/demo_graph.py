@@ -1,4 +1,4 @@
-"""A camera process and a node process on a ROS 2 graph of this machine, watched by a listener in this process."""
+"""A camera process and a node process on a ROS 2 graph of this machine, observed by a listener in this process."""
 
 import json
 import math
@@ -26,24 +26,24 @@ _STOP_S = 5.0
 
 @dataclass
 class Graph:
-    """What a run has shown so far."""
+    """Measurements of a run so far."""
 
     listener: Listener
     seconds: float = 0.0
-    """Since the first image was sent or the run began."""
+    """Seconds since the first depth image was received; before that, since the start of the run."""
     frames_sent: int = 0
-    """Known at the end."""
+    """Frames sent by the camera; set when the run ends."""
     start_to_first_depth_s: float | None = None
     node_cpu_percent: float = 0.0
-    """Of one core."""
+    """CPU time of the node, percent of one core."""
     node_rss_mb: list[float] = field(default_factory=list)
-    """Second by second."""
+    """Resident memory of the node, one value per second."""
 
 
 def private_environment(shared_memory: bool) -> dict[str, str]:
-    """Return the environment of a graph that stays on this machine, with or without the shipped transport profile.
+    """Return the environment of a graph limited to this machine, with or without the transport profile of the package.
 
-    The user's ROS_DOMAIN_ID is kept, so that RViz can look on; without one, a domain is chosen by process number.
+    ROS_DOMAIN_ID is kept if it is set, so that RViz can subscribe; otherwise it is derived from the process id.
     """
     environment = dict(os.environ)
     environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
@@ -60,26 +60,27 @@ def run_graph(
     watch: Callable[[Graph], None],
     best_effort: bool = False,
     shared_memory: bool = True,
-    beside: list[str] | None = None,
+    extra: list[str] | None = None,
 ) -> Graph:
-    """Run a camera and a node for a while and return what a listener saw.
+    """Run a camera and a node and return the measurements of a listener.
 
     Args:
-        camera: Module and arguments of the camera process; it must print ``{"frames_sent": n}`` at its end.
+        camera: Module and arguments of the camera process; it must print ``{"frames_sent": n}`` on exit.
         node: Module and arguments of the node process.
-        seconds: How long images are sent, counted from the first depth image (or 10 s of waiting for it). If it is
-            infinite, Ctrl-C ends it.
-        watch: Called about five times a second.
-        best_effort: How the listener subscribes.
-        shared_memory: Use the shipped Fast DDS profile.
-        beside: Module and arguments of one more process.
+        seconds: Duration after the first depth image, which is awaited for at most 10 s. If infinite, Ctrl-C ends
+            the run.
+        watch: Called about five times per second.
+        best_effort: Whether the listener subscribes with best-effort QoS.
+        shared_memory: Use the Fast DDS profile of the package.
+        extra: Module and arguments of the viewer process, if there is one.
 
     Raises:
-        DepthRosError: a process ended by itself.
+        DepthRosError: a process exited unexpectedly.
     """
     environment = private_environment(shared_memory)
     os.environ.update(environment)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C ends us, and only then the context
+    # Without rclpy's signal handlers, because Ctrl-C must interrupt this function before the context is shut down.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     listener = Listener(best_effort)
     executor = SingleThreadedExecutor()
     executor.add_node(listener)
@@ -89,7 +90,7 @@ def run_graph(
         with ExitStack() as stack:
             processes = {
                 name: stack.enter_context(_process(module, environment))
-                for name, module in (('viewer', beside), ('node', node), ('camera', camera))
+                for name, module in (('viewer', extra), ('node', node), ('camera', camera))
                 if module is not None
             }
             try:
@@ -117,7 +118,7 @@ def _watch(
     started_s: float,
 ) -> None:
     node = psutil.Process(processes['node'].pid)
-    cpu_before, next_look_s, next_second_s = 0.0, started_s, started_s
+    cpu_before, next_watch_s, next_second_s = 0.0, started_s, started_s
     while True:
         executor.spin_once(timeout_sec=0.05)
         now_s = time.monotonic()
@@ -129,11 +130,11 @@ def _watch(
             next_second_s = now_s + 1.0
             for name, process in processes.items():
                 if process.poll() is not None:
-                    raise DepthRosError(f'the {name} process ended by itself with code {process.returncode}')
+                    raise DepthRosError(f'the {name} process exited unexpectedly with code {process.returncode}')
             graph.node_rss_mb.append(node.memory_info().rss / 2**20)
         graph.seconds = now_s - (first_s or started_s)
-        if now_s >= next_look_s:
-            next_look_s = now_s + 0.2
+        if now_s >= next_watch_s:
+            next_watch_s = now_s + 0.2
             watch(graph)
         if graph.seconds >= (seconds if first_s is not None else 10.0):
             break
@@ -153,7 +154,10 @@ def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
 
 @contextmanager
 def _process(module: list[str], environment: dict[str, str]) -> 'Iterator[subprocess.Popen[str]]':
-    """Run a module of ours; end it as launch would. What it prints can be read; what it logs is shown."""
+    """Run a module of this package and end it with SIGINT, as launch does.
+
+    Standard output is captured; log messages go to this process's standard error.
+    """
     command = [sys.executable, '-m', *module]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -169,8 +173,8 @@ def _process(module: list[str], environment: dict[str, str]) -> 'Iterator[subpro
 
 
 def _frames_sent(camera: 'subprocess.Popen[str]') -> int:
-    """Return what the camera says at its end."""
+    """Return the number of frames that the camera process prints on exit."""
     for line in reversed(camera.communicate(timeout=_STOP_S)[0].splitlines()):
         if line.startswith('{'):
             return int(json.loads(line)['frames_sent'])
-    raise DepthRosError('the camera process did not say how many frames it sent')
+    raise DepthRosError('the camera process did not print the number of frames sent; expected {"frames_sent": n}')

@@ -1,33 +1,33 @@
-"""``depth-ros demo --mono``: the simulator's camera through the network that ships, measured against exact depth."""
+"""``depth-ros demo --mono``: run the included network on a simulated camera and compare the depth with exact depth."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
 from depth_ros.cli.demo_graph import Graph, run_graph
-from depth_ros.cli.demo_results import LiveLine, graph_figures, page_of, print_rows, put_results
+from depth_ros.cli.demo_results import LiveLine, graph_figures, print_results, viewer_command, write_results
 from depth_ros.evaluation.depth_metrics import DepthAccuracy, depth_accuracy, mean_accuracy
 from depth_ros.files.result_folders import make_folder
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
 _SEED = 1
-"""A world that the network was not trained on."""
+"""Seed of a world that was not used for training the network."""
 
 _NETWORK = ('-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the demo; 0 if depth and points arrived and the error is within bounds."""
+    """Run the demo; return 0 if depth and points were received and the error is within bounds."""
     make_folder(options.out)
-    print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes, real DDS. Starting …')
-    line = LiveLine(_words)
+    print('camera (simulator, 10 Hz) → mono_depth (sim-indoor) → listener: three processes on a graph. Starting …')
+    line = LiveLine(_accuracy_text)
     graph = run_graph(
         ['depth_ros.tools.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
         ['depth_ros.ros.mono_depth', '--ros-args', *_NETWORK, '--log-level', 'error'],
         options.seconds,
         line.show,
         shared_memory=not options.no_shared_memory,
-        beside=page_of(options),
+        extra=viewer_command(options),
     )
     line.end()
     accuracy = _accuracy(graph)
@@ -39,23 +39,23 @@ def run(options: argparse.Namespace) -> int:
     }
     failures = _failures(graph, accuracy)
     report_path: Path = options.report or options.out / 'report.json'
-    print_rows(
+    print_results(
         report,
         (
-            ('known', f'{accuracy.valid_share:.1%}', f'at least {BOUNDS.valid_share:.0%}'),
+            ('pixels with depth', f'{accuracy.valid_share:.1%}', f'at least {BOUNDS.valid_share:.0%}'),
             ('mean relative error (AbsRel)', f'{accuracy.abs_rel:.3f}', f'at most {BOUNDS.abs_rel:g}'),
             ('within 25 % (delta1)', f'{accuracy.delta1:.1%}', f'at least {BOUNDS.delta1:.0%}'),
         ),
     )
-    return put_results(graph, options.out, report_path, report, failures)
+    return write_results(graph, options.out, report_path, report, failures)
 
 
 def _accuracy(graph: Graph) -> DepthAccuracy:
-    """Compare every depth image that came with the truth of its stamp; return the means."""
+    """Compare every received depth image with the exact depth of the same stamp; return the means."""
     return mean_accuracy([depth_accuracy(depth, truth) for depth, truth in graph.listener.depth_with_truth()])
 
 
-def _words(graph: Graph) -> str:
+def _accuracy_text(graph: Graph) -> str:
     pairs = graph.listener.depth_with_truth()
     if not pairs:
         return ''
@@ -66,12 +66,14 @@ def _words(graph: Graph) -> str:
 def _failures(graph: Graph, accuracy: DepthAccuracy) -> list[str]:
     listener: Any = graph.listener
     if not listener.depth_received:
-        return ['no depth image arrived; see the messages above']
-    failures = [] if listener.points_received else ['no point cloud arrived']
+        return ['no depth image received; see the messages above']
+    failures = [] if listener.points_received else ['no point cloud received']
     if accuracy.valid_share < BOUNDS.valid_share:
-        failures.append(f'{accuracy.valid_share:.1%} known, expected at least {BOUNDS.valid_share:.0%}')
-    if not accuracy.abs_rel <= BOUNDS.abs_rel:  # NaN is no pass
-        failures.append(f'AbsRel is {accuracy.abs_rel:.3f}, expected at most {BOUNDS.abs_rel:g}')
+        failures.append(
+            f'{accuracy.valid_share:.1%} of the pixels have depth; expected at least {BOUNDS.valid_share:.0%}'
+        )
+    if not accuracy.abs_rel <= BOUNDS.abs_rel:  # NaN fails too
+        failures.append(f'AbsRel is {accuracy.abs_rel:.3f}; expected at most {BOUNDS.abs_rel:g}')
     if not accuracy.delta1 >= BOUNDS.delta1:
-        failures.append(f'delta1 is {accuracy.delta1:.3f}, expected at least {BOUNDS.delta1:g}')
+        failures.append(f'delta1 is {accuracy.delta1:.3f}; expected at least {BOUNDS.delta1:g}')
     return failures

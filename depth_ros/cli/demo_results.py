@@ -1,4 +1,4 @@
-"""What both demos show and leave behind: the live line, the table, the files."""
+"""Output of both demos: progress line, table and files."""
 
 import argparse
 import json
@@ -26,54 +26,54 @@ Row = tuple[str, object, str]
 
 
 class LiveLine:
-    """One line that changes while a demo runs; lines a second apart where the output is not a terminal.
+    """Progress of a demo: one line that is overwritten, or one line per second if the output is not a terminal.
 
     Args:
-        words: Says how good the newest depth is; empty while there is none.
+        accuracy_text: Returns the accuracy of the newest depth image as text; '' while no depth image is received.
     """
 
-    def __init__(self, words: Callable[[Graph], str]) -> None:
-        self._words = words
+    def __init__(self, accuracy_text: Callable[[Graph], str]) -> None:
+        self._accuracy_text = accuracy_text
         self._in_place = sys.stdout.isatty()
         self._next_s = 0.0
 
     def show(self, graph: Graph) -> None:
-        """Show the state of a graph."""
+        """Print the state of the graph."""
         if not self._in_place and time.monotonic() < self._next_s:
             return
         self._next_s = time.monotonic() + 1.0
-        listener, words = graph.listener, self._words(graph)
-        if not words:
-            text = f'waiting for the first depth image … {listener.verdict}'
+        listener, accuracy_text = graph.listener, self._accuracy_text(graph)
+        if not accuracy_text:
+            text = f'waiting for the first depth image … {listener.status}'
         else:
             text = (
                 f'{graph.seconds:5.1f} s   {listener.depth_received / max(graph.seconds, 0.1):4.1f} Hz   '
-                f'age {listener.age_ms[-1]:4.0f} ms   dropped {sum(listener.dropped().values()):3d}   {words}'
+                f'age {listener.age_ms[-1]:4.0f} ms   dropped {sum(listener.dropped().values()):3d}   {accuracy_text}'
             )
         print(f'\r{text:<100}' if self._in_place else text, end='' if self._in_place else '\n', flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._in_place:
             print()
 
 
-def page_of(options: argparse.Namespace) -> list[str] | None:
-    """Return the module and arguments of the viewer, if ``--view`` asks for it, and say where its page is."""
+def viewer_command(options: argparse.Namespace) -> list[str] | None:
+    """Return module and arguments of the viewer and print its address; return None without ``--view``."""
     if not options.view:
         return None
-    with socket.socket() as taken:
-        taken.bind(('127.0.0.1', 0))
-        port = taken.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
     url = f'http://127.0.0.1:{port}'
-    print(f'the page: {url}   (Ctrl-C ends the demo)')
+    print(f'viewer: {url}   (Ctrl-C ends the demo)')
     if sys.platform == 'darwin' or any(os.environ.get(name) for name in ('DISPLAY', 'WAYLAND_DISPLAY')):
         threading.Timer(3.0, webbrowser.open, (url,)).start()
     return ['depth_ros.tools.depth_viewer', '--ros-args', '-p', f'port:={port}']
 
 
 def graph_figures(graph: Graph) -> dict[str, Any]:
-    """Return what a run says of the graph, whatever it measured."""
+    """Return the figures that both demos report: counts, drops, age and start-up time."""
     listener, first_s = graph.listener, graph.start_to_first_depth_s
     return {
         'frames_sent': graph.frames_sent,
@@ -85,8 +85,8 @@ def graph_figures(graph: Graph) -> dict[str, Any]:
     }
 
 
-def print_rows(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
-    """Print the table at the end."""
+def print_results(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
+    """Print the table of results."""
     age = ' / '.join(f'{value:.0f}' if value is not None else '-' for value in report['age_ms'].values())
     dropped = ', '.join(f'{count} {reason}' for reason, count in report['dropped'].items()) or 'none'
     rows: tuple[Row, ...] = (
@@ -100,15 +100,15 @@ def print_rows(report: dict[str, Any], accuracy: tuple[Row, ...]) -> None:
     )
     print()
     for name, value, remark in rows:
-        print(f'  {name:<32}{value!s:<24}{remark}'.rstrip())
+        print(f'  {name:<32}{value!s:<23} {remark}'.rstrip())
     print()
 
 
-def put_results(graph: Graph, out: Path, report_path: Path, report: dict[str, Any], failures: list[str]) -> int:
-    """Write picture, cloud and report; say where, and what failed; return the exit code.
+def write_results(graph: Graph, out: Path, report_path: Path, report: dict[str, Any], failures: list[str]) -> int:
+    """Write depth image, cloud and report; print the paths and the failures; return the exit code.
 
     Raises:
-        BadFile: a place cannot be written.
+        BadFile: a file cannot be written.
     """
     depth_m, points = graph.listener.depth_m(), graph.listener.points
     if depth_m is not None:

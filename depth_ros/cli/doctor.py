@@ -1,4 +1,4 @@
-"""``depth-ros doctor``: what keeps a node from working here, and what repairs it."""
+"""``depth-ros doctor``: find problems that prevent a node from working, and print how to fix them."""
 
 import argparse
 import json
@@ -21,13 +21,15 @@ _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_node_options(parser)
-    parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen (3)')
-    parser.add_argument('--offline', action='store_true', help='leave the ROS graph alone: parameters and machine only')
-    parser.add_argument('--json', action='store_true', help='as JSON')
+    parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen on the ROS graph (3)')
+    parser.add_argument(
+        '--offline', action='store_true', help='check only the parameters and this machine, not the ROS graph'
+    )
+    parser.add_argument('--json', action='store_true', help='print the findings as JSON')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at everything; 1 if the node could not work."""
+    """Run all checks; return 1 if a fault prevents the node from working."""
     findings = []
     for finding in _findings(options):
         findings.append(finding)
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({'works': not faults, 'findings': [asdict(f) for f in findings]}, indent=1))
     else:
-        verdict = f'{options.node} could not work here' if faults else f'{options.node} can work here'
+        verdict = f'{options.node} cannot work here' if faults else f'{options.node} can work here'
         print(f'\n{verdict}: {faults} fault(s), {warnings} warning(s)')
     return 1 if faults else 0
 
@@ -58,10 +60,10 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
             str(options.params or '-p'),
             str(error),
             'the node cannot be configured',
-            'docs/parameters.md lists them',
+            'see docs/parameters.md for names, types and ranges',
         )
         return
-    yield Finding('ok', 'parameters', str(options.params or 'defaults'), f'are right for {options.node}')
+    yield Finding('ok', 'parameters', str(options.params or 'defaults'), f'valid for {options.node}')
     yield from network_findings(settings)
     if options.offline:
         return
@@ -72,25 +74,25 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
             'fault',
             'ros',
             'rclpy',
-            f'it cannot be imported: {error}',
-            'nodes need ROS 2',
+            f'cannot be imported: {error}',
+            'the nodes need ROS 2',
             f'source /opt/ros/<distro>/setup.bash, or {install_command("ros")}',
         )
         return
     parameters = {k: v for k, v in ros_parameters(options).items() if k.startswith(('qos_overrides.', 'use_sim_time'))}
-    remaps = [':='.join(each) for each in options.remaps]
+    remaps = [':='.join(remap) for remap in options.remaps]
     try:
-        seen = observe(settings, options.seconds, options.namespace, remaps, parameters)
+        observations = observe(settings, options.seconds, options.namespace, remaps, parameters)
     except BadSettings as error:
-        yield Finding('fault', 'qos', 'qos_overrides', str(error), 'the node cannot subscribe', 'correct it')
+        yield Finding('fault', 'qos', 'qos_overrides', str(error), 'the node cannot subscribe', 'correct the override')
         return
-    yield from graph_findings(seen, settings)
-    yield from transport_findings(*_largest(seen, settings))
+    yield from graph_findings(observations, settings)
+    yield from transport_findings(*_largest_message(observations, settings))
 
 
-def _largest(seen: 'Observations', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
-    """Return the largest message of the node, in or out, in words and bytes."""
-    images = [topic for topic in seen.topics if 'image' in topic.role and topic.last is not None]
+def _largest_message(observations: 'Observations', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
+    """Return description and size in bytes of the largest message that the node receives or publishes."""
+    images = [topic for topic in observations.topics if 'image' in topic.role and topic.last is not None]
     sizes: dict[str, Any] = {f'an image of {topic.topic}': topic.largest_bytes for topic in images}
     if images and hasattr(images[0].last, 'width'):
         pixels = images[0].last.width * images[0].last.height

@@ -1,4 +1,4 @@
-"""``depth-ros infer``: files in, depth out. No ROS."""
+"""``depth-ros infer``: compute depth from files. Needs no ROS."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ import numpy as np
 from depth_ros.camera_state import CameraState
 from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
 from depth_ros.cli.node_options import add_parameter_options, settings_of
-from depth_ros.doctor.machine_checks import needs_lens
+from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.calibration_files import read_camera_info, read_pair
@@ -46,27 +46,30 @@ _SETTINGS = (
 _RESULTS = (
     'depth.npy', 'disparity.npy', 'depth.png', 'depth_turbo.png', 'points.ply', 'relative.npy', 'relative_turbo.png',
 )  # fmt: skip
-"""All files that a run can write into a folder; what an earlier run left of them is removed."""
+"""All files that a run can write into a folder; those of an earlier run are removed."""
 _VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; those of the estimator come from the table of parameters."""
-    stereo = parser.add_argument_group('a stereo pair')
-    stereo.add_argument('--left', type=Path, metavar='FILE', help='left picture (png, jpg, tif, …)')
-    stereo.add_argument('--right', type=Path, metavar='FILE', help='right picture, same size')
+    """Declare the options; those of the estimator come from the parameter table."""
+    stereo = parser.add_argument_group('stereo pair')
+    stereo.add_argument('--left', type=Path, metavar='FILE', help='left image (png, jpg, tif, …)')
+    stereo.add_argument('--right', type=Path, metavar='FILE', help='right image, of the same size')
     stereo.add_argument(
         '--left-info', type=Path, metavar='FILE',
-        help='camera_info YAML as the ROS camera calibrator writes it, or a Middlebury calib.txt for both cameras',
+        help='camera_info YAML as written by the ROS camera calibrator, or a Middlebury calib.txt for both cameras',
     )  # fmt: skip
     stereo.add_argument('--right-info', type=Path, metavar='FILE', help='camera_info YAML of the right camera')
-    mono = parser.add_argument_group('single pictures (with --model)')
-    mono.add_argument('--image', type=Path, metavar='FILE', help='a picture, a folder of pictures, or a video')
-    mono.add_argument('--camera-info', type=Path, metavar='FILE', help='camera_info YAML, for metres and points')
+    mono = parser.add_argument_group('single images (with --model)')
+    mono.add_argument('--image', type=Path, metavar='PATH', help='an image, a folder of images, or a video')
+    mono.add_argument(
+        '--camera-info', type=Path, metavar='FILE', help='camera_info YAML; needed for the point cloud, and for metric '
+        'depth with some models',
+    )  # fmt: skip
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR', help='folder for the results; made if missing'
+        '--out', type=Path, required=True, metavar='DIR', help='folder for the results; created if missing'
     )
-    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line a picture')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON, one line per image')
     estimation = parser.add_argument_group('estimation (the parameters of the nodes)')
     for name in _SETTINGS:
         default, rule = defaults(StereoSettings)[name], rules(StereoSettings)[name]
@@ -83,10 +86,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Estimate and write the results.
+    """Estimate depth and write the results.
 
     Raises:
-        BadFile: the options name neither a pair nor pictures, or a file is of no use.
+        BadFile: the options name neither a pair nor images, or a file is invalid.
     """
     stereo = options.left and options.right and options.left_info
     if not options.image and not stereo:
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
-    """Return the values by field that differ from the defaults; the options of this command win over ``-p``."""
+    """Return the settings that differ from the defaults; the options of this command override ``-p``."""
     named = {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
     settings = settings_of(options, kind).changed({name: v for name, v in named.items() if v is not None})
     options.colormap = settings.colormap
@@ -108,7 +111,7 @@ def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, An
 
 
 def _run_stereo(options: argparse.Namespace) -> list[str]:
-    """Measure the pair; return hints."""
+    """Estimate depth of the pair and write it; return hints for the user."""
     settings = StereoSettings(**_settings(options, StereoSettings))
     left, right = read_image_file(options.left), read_image_file(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
@@ -123,38 +126,38 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
 
 
 def _run_mono(options: argparse.Namespace) -> list[str]:
-    """Estimate the image, or all of a folder or video; return hints."""
+    """Estimate depth of the image, or of all images of a folder or video, and write it; return hints for the user."""
     settings = MonoSettings(**_settings(options, MonoSettings))
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     hints: list[str] = []
     if calibration is not None:
         hints += raw_image_hint(options.camera_info, calibration, settings)
-    elif needs_lens(settings):
+    elif needs_focal_length(settings):
         hints.append(f'hint: {settings.model} needs the focal length for metres: give --camera-info FILE')
     images, count = _images(options.image)
     state = CameraState()
     with closing(mono_estimator(settings)) as estimator:
         hints = [*_caution(estimator), *hints]
         if count == 1:
-            _, picture = next(images)
-            _mono(picture, calibration, state, estimator, settings, options, options.out)
+            _, rgb = next(images)
+            _estimate_mono(rgb, calibration, state, estimator, settings, options, options.out)
             return hints
         from tqdm import tqdm
 
         _remove_results(options.out, keep=())
-        for name, picture in tqdm(images, total=count, unit='picture'):
-            _mono(picture, calibration, state, estimator, settings, options, options.out / name)
+        for name, rgb in tqdm(images, total=count, unit='image'):
+            _estimate_mono(rgb, calibration, state, estimator, settings, options, options.out / name)
     return hints
 
 
 def _caution(estimator: Estimator | MonoEstimator) -> list[str]:
-    """Return what the manifest of a network says to everyone who uses it; nothing for the matcher."""
+    """Return the caution in the manifest of a network; the stereo matcher has none."""
     caution = str(getattr(estimator, 'caution', ''))
     return [f'warning: {caution}'] if caution else []
 
 
-def _mono(
-    picture: UInt8Array,
+def _estimate_mono(
+    rgb: UInt8Array,
     calibration: Calibration | None,
     state: CameraState,
     estimator: MonoEstimator,
@@ -163,38 +166,38 @@ def _mono(
     out: Path,
 ) -> None:
     started_s = time.perf_counter()
-    frame = mono_frame(picture, calibration, settings, rectifier=state.rectifier)
-    seen = mono_depth_map(frame, estimator, settings, mask=state.mask.current(settings.filter_mask_file))
-    _report(seen, options, out, started_s)
+    frame = mono_frame(rgb, calibration, settings, rectifier=state.rectifier)
+    depth = mono_depth_map(frame, estimator, settings, mask=state.mask.current(settings.filter_mask_file))
+    _report(depth, options, out, started_s)
 
 
 def _images(path: Path) -> tuple[Iterator[tuple[str, UInt8Array]], int]:
-    """Return named pictures of a file, a folder or a video, and how many there are."""
+    """Return the named images of a file, a folder or a video, and their number."""
     if path.suffix.lower() in _VIDEOS:
         video = cv2.VideoCapture(str(path))
         if not video.isOpened():
             raise BadFile(f'{path} cannot be opened as a video')
-        return _frames(video), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        return _video_frames(video), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     files = list_image_files(path)
     return ((file.stem, read_image_file(file)) for file in files), len(files)
 
 
-def _frames(video: Any) -> Iterator[tuple[str, UInt8Array]]:
+def _video_frames(video: Any) -> Iterator[tuple[str, UInt8Array]]:
     number = 0
     while (read := video.read())[0]:
         yield f'{number:06d}', cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
         number += 1
 
 
-def _report(seen: DepthMap | RelativeMap, options: argparse.Namespace, out: Path, started_s: float) -> None:
+def _report(depth: DepthMap | RelativeMap, options: argparse.Namespace, out: Path, started_s: float) -> None:
     milliseconds = 1e3 * (time.perf_counter() - started_s)
-    values = seen.depth_m if isinstance(seen, DepthMap) else seen.values
+    values = depth.depth_m if isinstance(depth, DepthMap) else depth.values
     figures = {**_figures(values), 'ms': round(milliseconds, 1), 'out': str(out)}
-    if isinstance(seen, RelativeMap):
-        figures['not_metric'] = seen.missing_for_metres
-        _write_relative(seen, out, options.colormap)
+    if isinstance(depth, RelativeMap):
+        figures['not_metric'] = depth.missing_for_metres
+        _write_relative(depth, out, options.colormap)
     else:
-        _write(seen, out, options.colormap)
+        _write_depth(depth, out, options.colormap)
     print(json.dumps(figures) if options.json else _sentence(figures))
 
 
@@ -213,16 +216,16 @@ def _figures(values: Float32Array) -> dict[str, Any]:
 def _sentence(figures: dict[str, Any]) -> str:
     size = f'{figures["width"]}x{figures["height"]}'
     if figures['min_m'] is None:
-        return f'{size}: nothing could be measured. Check the images, their order (--left, --right) and --range-min'
+        return f'{size}: no pixel has depth. Check the images, their order (--left, --right) and --range-min'
     unit = 'm' if 'not_metric' not in figures else f'without unit ({figures["not_metric"]})'
     return (
-        f'{size}, {figures["valid_fraction"]:.1%} known, '
+        f'{size}, {figures["valid_fraction"]:.1%} valid, '
         f'{figures["min_m"]:.2f} / {figures["median_m"]:.2f} / {figures["max_m"]:.2f} {unit} (min / median / max), '
         f'{figures["ms"]:.0f} ms → {figures["out"]}'
     )
 
 
-def _write(depth: DepthMap, out: Path, colormap: Any) -> None:
+def _write_depth(depth: DepthMap, out: Path, colormap: Any) -> None:
     arrays = {'depth': depth.depth_m}
     if depth.disparity is not None:
         arrays['disparity'] = depth.disparity.disparity_px
@@ -246,7 +249,7 @@ def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
 
 
 def _remove_results(out: Path, keep: Collection[str]) -> None:
-    """Remove what an earlier run left in a folder, so that all files in it belong together."""
+    """Remove the results of an earlier run from a folder, except ``keep``."""
     for name in set(_RESULTS) - set(keep):
         (out / name).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What ``depth-ros infer`` says about images that give little depth: exchanged or raw ones are the usual causes."""
+"""Hints of ``depth-ros infer`` for images with little depth; exchanged or raw images are the usual causes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from depth_ros.stereo.pair_agreement import clearly_better, matched_share
 from depth_ros.types import Calibration, UInt8Array
 
 _LOW_DENSITY = 0.6
-"""Share of known pixels below which a pair is examined; exchanged images of a textured scene give about a third."""
+"""Share of valid pixels below which a pair is examined; exchanged images of a textured scene give about one third."""
 
 
 def stereo_hints(
@@ -19,7 +19,11 @@ def stereo_hints(
     settings: StereoSettings,
     valid_share: float,
 ) -> list[str]:
-    """Match a small copy of a pair with little depth in other ways; return what to change if one fits far better."""
+    """Return hints for a pair with little depth.
+
+    A reduced copy of the pair is matched as given, exchanged and rectified; a variant that matches far better is
+    recommended.
+    """
     if valid_share >= _LOW_DENSITY:
         return []
     height, width = images[0].shape[:2]
@@ -45,7 +49,7 @@ def stereo_hints(
 
 
 def raw_image_hint(path: Path, calibration: Calibration, settings: MonoSettings | StereoSettings) -> list[str]:
-    """Return a hint at ``--rectify`` for a calibration that describes raw images."""
+    """Return a hint to use ``--rectify`` if the calibration describes raw images."""
     if settings.rectify or not looks_unrectified(calibration):
         return []
     return [f'hint: {path} has distortion but no rectification (P is K): if the images are raw, add --rectify']

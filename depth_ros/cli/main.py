@@ -1,4 +1,4 @@
-"""``depth-ros``: what can be done without writing a launch file."""
+"""Entry point of the command line ``depth-ros``."""
 
 import argparse
 import importlib
@@ -12,46 +12,50 @@ from depth_ros.errors import DepthRosError
 from depth_ros.files.install_command import install_command
 
 _EPILOG = """examples:
-  depth-ros demo                                        a real pair through a ROS 2 graph, measured
+  depth-ros demo                                        run a stereo pair through a ROS 2 graph and measure it
   depth-ros infer --left l.png --right r.png \\
             --left-info left.yaml --right-info right.yaml --out result
-                                                        files in, metric depth and a point cloud out; no ROS
+                                                        depth and point cloud of a stereo pair; needs no ROS
   depth-ros infer --model my_model.yaml --image street.mp4 --out result
-                                                        the same with a network of yours
-  depth-ros doctor                                      what keeps a node from working here, and what repairs it
-  depth-ros view                                        a running node in the browser
-  depth-ros bag process drive drive_depth               depth of every frame of a recording; no ROS
-  depth-ros eval --model my_model.yaml sim:1            how good it is, with a report
-  depth-ros bench stages --width 1280 --height 720      what our code costs around the estimator
+                                                        depth of a video with your own network
+  depth-ros doctor                                      find problems of nodes and topics, and how to fix them
+  depth-ros view                                        show a running node in the browser
+  depth-ros bag process drive drive_depth               depth of every frame of a recording; needs no ROS
+  depth-ros eval --model my_model.yaml sim:1            accuracy of a network, with a report
+  depth-ros bench stages --width 1280 --height 720      time of the stages around the estimator
   depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
 
-each command has its own --help. On a robot: ros2 launch depth_ros stereo.launch.py"""
+Every command has its own --help. To start a node: ros2 launch depth_ros stereo.launch.py"""
 
 
 _COMMANDS = (
-    ('demo', 'demo', 'Run a real stereo pair through a real ROS 2 graph, and measure the result.'),
-    ('doctor', 'doctor', 'Find what keeps a node from working here, and what repairs it.'),
+    ('demo', 'demo', 'Run a stereo pair through a ROS 2 graph and compare the depth with ground truth.'),
+    ('doctor', 'doctor', 'Find problems that prevent a node from working, and print how to fix them.'),
     (
         'infer',
         'infer',
-        'Turn files into depth and a point cloud: a stereo pair, or pictures; needs no ROS.',
+        'Compute depth and a point cloud from files: a stereo pair, or single images. Needs no ROS.',
     ),
-    ('bag process', 'bag_process', 'Write a bag with the depth of every frame of another one.'),
+    (
+        'bag process',
+        'bag_process',
+        'Compute the depth of every frame of a bag and write it to a new bag. Needs no ROS.',
+    ),
     (
         'bag check',
         'bag_check',
-        'Hold a recording of depth against limits; exit code 1 if one is broken.',
+        'Check recorded depth against limits; exit code 1 if a limit is violated. Needs no ROS.',
     ),
-    ('bag play', 'bag_play', 'Publish a recording on a live graph, for those without ros2 bag.'),
-    ('bag info', 'bag_info', 'Say what a recording holds and what is wrong with it: what can be processed.'),
-    ('eval', 'eval', 'Measure how good depth is, on pictures whose depth is known; needs no ROS.'),
-    ('eval compare', 'eval_compare', 'Put two reports side by side.'),
-    ('view', 'view', 'Show a running depth node in the browser: cloud, pictures, age, parameters.'),
-    ('models', 'models', 'List, show, check and export networks.'),
-    ('bench stages', 'bench_stages', 'Measure every stage that our code adds around the estimator.'),
+    ('bag play', 'bag_play', 'Publish a recording on a live ROS graph, where ros2 bag is not installed.'),
+    ('bag info', 'bag_info', 'List topics, rates, calibrations and problems of a recording. Needs no ROS.'),
+    ('eval', 'eval', 'Measure the accuracy of depth on images with ground truth. Needs no ROS.'),
+    ('eval compare', 'eval_compare', 'Compare two reports of depth-ros eval.'),
+    ('view', 'view', 'Show a running depth node in the browser: cloud, images, age and parameters.'),
+    ('models', 'models', 'List, show, download, check, measure and export networks.'),
+    ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
-_OF_ROS = (
+_ROS_PACKAGES = (
     'rclpy',
     'sensor_msgs',
     'std_msgs',
@@ -61,7 +65,7 @@ _OF_ROS = (
     'rosgraph_msgs',
 )
 _GROUPS = {
-    'bag': 'Work from recordings; needs no ROS, except for playing them.',
+    'bag': 'Process, check, list and play recordings.',
     'bench': 'Measure speed on this machine.',
 }
 
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'depth-ros: {error}', file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if (error.name or '').partition('.')[0] not in _OF_ROS:
+        if (error.name or '').partition('.')[0] not in _ROS_PACKAGES:
             raise
         print(
             f'depth-ros: this command starts ROS 2 nodes, and {error.name} is not installed: source '
@@ -85,16 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+    except BrokenPipeError:  # the process that reads the output (head, less) has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports an unknown argument with the usage of the command that it was given to, not of ``depth-ros``."""
+    """A parser that reports an unknown argument with the usage of its command instead of that of ``depth-ros``."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse; sub-commands are parsed by this method of their own parsers."""
+        """Parse and reject unknown arguments; the parsers of sub-commands use the same method."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f'unrecognized arguments: {" ".join(unknown)}')
@@ -115,18 +119,18 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
         group_parser = commands.add_parser(name, help=text, description=text)
         groups[name] = group_parser.add_subparsers(metavar='WHAT', required=True)
     known = [name for name, _, _ in _COMMANDS]
-    asked = next((name for n in (2, 1) if (name := ' '.join(arguments[:n])) in known), '')
+    requested = next((name for n in (2, 1) if (name := ' '.join(arguments[:n])) in known), '')
     for name, module_name, text in _COMMANDS:
         group, _, last = name.rpartition(' ')
-        if group in known:  # a command that has commands below it, of which one is asked for at a time
-            if name != asked:
+        if group in known:  # a sub-command of a command that also runs alone, such as eval compare
+            if name != requested:
                 continue
             groups[group] = commands.add_parser(group).add_subparsers(metavar='WHAT')
-        elif asked.startswith(f'{name} '):
+        elif requested.startswith(f'{name} '):
             continue
         command = groups.get(group, commands).add_parser(last, help=text, description=text)
-        if name == asked:
-            module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only what is asked for: some need ROS
+        if name == requested:
+            module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only the requested one: some need ROS
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""``depth-ros models``: which networks there are, what they need, and whether a file is what it should be."""
+"""``depth-ros models``: list, show, download, check, measure and export networks."""
 
 import argparse
 import json
@@ -36,63 +36,79 @@ _DEVICES = rules(MonoSettings)['device'].choices
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(metavar='ACTION', required=True)
-    listing = actions.add_parser('list', help='the models that are described')
-    listing.add_argument('--json', action='store_true', help='as JSON')
+    listing = actions.add_parser('list', help='list the available models')
+    listing.add_argument('--json', action='store_true', help='print the list as JSON')
     listing.set_defaults(action=_list)
-    show = actions.add_parser('show', help='one model: what it takes, gives, needs, and where to get it')
-    show.add_argument('id', metavar='ID|FILE', help='id of a model, or a manifest')
+    show = actions.add_parser('show', help='show the manifest of a model and where to get its file')
+    show.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
     show.set_defaults(action=_show)
-    check = actions.add_parser('check', help='load a file and compare it with its manifest')
+    check = actions.add_parser('check', help='load an ONNX file and compare it with its manifest')
     check.add_argument('file', type=Path, metavar='FILE', help='ONNX file')
-    check.add_argument('--manifest', metavar='ID|FILE', help='its manifest (FILE with .yaml)')
-    check.add_argument('--device', default='cpu', choices=_DEVICES)
+    check.add_argument(
+        '--manifest', metavar='ID|FILE', help='id of the model, or its manifest (FILE with the suffix .yaml)'
+    )
+    check.add_argument('--device', default='cpu', choices=_DEVICES, help='device that runs the network (cpu)')
     check.set_defaults(action=_check)
-    pulling = actions.add_parser('pull', help='fetch the published file of a model into the cache')
-    pulling.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
+    pulling = actions.add_parser('pull', help='download the published file of a model into the cache')
+    pulling.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
     pulling.add_argument(
         '--from', dest='sources', action='append', default=[], metavar='URL',
-        help="instead of the manifest's address; https://… or hf://owner/repository/path; again for further files",
+        help='download from https://… or hf://owner/repository/path instead of the address in the manifest; repeat '
+        'the option for further files',
     )  # fmt: skip
     pulling.set_defaults(action=_pull)
     _add_bench(actions)
-    building = actions.add_parser('build-engine', help="build TensorRT's engine ahead of time, into the cache")
+    building = actions.add_parser('build-engine', help='build the TensorRT engine of a model and store it in the cache')
     building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
-    building.add_argument('--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices)
     building.add_argument(
-        '--image-size', default='', metavar='WxH', help='size of the pictures, for a model of any size (640x480)'
-    )
+        '--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices,
+        help='arithmetic of the engine (fp32)',
+    )  # fmt: skip
     building.add_argument(
-        '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use it (1)'
+        '--image-size', default='', metavar='WxH',
+        help='size of the images, for a model that accepts any input size (640x480)',
+    )  # fmt: skip
+    building.add_argument(
+        '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use the engine (1)'
     )
     building.set_defaults(action=_build_engine)
-    exporting = actions.add_parser('export', help='make an ONNX file of a checkpoint of transformers or diffusers')
-    exporting.add_argument('id', metavar='ID|FILE', help='id of the model, or its manifest')
+    exporting = actions.add_parser('export', help='export a checkpoint of transformers or diffusers to ONNX')
+    exporting.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
     exporting.add_argument(
-        '--weights', required=True, metavar='DIR|HUB_ID', help='folder with config.json, or a hub id'
+        '--weights',
+        required=True,
+        metavar='DIR|HUB_ID',
+        help='folder with config.json, or an id on the Hugging Face hub',
     )
     exporting.add_argument(
-        '--out', required=True, type=Path, metavar='FILE', help='ONNX file; its manifest goes beside it'
+        '--out',
+        required=True,
+        type=Path,
+        metavar='FILE',
+        help='ONNX file to write; its manifest is written beside it',
     )
-    exporting.add_argument('--size', type=size, metavar='WxH', help="size of the network's input (the manifest's)")
-    exporting.add_argument('--dynamic', action='store_true', help='let the file take any size, where the model can')
+    exporting.add_argument('--size', type=size, metavar='WxH', help='input size of the network (that of the manifest)')
+    exporting.add_argument('--dynamic', action='store_true', help='accept any input size, if the model supports it')
     exporting.add_argument(
-        '--fp16', action='store_true', help='compute in half precision, for GPUs; checked against fp32'
+        '--fp16', action='store_true', help='export in half precision, for GPUs; the result is checked against fp32'
     )
     exporting.set_defaults(action=_export)
 
 
 def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
-    bench = actions.add_parser('bench', help='measure a network on this machine, from picture to depth')
+    bench = actions.add_parser('bench', help='measure the time of a network on this machine, from image to depth')
     bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
-    bench.add_argument('--device', default='auto', choices=_DEVICES)
-    bench.add_argument('--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images')
-    bench.add_argument('--repeat', type=int, default=20, help='pictures (20)')
-    bench.add_argument('--json', action='store_true', help='as JSON')
+    bench.add_argument('--device', default='auto', choices=_DEVICES, help='device that runs the network (auto)')
+    bench.add_argument(
+        '--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images (640x480)'
+    )
+    bench.add_argument('--repeat', type=int, default=20, metavar='N', help='number of images (20)')
+    bench.add_argument('--json', action='store_true', help='print the figures as JSON')
     bench.set_defaults(action=_bench)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked."""
+    """Run the requested action."""
     return int(options.action(options))
 
 
@@ -101,13 +117,13 @@ def _list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print(f'{"id":<38} {"task":<7} {"depth":<10} {"needs":<14} {"commercial use":<15} here')
+    print(f'{"id":<38} {"task":<7} {"depth":<10} {"needs":<14} {"commercial use":<15} installed')
     for row in rows:
         print(
             f'{row["id"]:<38} {row["task"]:<7} {"metric" if row["metric"] else "relative":<10} '
             f'{", ".join(row["needs"]) or "-":<14} {row["commercial"]!s:<15} {"yes" if row["installed"] else "no"}'
         )
-    print(f'\nfiles belong in {cache_folder()}/<id>/; depth-ros models show <id> says where to get one')
+    print(f'\nFiles belong in {cache_folder()}/<id>/. depth-ros models show <id> prints where to get them.')
     return 0
 
 
@@ -128,9 +144,9 @@ def _show(options: argparse.Namespace) -> int:
     manifest, folder = find_manifest(options.id)
     content = {key: value for key, value in asdict(manifest).items() if value not in (None, '', ())}
     print(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=110), end='')
-    print(f'\n# get it: {command_to_get(manifest, folder) or manifest.artifact.source}')
+    print(f'\n# source: {command_to_get(manifest, folder) or manifest.artifact.source}')
     for name in manifest.files:
-        print(f'# put it: {folder}/{name}')
+        print(f'# file: {folder}/{name}')
     return 0
 
 
@@ -139,28 +155,29 @@ def _pull(options: argparse.Namespace) -> int:
 
     manifest, _ = find_manifest(options.id)
     for file in pull(manifest, tuple(options.sources)):
-        told = 'as its manifest says' if file.declared else 'remembered; a change will be noticed'
-        print(f'{file.path}: sha256 {file.sha256}, {told}')
+        checksum = 'matches the manifest' if file.declared else 'recorded; later changes of the file will be detected'
+        print(f'{file.path}: sha256 {file.sha256}, {checksum}')
     print(f'licence of the weights: {manifest.license.weights}')
-    print(f'use it: model: {manifest.id}')
+    print(f'parameter of the node: model: {manifest.id}')
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from depth_ros.export.export_model import export  # torch and transformers, which nothing else needs
+    from depth_ros.export.export_model import export  # needs torch and transformers
 
     manifest, _ = find_manifest(options.id)
-    done = export(manifest, options.weights, options.out, options.size, options.dynamic, options.fp16)
-    sizes = ' and '.join(f'{width}x{height}' for width, height in done.sizes)
+    exported = export(manifest, options.weights, options.out, options.size, options.dynamic, options.fp16)
+    sizes = ' and '.join(f'{width}x{height}' for width, height in exported.sizes)
     print(
-        f'{done.onnx} agrees with torch to {done.difference:.1g} of the depth at {sizes}; {done.manifest} describes it'
+        f'{exported.onnx} agrees with torch to {exported.difference:.1g} of the depth at {sizes}; its manifest is '
+        f'{exported.manifest}'
     )
-    print(f'use it: model: {done.onnx}')
+    print(f'parameter of the node: model: {exported.onnx}')
     return 0
 
 
 def _bench(options: argparse.Namespace) -> int:
-    """Run a network on noise; a picture's content does not change how long it takes."""
+    """Run a network on random images; the run time does not depend on the content."""
     width, height = options.image_size
     rng = np.random.default_rng(0)
     camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
@@ -192,7 +209,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _build_engine(options: argparse.Namespace) -> int:
-    """Load the network as a node with device: tensorrt does, which builds its engine into the cache."""
+    """Load the network as a node with device: tensorrt does; this builds the engine and stores it in the cache."""
     if options.cameras < 1:
         raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
     values: dict[str, Any] = {
@@ -206,22 +223,22 @@ def _build_engine(options: argparse.Namespace) -> int:
     with closing((MonoNetwork if mono else StereoNetwork)(*loaded)) as network:
         if loaded.runtime.engines is None:
             raise DeviceUnavailable(
-                f'{manifest.id} runs, but its engine could not be kept for the reason above; a node would build it at '
-                'every start'
+                f'{manifest.id} runs, but its engine could not be stored in the cache for the reason above; a node '
+                'would build it at every start'
             )
         print(f'{network.name}; its engine is in {loaded.runtime.engines}')
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    """Load, compare tensors, run; anything wrong is raised and told by the command line."""
+    """Load the file, compare its tensors with the manifest and run it; errors are reported by ``main``."""
     manifest, _ = find_manifest(options.manifest or str(options.file))
     device: Device = options.device
     backend = OnnxRuntime(options.file, RuntimeOptions(device))
     network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(
         manifest, backend, reference_beside(manifest, options.file)
     )
-    print(f'{options.file}: fits {network.name}')
+    print(f'{options.file}: matches the manifest of {network.name}')
     print(f'sha256 {sha256(options.file)}')
     network.close()
     return 0

@@ -1,4 +1,4 @@
-"""Options of commands that stand for a node: which node, its parameters, namespace and remappings."""
+"""Options of commands that configure a node: node, parameters, namespace and remappings."""
 
 import argparse
 from typing import Any
@@ -12,8 +12,8 @@ from depth_ros.settings.common_settings import Settings, SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import defaults
 
-_NOT_OURS = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
-"""Beginnings of parameters of nodes that say nothing about depth."""
+_UNRELATED = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
+"""Prefixes of node parameters that do not affect the depth."""
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,11 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--node',
         choices=('stereo_depth', 'mono_depth'),
-        help="the node (by the model's task; stereo_depth without a model)",
+        help='node whose parameters are used (chosen by the task of the model; stereo_depth without a model)',
     )
-    parser.add_argument('--model', metavar='ID|FILE', help='same as -p model:=ID; without one, stereo_depth matches')
+    parser.add_argument(
+        '--model', metavar='ID|FILE', help='same as -p model:=ID; without a model, stereo_depth uses stereo matching'
+    )
     add_parameter_options(parser)
     add_topic_options(parser)
 
@@ -31,7 +33,7 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Declare ``--params`` and ``-p``."""
     parser.add_argument(
-        '--params', type=existing_file, metavar='FILE', help='parameters of the node, as ros2 run takes them'
+        '--params', type=existing_file, metavar='FILE', help='parameter file of the node, in the format of ros2 run'
     )
     parser.add_argument(
         '-p',
@@ -40,26 +42,26 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         type=assignment,
         metavar='NAME:=VALUE',
         dest='parameters',
-        help='a parameter; wins over FILE',
+        help='set a parameter; overrides FILE',
     )
 
 
 def add_topic_options(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--namespace``, '' or with a leading slash, and ``-r``, pairs of names."""
+    """Declare ``--namespace``, stored as '' or with a leading slash, and ``-r``, stored as pairs of names."""
     parser.add_argument('--namespace', type=ros_namespace, default='', metavar='/NS', help='namespace of the node')
     parser.add_argument(
         '-r', action='append', type=remapping, default=[], metavar='FROM:=TO', dest='remaps',
-        help='use the topic TO in place of FROM, as ros2 run takes it',
+        help='use the topic TO instead of FROM, as with ros2 run',
     )  # fmt: skip
 
 
 def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
-    """Return the settings that follow from the options; ``options.node`` is known from then on.
+    """Return the settings that result from the options; set ``options.node`` if it is None.
 
     Raises:
         BadFile: the file cannot be read.
-        ModelError: the model is not known.
-        BadSettings: a parameter is unknown or wrong.
+        ModelError: the model is unknown.
+        BadSettings: a parameter is unknown or invalid.
     """
     if options.node is None:
         model = _parameters(options, 'stereo_depth').get('model')
@@ -70,13 +72,13 @@ def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
 
 
 def settings_of(options: argparse.Namespace, kind: type[SettingsT]) -> SettingsT:
-    """Return the settings of one node that follow from the options.
+    """Return the settings of one node that result from the options.
 
     Raises:
         BadFile, BadSettings: as ``node_settings``.
     """
     given, known = _parameters(options, _node_of(kind)), defaults(kind)
-    return kind().changed({name: v for name, v in given.items() if name in known or not name.startswith(_NOT_OURS)})
+    return kind().changed({name: v for name, v in given.items() if name in known or not name.startswith(_UNRELATED)})
 
 
 def _node_of(kind: type[Settings]) -> str:
@@ -84,13 +86,13 @@ def _node_of(kind: type[Settings]) -> str:
 
 
 def ros_parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """Return all parameters that the options give to the node, flat, unchecked; ``options.node`` must be known."""
+    """Return all parameters in the options by name, unchecked; ``options.node`` must be set."""
     return _parameters(options, options.node)
 
 
 def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
-    """Return what the file and the options say, flat."""
-    found: dict[str, Any] = {}
+    """Return the parameters of the file and the options by name, nested names joined with dots."""
+    parameters: dict[str, Any] = {}
     if options.params:
         try:
             content = yaml.safe_load(options.params.read_text(encoding='utf-8')) or {}
@@ -101,21 +103,21 @@ def _parameters(options: argparse.Namespace, node: str) -> dict[str, Any]:
                 )
             for key in ('/**', node, f'/{node}'):
                 if key in content:
-                    found |= _flat(content[key]['ros__parameters'])
+                    parameters |= _flat(content[key]['ros__parameters'])
         except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
             raise BadFile(
                 f'{options.params} cannot be read as parameters: {type(error).__name__}: {" ".join(str(error).split())}'
             ) from error
-    for each in options.parameters:
-        name, _, value = each.partition(':=')
-        found[name] = yaml.safe_load(value)
+    for text in options.parameters:
+        name, _, value = text.partition(':=')
+        parameters[name] = yaml.safe_load(value)
     if getattr(options, 'model', None):
-        found['model'] = options.model
-    return found
+        parameters['model'] = options.model
+    return parameters
 
 
 def _flat(section: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for name, value in section.items():
-        found |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
-    return found
+        parameters |= _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
+    return parameters

@@ -1,1 +1,1 @@
-"""What keeps a node from working, found before it is started: what, why, and the command that repairs it."""
+"""Checks for problems that prevent a node from working, run before the node is started."""

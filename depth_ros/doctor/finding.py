@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,18 +8,19 @@ Level = Literal['ok', 'warning', 'fault']
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found.
+    """The result of one check.
 
-    A fault keeps the node from working; with a warning it works, worse than it could.
+    A fault prevents the node from working. With a warning the node works, but with degraded results.
     """
 
     level: Level
     check: str
-    """Of which kind, in one word, for programs."""
+    """Kind of the check, one word, for programs."""
     about: str
-    """Topic, file, device or setting."""
+    """Topic, file, device or setting that was checked."""
     what: str
+    """Observation, as a sentence or phrase."""
     why: str = ''
-    """Why it matters; empty where all is well."""
+    """Consequence for the node; empty if the level is ok."""
     fix: str = ''
-    """What to do, as a command where there is one."""
+    """Remedy, as a command where possible; empty if the level is ok."""

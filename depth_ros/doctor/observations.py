@@ -1,4 +1,4 @@
-"""What somebody who listened for a few seconds has seen of a graph; no ROS in it."""
+"""Observations of the ROS graph, collected over a few seconds. Imports no ROS."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,35 +6,40 @@ from typing import Any
 
 @dataclass
 class ObservedTopic:
-    """One input of a node."""
+    """Observations of one input topic of a node."""
 
     role: str
-    """In words, such as 'left image'."""
+    """Role of the topic, such as 'left image'."""
     topic: str
-    """After namespace and remapping."""
+    """Topic name after namespace and remapping."""
     argument: str
-    """Name of the topic in the code, such as left/image_rect."""
+    """Topic name in the code, such as left/image_rect."""
     kind: str
     """Type that the node subscribes to, such as sensor_msgs/msg/Image."""
-    needed: bool = True
+    required: bool = True
+    """Whether the node cannot work without the topic."""
     types: list[str] = field(default_factory=list)
-    """That the graph has for it."""
+    """Types that publishers offer."""
     publishers: list[str] = field(default_factory=list)
-    """Names of their nodes."""
+    """Names of the nodes that publish the topic."""
     best_effort: bool = False
-    """Of one of the publishers."""
+    """Whether at least one publisher offers best-effort reliability."""
     incompatible: str | None = None
-    """The QoS policy that keeps us from hearing."""
+    """QoS policy that prevents delivery; None if there is none."""
     arrived_s: list[float] = field(default_factory=list)
+    """Monotonic reception times."""
     stamps_ns: list[int] = field(default_factory=list)
+    """Header stamps."""
     ages_s: list[float] = field(default_factory=list)
+    """Ages at reception."""
     largest_bytes: int = 0
+    """Largest size of the field data."""
     last: Any = None
-    """The newest message."""
+    """Newest message; None if none was received."""
 
     @property
     def rate_hz(self) -> float | None:
-        """Over the time between the first and the last message."""
+        """Mean rate between the first and the last message; None with fewer than two messages."""
         if len(self.arrived_s) < 2 or self.arrived_s[-1] <= self.arrived_s[0]:
             return None
         return (len(self.arrived_s) - 1) / (self.arrived_s[-1] - self.arrived_s[0])
@@ -42,21 +47,23 @@ class ObservedTopic:
 
 @dataclass
 class Observations:
-    """A graph."""
+    """Observations of the ROS graph."""
 
     seconds: float
+    """Duration of the observation."""
     topics: list[ObservedTopic]
-    others: dict[str, str] = field(default_factory=dict)
-    """All topics of the graph with their (first) type."""
+    """Inputs of the node."""
+    published: dict[str, str] = field(default_factory=dict)
+    """Type (the first one) of every topic that has a publisher, by name."""
     clock: bool = False
-    """Somebody publishes /clock."""
+    """Whether /clock has a publisher."""
     sim_time: bool = False
-    """We listened to it."""
-    namesakes: dict[str, int] = field(default_factory=dict)
-    """How many nodes have a name, for names of several nodes."""
+    """Whether use_sim_time was true during the observation."""
+    duplicate_names: dict[str, int] = field(default_factory=dict)
+    """Number of nodes by name, for names that several nodes have."""
     diagnostics: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Level and sentence of depth nodes that are running, by name."""
+    """Level and status message of running depth nodes, by name."""
 
     def of(self, role: str) -> ObservedTopic | None:
         """Return the topic with a role."""
-        return next((each for each in self.topics if each.role == role), None)
+        return next((topic for topic in self.topics if topic.role == role), None)

@@ -1,1 +1,1 @@
-"""Nodes and helpers around the depth nodes: cameras, viewer, player, listener, observer."""
+"""Nodes and helpers used beside the depth nodes: cameras, viewer, bag player, listener, graph observer."""

@@ -1,4 +1,4 @@
-"""The ``bag_player`` node: a recording on a live graph, for those without ``ros2 bag``."""
+"""The ``bag_player`` node: publishes a recording on a live graph where ``ros2 bag`` is not installed."""
 
 import importlib
 import threading
@@ -22,17 +22,17 @@ _NS = 1_000_000_000
 
 
 class BagPlayer(Node):
-    """Publishes the messages of a bag, byte by byte, with the pauses between their times of recording.
+    """Publishes the serialized messages of a bag at the times at which they were recorded.
 
     Args:
-        path: Of the bag.
-        rate: How many times faster than it was recorded.
-        loop: Begin anew at the end, instead of ending the process.
-        clock: Publish ``/clock`` too: the times of recording.
+        path: Path of the bag.
+        rate: Playback speed relative to the recording.
+        loop: Start again at the end of the bag instead of exiting.
+        clock: Publish the recorded times on ``/clock``.
 
     Raises:
-        BadFile: it cannot be read, or there is nothing to publish.
-        BadSettings: the rate is no positive number.
+        BadFile: the bag cannot be read, or none of its topics can be published.
+        BadSettings: the rate is not a positive number.
     """
 
     def __init__(self, path: Path, rate: float = 1.0, loop: bool = False, clock: bool = False, **options: Any) -> None:
@@ -40,85 +40,87 @@ class BagPlayer(Node):
             raise BadSettings(f'the rate is {rate:g}; expected a number above 0')
         self._bag = Bag(path)
         super().__init__('bag_player', **options)
-        self._rate, self._loop, self._clock_wanted = rate, loop, clock
-        self._outlets = self._open_outlets()
-        if not self._outlets:
-            raise BadFile(f'no topic of {path} has a type that is installed here; expected sensor_msgs and the like')
-        self._clock_outlet = self.create_publisher(Clock, '/clock', 10) if clock else None
-        self._clock_said_s = 0.0
+        self._rate, self._loop, self._publish_clock = rate, loop, clock
+        self._publishers_by_topic = self._create_publishers()
+        if not self._publishers_by_topic:
+            raise BadFile(
+                f'the types of all topics of {path} are unavailable; expected installed types such as sensor_msgs'
+            )
+        self._clock_publisher = self.create_publisher(Clock, '/clock', 10) if clock else None
+        self._clock_sent_s = 0.0
         self.sent = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._play, name='player', daemon=True)
         self._thread.start()
 
     def stop(self) -> bool:
-        """End playing and say how much was played."""
+        """Stop playing and log the number of messages that were published."""
         self._stopping.set()
         self._thread.join(2)
         self._bag.close()
-        self.get_logger().info(f'{self.sent} messages of {len(self._outlets)} topics played')
+        self.get_logger().info(f'{self.sent} messages of {len(self._publishers_by_topic)} topics played')
         return not self._thread.is_alive()
 
-    def _open_outlets(self) -> dict[str, Publisher]:
-        outlets = {}
+    def _create_publishers(self) -> dict[str, Publisher]:
+        publishers = {}
         for connection in self._bag.connections:
-            if connection.topic == '/clock' and self._clock_wanted:
+            if connection.topic == '/clock' and self._publish_clock:
                 continue
             package, _, name = connection.msgtype.partition('/msg/')
             try:
                 kind = getattr(importlib.import_module(f'{package}.msg'), name)
             except (ImportError, AttributeError):
-                self.get_logger().warning(f'{connection.topic} is left out: {connection.msgtype} is not installed')
+                self.get_logger().warning(f'{connection.topic} is not played: {connection.msgtype} is not installed')
                 continue
-            outlets[connection.topic] = self.create_publisher(kind, connection.topic, _offered(connection))
-        return outlets
+            publishers[connection.topic] = self.create_publisher(kind, connection.topic, _recorded_qos(connection))
+        return publishers
 
     def _play(self) -> None:
-        self._wait_for_listeners()
+        self._wait_for_subscribers()
         while not self._stopping.is_set():
-            before = self.sent
+            sent_before = self.sent
             self._play_once()
             if self._bag.cut_off:
-                self.get_logger().error(f'the recording breaks off: {self._bag.cut_off}')
-            if not self._loop or self.sent == before:
+                self.get_logger().error(f'the recording is truncated: {self._bag.cut_off}')
+            if not self._loop or self.sent == sent_before:
                 break
         if not self._stopping.is_set():
-            time.sleep(0.2)  # the last messages are still on their way
+            time.sleep(0.2)  # until the last messages are delivered
             node_process.request_exit(0)
 
     def _play_once(self) -> None:
         started_s, first_ns = time.monotonic(), None
-        for connection, recorded_ns, data in self._bag.serialized(*self._outlets):
+        for connection, recorded_ns, data in self._bag.serialized(*self._publishers_by_topic):
             first_ns = recorded_ns if first_ns is None else first_ns
             due_s = started_s + (recorded_ns - first_ns) / _NS / self._rate
-            while not self._stopping.is_set() and (left_s := due_s - time.monotonic()) > 0:
-                self._say_clock(recorded_ns - round(left_s * self._rate * _NS))
-                self._stopping.wait(min(left_s, _CLOCK_PERIOD_S) if self._clock_outlet else left_s)
+            while not self._stopping.is_set() and (remaining_s := due_s - time.monotonic()) > 0:
+                self._send_clock(recorded_ns - round(remaining_s * self._rate * _NS))
+                self._stopping.wait(min(remaining_s, _CLOCK_PERIOD_S) if self._clock_publisher else remaining_s)
             if self._stopping.is_set():
                 return
-            self._say_clock(recorded_ns)
-            self._outlets[connection.topic].publish(bytes(data))
+            self._send_clock(recorded_ns)
+            self._publishers_by_topic[connection.topic].publish(bytes(data))
             self.sent += 1
 
-    def _say_clock(self, now_ns: int) -> None:
-        if self._clock_outlet is not None and time.monotonic() - self._clock_said_s >= 0.9 * _CLOCK_PERIOD_S:
-            self._clock_said_s = time.monotonic()
-            self._clock_outlet.publish(Clock(clock=Time(sec=now_ns // _NS, nanosec=now_ns % _NS)))
+    def _send_clock(self, now_ns: int) -> None:
+        if self._clock_publisher is not None and time.monotonic() - self._clock_sent_s >= 0.9 * _CLOCK_PERIOD_S:
+            self._clock_sent_s = time.monotonic()
+            self._clock_publisher.publish(Clock(clock=Time(sec=now_ns // _NS, nanosec=now_ns % _NS)))
 
-    def _wait_for_listeners(self) -> None:
-        """Let discovery find those who listen, and them find out what we offer, so that they get the first message."""
-        began_s = changed_s = time.monotonic()
-        before = 0
-        while (now_s := time.monotonic()) < began_s + _DISCOVERY_S and not self._stopping.wait(0.05):
-            found = sum(outlet.get_subscription_count() for outlet in self._outlets.values())
-            if found != before:
-                before, changed_s = found, now_s
-            elif found and now_s > changed_s + _SETTLED_S:
+    def _wait_for_subscribers(self) -> None:
+        """Wait until the number of subscriptions no longer changes, so that subscribers receive the first message."""
+        started_s = changed_s = time.monotonic()
+        previous_count = 0
+        while (now_s := time.monotonic()) < started_s + _DISCOVERY_S and not self._stopping.wait(0.05):
+            count = sum(publisher.get_subscription_count() for publisher in self._publishers_by_topic.values())
+            if count != previous_count:
+                previous_count, changed_s = count, now_s
+            elif count and now_s > changed_s + _SETTLED_S:
                 return
 
 
-def _offered(connection: Any) -> QoSProfile:
-    """Return the QoS under which a topic was recorded; reliable where the bag does not say."""
+def _recorded_qos(connection: Any) -> QoSProfile:
+    """Return the QoS with which a topic was recorded; reliable if the bag contains none."""
     profile = QoSProfile(depth=10)
     if connection.ext.offered_qos_profiles:
         offered = connection.ext.offered_qos_profiles[0]

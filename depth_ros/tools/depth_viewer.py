@@ -1,4 +1,4 @@
-"""The ``depth_viewer`` node: a page in the browser about one depth node."""
+"""The ``depth_viewer`` node: shows one depth node on a page in the browser."""
 
 import os
 import sys
@@ -38,18 +38,18 @@ _LEVELS = {0: 'ok', 1: 'warning'}
 
 
 class DepthViewer(Node):
-    """Listens only while a browser shows the page, so that it costs the node nothing else.
+    """Serves a page about the depth node in its namespace; subscribes only while a browser shows the page.
 
     Parameters: ``host`` (127.0.0.1: this machine only), ``port``, ``rate_hz``, ``max_points``, ``max_mb_s``.
 
     Raises:
         BadFile: viser is not installed.
-        BadSettings: a parameter is unknown, not a number, or not above 0.
+        BadSettings: a parameter is unknown, not a number, or not positive.
     """
 
     def __init__(self, **node_options: Any) -> None:
         from depth_ros.viewer.viewer_page import (
-            ViewerPage,  # here, so that a missing viser is one line and no traceback
+            ViewerPage,  # imported here so that a missing viser is reported in one line, without traceback
         )
 
         super().__init__('depth_viewer', **node_options)
@@ -61,52 +61,56 @@ class DepthViewer(Node):
         refuse_unknown_parameters(self)
         if min(numbers.values()) <= 0:
             raise BadSettings(f'{", ".join(f"{n} is {v:g}" for n, v in numbers.items())}; expected all above 0')
-        rate_hz, most = numbers['rate_hz'], int(numbers['max_points'])
-        self.page = ViewerPage(host, int(numbers['port']), rate_hz, most, numbers['max_mb_s'])
+        rate_hz, max_points = numbers['rate_hz'], int(numbers['max_points'])
+        self.page = ViewerPage(host, int(numbers['port']), rate_hz, max_points, numbers['max_mb_s'])
         self._period_s = 1 / rate_hz
-        self._heard: dict[str, AdoptingSubscription] = {}
+        self._topic_subscriptions: dict[str, AdoptingSubscription] = {}
         self._newest: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._shown_node = ''
-        self._heard_s = 0.0
+        self._diagnostics_s = 0.0
         self._parameter_clients: list[Any] = []
         self._stopping = threading.Event()
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
-        self.create_timer(0.2, self._follow)
+        self.create_timer(0.2, self._update_subscriptions)
         self._thread = threading.Thread(target=self._show, name='page', daemon=True)
         self._thread.start()
         self.get_logger().info(f'open {self.page.url} in a browser')
 
     def stop(self) -> bool:
-        """Close the page."""
+        """Stop serving the page."""
         self._stopping.set()
         self._thread.join(2)
         self.page.close()
         return not self._thread.is_alive()
 
-    def _follow(self) -> None:
-        """Subscribe while somebody looks on."""
-        if self.page.browsers and not self._heard:
+    def _update_subscriptions(self) -> None:
+        """Subscribe while a browser shows the page; unsubscribe otherwise."""
+        if self.page.browsers and not self._topic_subscriptions:
             for topic, kind in _TOPICS.items():
-                self._heard[topic] = AdoptingSubscription(self, kind, topic, self._keep(topic), raw=True)
+                self._topic_subscriptions[topic] = AdoptingSubscription(
+                    self, kind, topic, self._store_newest(topic), raw=True
+                )
         elif not self.page.browsers:
-            for subscription in self._heard.values():
+            for subscription in self._topic_subscriptions.values():
                 subscription.close()
-            self._heard.clear()
-        for subscription in self._heard.values():
+            self._topic_subscriptions.clear()
+        for subscription in self._topic_subscriptions.values():
             subscription.refresh()
-        if self._shown_node and time.monotonic() - self._heard_s > _SILENT_S:
-            self.page.say('error', f'{self._shown_node} is silent: has it ended?')
+        if self._shown_node and time.monotonic() - self._diagnostics_s > _SILENT_S:
+            self.page.show_status(
+                'error', f'no diagnostics of {self._shown_node} for {_SILENT_S:g} s. Check that the node is running'
+            )
             self._shown_node = ''
 
-    def _keep(self, topic: str) -> Callable[[bytes], None]:
-        def keep(data: bytes) -> None:
+    def _store_newest(self, topic: str) -> Callable[[bytes], None]:
+        def store(data: bytes) -> None:
             with self._lock:
                 self._newest[topic] = data
 
-        return keep
+        return store
 
-    # On the page's thread: the newest of each topic, as often as the page is to be renewed.
+    # On the thread of the page: shows the newest message of each topic at rate_hz.
 
     def _show(self) -> None:
         due_s = time.monotonic()
@@ -118,8 +122,8 @@ class DepthViewer(Node):
                 try:
                     self._show_one(topic, deserialize_message(data, _TOPICS[topic]))
                 except BadInput as error:
-                    self.page.say('warning', f'{topic}: {error}')
-                except Exception as error:  # a page that is closed, or a browser that went: the next frame may do
+                    self.page.show_status('warning', f'{topic}: {error}')
+                except Exception as error:  # such as a browser that disconnects; the next message is shown again
                     self.get_logger().warning(f'{topic} is not shown: {error}', throttle_duration_sec=10.0)
 
     def _show_one(self, topic: str, message: Any) -> None:
@@ -133,7 +137,7 @@ class DepthViewer(Node):
         else:
             self.page.show_image(image_pixels(message))
 
-    # On the executor's thread: what the node says of itself, and its parameters.
+    # On the thread of the executor: diagnostics and parameters of the node.
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         prefix = self.get_namespace().strip('/')
@@ -142,49 +146,49 @@ class DepthViewer(Node):
             if name.rpartition('/')[0] != prefix or status.name != f'{name}: frames':
                 continue
             values = {pair.key: pair.value for pair in status.values}
-            self._heard_s = time.monotonic()
+            self._diagnostics_s = time.monotonic()
             level = int.from_bytes(status.level, 'little')
-            self.page.say(_LEVELS.get(level, 'error'), f'{name}: {status.message}')
+            self.page.show_status(_LEVELS.get(level, 'error'), f'{name}: {status.message}')
             self.page.show_figures(float(values.get('age_p50_ms', 'nan')), float(values.get('rate_hz', 'nan')))
             if name != self._shown_node:
                 self._shown_node = name
-                self._ask_parameters()
+                self._request_parameters()
 
-    def _ask_parameters(self) -> None:
+    def _request_parameters(self) -> None:
         for client in self._parameter_clients:
             self.destroy_client(client)
-        get = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
-        put = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
-        self._parameter_clients = [get, put]
-        for kind in (StereoSettings, MonoSettings):  # the node may have any name; it answers for its own table only
+        getter = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
+        setter = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
+        self._parameter_clients = [getter, setter]
+        for kind in (StereoSettings, MonoSettings):  # a node of any name; only the request for its own kind has values
             shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
-            future = get.call_async(GetParameters.Request(names=list(shown)))
-            future.add_done_callback(partial(self._show_parameters, shown, put))
+            future = getter.call_async(GetParameters.Request(names=list(shown)))
+            future.add_done_callback(partial(self._show_parameters, shown, setter))
 
-    def _show_parameters(self, shown: dict[str, Rule], put: Any, done: Any) -> None:
-        answer = done.result()
-        if not answer.values:
+    def _show_parameters(self, shown: dict[str, Rule], setter: Any, future: Any) -> None:
+        response = future.result()
+        if not response.values:
             return
-        values = {name: parameter_value_to_python(v) for name, v in zip(shown, answer.values, strict=True)}
+        values = {name: parameter_value_to_python(v) for name, v in zip(shown, response.values, strict=True)}
 
         def change(name: str, value: Value) -> None:
             if isinstance(values[name], float):
                 value = float(value)
-            future = put.call_async(SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()]))
-            future.add_done_callback(lambda done: answered(name, value, done.result().results[0]))
+            request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+            setter.call_async(request).add_done_callback(lambda done: on_result(name, value, done.result().results[0]))
 
-        def answered(name: str, value: Value, result: Any) -> None:
+        def on_result(name: str, value: Value, result: Any) -> None:
             if result.successful:
                 values[name] = value
             else:
-                self.page.notify(f'{name} stays {values[name]}: {result.reason}')
+                self.page.notify(f'{name} remains {values[name]}: {result.reason}')
                 self.page.show_value(name, values[name])
 
         self.page.show_parameters(shown, values, change)
 
 
 def run(**node_options: Any) -> int:
-    """Serve until SIGINT, behind everything else that wants the processor: looking on must not slow the node."""
+    """Serve the page until SIGINT, at low priority so that the viewer does not slow down the node."""
     os.nice(_NICENESS)
     cv2.setNumThreads(1)
     return node_process.run(lambda: DepthViewer(**node_options), None if not node_options else [])

@@ -1,4 +1,4 @@
-"""The ``file_camera`` node: picture files as a stereo camera, for trying things without one."""
+"""The ``file_camera`` node: publishes image files as a stereo camera, for tests without a camera."""
 
 import itertools
 import sys
@@ -18,15 +18,16 @@ from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_param
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.types import Calibration, UInt8Array
 
-Picture = tuple[UInt8Array, UInt8Array]
+ImagePair = tuple[UInt8Array, UInt8Array]
 
 
 class FileCamera(Node):
-    """Publishes ``left`` and ``right`` pictures with their calibration, over and over.
+    """Publishes left and right images with their calibration in a loop.
 
-    Parameters: ``left``, ``right`` (a picture, or a folder of pictures taken in order of name), ``left_info``,
-    ``right_info`` (camera_info YAML, or one Middlebury calib.txt), ``rate_hz``, ``frame_id``. Without ``left`` it
-    shows the Motorcycle pair that ships with scikit-image. On its end it prints ``{"frames_sent": n}``.
+    Parameters: ``left``, ``right`` (an image, or a folder of images, which are published in order of their names),
+    ``left_info``, ``right_info`` (camera_info YAML, or one Middlebury calib.txt), ``rate_hz``, ``frame_id``. If
+    ``left`` is empty, the Motorcycle pair included in scikit-image is published. On exit the node prints
+    ``{"frames_sent": n}``.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -45,7 +46,7 @@ class FileCamera(Node):
         images, calibrations = _source(text)
         self._pairs = itertools.cycle(
             [
-                tuple(to_ros.image(p, 'mono8' if p.ndim == 2 else 'rgb8', to_ros.header(0, '')) for p in pair)
+                tuple(to_ros.image(i, 'mono8' if i.ndim == 2 else 'rgb8', to_ros.header(0, '')) for i in pair)
                 for pair in images
             ]
         )
@@ -57,7 +58,7 @@ class FileCamera(Node):
         self.create_timer(1 / rate_hz, self._publish)
 
     def stop(self) -> bool:
-        """Say how many pairs were sent."""
+        """Print the number of pairs that were sent."""
         node_process.say_frames_sent(self._sent)
         return True
 
@@ -76,16 +77,18 @@ class FileCamera(Node):
         message.header.frame_id = self._frame_id
 
 
-def _source(text: dict[str, str]) -> tuple[list[Picture], tuple[Calibration, Calibration]]:
+def _source(text: dict[str, str]) -> tuple[list[ImagePair], tuple[Calibration, Calibration]]:
     if not text['left']:
         pair = load_motorcycle()
         return [(pair.left, pair.right)], (pair.left_calibration, pair.right_calibration)
     missing = [name for name in ('right', 'left_info') if not text[name]]
     if missing:
-        raise BadFile(f"'left' is given without {' and '.join(missing)}; set these parameters too")
+        raise BadFile(f"'left' is set without {' and '.join(missing)}; set these parameters too")
     left, right = (list_image_files(Path(text[side])) for side in ('left', 'right'))
     if len(left) != len(right):
-        raise BadFile(f'{text["left"]} has {len(left)} pictures and {text["right"]} has {len(right)}; expected as many')
+        raise BadFile(
+            f'{text["left"]} has {len(left)} images and {text["right"]} has {len(right)}; expected equal numbers'
+        )
     right_info = Path(text['right_info']) if text['right_info'] else None
     pairs = [(read_image_file(a), read_image_file(b)) for a, b in zip(left, right, strict=True)]
     return pairs, read_pair(Path(text['left_info']), right_info)

@@ -1,4 +1,4 @@
-"""Listens to the inputs of a node for a few seconds, as the node would, and says what it saw."""
+"""Observes the inputs of a node on the ROS graph for a few seconds, with the subscriptions of the node."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSReliabilityPolicy
 
-from depth_ros.doctor.machine_checks import needs_lens
+from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import sensor_topics
@@ -22,7 +22,7 @@ from depth_ros.scale.scaler import Scaler
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 _DISCOVERY_S = 3.0
-"""Longest wait for the first message of every topic, before listening begins."""
+"""Maximum time to wait for the first message of every topic before the observation starts."""
 
 
 def observe(
@@ -32,26 +32,27 @@ def observe(
     remaps: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
 ) -> Observations:
-    """Join the graph for a while.
+    """Observe the ROS graph and return the observations.
 
     Args:
-        settings: Of the node that is to work there.
-        seconds: How long to listen once every topic has been heard, or three seconds have passed.
-        namespace: Of the node.
+        settings: Settings of the node.
+        seconds: Duration of the observation, which starts when a message of every topic is received, after at most
+            three seconds.
+        namespace: Namespace of the node.
         remaps: ``from:=to``, as after ``--ros-args -r``.
         parameters: ``use_sim_time`` and ``qos_overrides…`` of the node.
 
     Raises:
-        BadSettings: a ``qos_overrides`` parameter is of no use.
+        BadSettings: a ``qos_overrides`` parameter is invalid.
     """
     context = rclpy.Context()
     rclpy.init(context=context, args=[])
-    words = [word for remap in remaps for word in ('-r', remap)]
+    arguments = [argument for remap in remaps for argument in ('-r', remap)]
     node = rclpy.create_node(
         'depth_doctor',
         context=context,
         namespace=namespace,
-        cli_args=['--ros-args', *words] if words else None,
+        cli_args=['--ros-args', *arguments] if arguments else None,
         parameter_overrides=[Parameter(name, value=value) for name, value in (parameters or {}).items()],
         automatically_declare_parameters_from_overrides=False,
         enable_rosout=False,
@@ -60,7 +61,7 @@ def observe(
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        return _Observer(node, settings).listen(executor, seconds)
+        return _Observer(node, settings).observe(executor, seconds)
     finally:
         executor.shutdown(timeout_sec=1)
         node.destroy_node()
@@ -72,12 +73,12 @@ class _Observer:
         self._node = node
         self._subscriptions: list[tuple[AdoptingSubscription, ObservedTopic]] = []
         self._diagnostics: dict[str, tuple[int, str]] = {}
-        for role, argument, kind, needed in _inputs(settings):
-            self._subscribe(role, argument, kind, needed)
+        for role, argument, kind, required in _inputs(settings):
+            self._subscribe(role, argument, kind, required)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def listen(self, executor: SingleThreadedExecutor, seconds: float) -> Observations:
-        """Spin, then ask the graph."""
+    def observe(self, executor: SingleThreadedExecutor, seconds: float) -> Observations:
+        """Collect messages, then query publishers, types and node names."""
         self._spin(executor, _DISCOVERY_S, lambda: all(topic.arrived_s for _, topic in self._subscriptions))
         self._spin(executor, seconds, lambda: False)
         names = {name: kinds[0] for name, kinds in self._node.get_topic_names_and_types() if kinds}
@@ -94,23 +95,23 @@ class _Observer:
             {name: kind for name, kind in names.items() if self._node.count_publishers(name)},
             clock=self._node.count_publishers('/clock') > 0,
             sim_time=bool(self._node.get_parameter('use_sim_time').value),
-            namesakes=self._namesakes(),
+            duplicate_names=self._duplicate_names(),
             diagnostics=self._diagnostics,
         )
 
-    def _namesakes(self) -> dict[str, int]:
-        names = [f'{space.rstrip("/")}/{name}' for name, space in self._node.get_node_names_and_namespaces()]
+    def _duplicate_names(self) -> dict[str, int]:
+        names = [f'{namespace.rstrip("/")}/{name}' for name, namespace in self._node.get_node_names_and_namespaces()]
         return {name: count for name, count in Counter(names).items() if count > 1}
 
-    def _spin(self, executor: SingleThreadedExecutor, seconds: float, enough: Callable[[], bool]) -> None:
+    def _spin(self, executor: SingleThreadedExecutor, seconds: float, done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s and not enough():
+        while time.monotonic() < end_s and not done():
             executor.spin_once(timeout_sec=0.05)
             for subscription, _ in self._subscriptions:
                 subscription.refresh()
 
-    def _subscribe(self, role: str, argument: str, kind: str, needed: bool) -> None:
-        def take(message: Any) -> None:
+    def _subscribe(self, role: str, argument: str, kind: str, required: bool) -> None:
+        def on_message(message: Any) -> None:
             topic.arrived_s.append(time.monotonic())
             stamp = stamp_ns(message.header.stamp)
             topic.stamps_ns.append(stamp)
@@ -118,8 +119,8 @@ class _Observer:
             topic.largest_bytes = max(topic.largest_bytes, len(getattr(message, 'data', ())))
             topic.last = message
 
-        subscription = AdoptingSubscription(self._node, getattr(sensor_msgs.msg, kind), argument, take)
-        topic = ObservedTopic(role, subscription.topic, argument, f'sensor_msgs/msg/{kind}', needed)
+        subscription = AdoptingSubscription(self._node, getattr(sensor_msgs.msg, kind), argument, on_message)
+        topic = ObservedTopic(role, subscription.topic, argument, f'sensor_msgs/msg/{kind}', required)
         self._subscriptions.append((subscription, topic))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -129,17 +130,17 @@ class _Observer:
 
 
 def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str, bool]]:
-    """Return role, topic, type, and whether the node needs it."""
+    """Return role, topic, type, and whether the node requires it."""
     kind, suffix = ('Image', '') if settings.image_transport == 'raw' else ('CompressedImage', '/compressed')
     if isinstance(settings, StereoSettings):
         return [
-            each
+            topic
             for side in ('left', 'right')
-            for each in (
+            for topic in (
                 (f'{side} image', f'{side}/image_rect{suffix}', kind, True),
                 (f'{side} camera_info', f'{side}/camera_info', 'CameraInfo', True),
             )
         ]
-    sensors = [(each.role, each.topic, each.kind, True) for each in sensor_topics(settings, Scaler())]
-    lens = ('camera_info', 'camera_info', 'CameraInfo', needs_lens(settings))
-    return [('image', f'image{suffix}', kind, True), lens, *sensors]
+    sensors = [(sensor.role, sensor.topic, sensor.kind, True) for sensor in sensor_topics(settings, Scaler())]
+    camera_info = ('camera_info', 'camera_info', 'CameraInfo', needs_focal_length(settings))
+    return [('image', f'image{suffix}', kind, True), camera_info, *sensors]

@@ -1,4 +1,4 @@
-"""What the launch files of all depth nodes are made of. Imports launch, which comes with a ROS 2 installation."""
+"""The launch description shared by the launch files of all depth nodes. Imports launch, which is part of ROS 2."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ _LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 class _Argument(NamedTuple):
     name: str
     default: str
-    meaning: str
+    description: str
     choices: tuple[str, ...] = ()
 
 
@@ -37,18 +37,19 @@ def describe(
     parameters: Sequence[str],
     several_cameras: bool = False,
 ) -> LaunchDescription:
-    """Return the arguments, the node and, on request, RViz and the page.
+    """Return the launch arguments, the node and, if requested, RViz and the viewer.
 
-    All arguments are checked before any process starts.
+    All arguments are checked before any process is started.
 
     Args:
-        executable: The node, of this package.
-        settings: Its table of parameters.
-        params_file: The YAML file that is used unless another one is given.
-        inputs: Topics; each gets an argument with its slashes as underscores. A ``camera_info`` names the topic of the
-            images that it belongs to, and is expected beside them unless its argument is given.
-        parameters: Names of parameters that get an argument, with dots as underscores; an argument that is given wins
-            over the file.
+        executable: Executable of the node, in this package.
+        settings: Parameter table of the node.
+        params_file: Default of the argument ``params_file``.
+        inputs: Input topics; the value is '' or, for a ``camera_info``, the topic of its image. Every topic gets an
+            argument, with slashes replaced by underscores. If the argument of a ``camera_info`` is empty, the topic
+            ``camera_info`` in the namespace of the image is used.
+        parameters: Names of the parameters that get an argument, with dots replaced by underscores; an argument that is
+            set overrides the file.
         several_cameras: Declare the argument ``cameras``.
     """
     rviz_file = str(shared_file('config/depth.rviz'))
@@ -60,15 +61,15 @@ def describe(
     def nodes(context: LaunchContext) -> list[Node]:
         values = context.launch_configurations
         topics = _topics(values, inputs)
-        started = [_node(values, executable, _given(values, settings, parameters, several_cameras), topics)]
-        return [*started, _rviz(values, rviz_file, topics)] if _is_true(values['rviz']) else started
+        actions = [_node(values, executable, _parameter_values(values, settings, parameters, several_cameras), topics)]
+        return [*actions, _rviz(values, rviz_file, topics)] if _is_true(values['rviz']) else actions
 
     return LaunchDescription([
         *(
             DeclareLaunchArgument(
                 argument.name,
                 default_value=argument.default,
-                description=argument.meaning,
+                description=argument.description,
                 choices=list(argument.choices) or None,
             )
             for argument in _arguments(executable, settings, params_file, inputs, parameters, several_cameras)
@@ -100,32 +101,34 @@ def _arguments(
     arguments = [
         _Argument('name', executable, 'Name of the node.'),
         _Argument('namespace', '', 'Namespace of the node and of all topics.'),
-        _Argument('params_file', str(shared_file(params_file)), 'YAML file of parameters.'),
-        _Argument('log_level', 'info', 'Least severe messages that are logged.', _LOG_LEVELS),
-        _Argument('use_sim_time', 'false', 'Take the time from /clock.', _BOOL),
-        _Argument('autostart', 'true', 'Configure and activate at once; false under a lifecycle manager.', _BOOL),
+        _Argument('params_file', str(shared_file(params_file)), 'Parameter file (YAML).'),
+        _Argument('log_level', 'info', 'Lowest severity of messages that are logged.', _LOG_LEVELS),
+        _Argument('use_sim_time', 'false', 'Use the time of /clock.', _BOOL),
+        _Argument('autostart', 'true', 'Configure and activate at start; false with a lifecycle manager.', _BOOL),
         _Argument('rviz', 'false', 'Start RViz in the same namespace (needs the package rviz2).', _BOOL),
-        _Argument('view', 'false', 'Serve the page about the node on http://127.0.0.1:8080 (needs viser).', _BOOL),
-        _Argument('shared_memory', 'true', "Use the package's Fast DDS profile, unless another one is set.", _BOOL),
+        _Argument('view', 'false', 'Show the node in the browser, at http://127.0.0.1:8080 (needs viser).', _BOOL),
+        _Argument(
+            'shared_memory', 'true', 'Use the Fast DDS profile of this package, unless another one is set.', _BOOL
+        ),
     ]
     for name in parameters:
         rule = rules(settings)[name]
         choices = ('', *rule.choices) if rule.choices else ()
-        text = f'Parameter {name}. {rule.description} Empty: as in params_file.'
+        text = f'Parameter {name}. {rule.description} Empty: the value in params_file.'
         arguments.append(_Argument(_argument(name), '', text, choices))
     if several_cameras:
-        text = 'Names of several cameras in this process, such as [front, left, rear]; each is a namespace.'
+        text = 'Names of several cameras in one process, such as [front, left, rear]; each name is a namespace.'
         arguments.append(_Argument('cameras', '', text))
     for topic, image in inputs.items():
-        meaning = f'Topic to use for {topic}.'
+        text = f'Topic to use for {topic}.'
         if image:
-            meaning += f' Empty: camera_info in the namespace of {_argument(image)}.'
-        arguments.append(_Argument(_argument(topic), '' if image else topic, meaning))
+            text += f' Empty: camera_info in the namespace of {_argument(image)}.'
+        arguments.append(_Argument(_argument(topic), '' if image else topic, text))
     return arguments
 
 
 def _argument(name: str) -> str:
-    """Return the launch argument for a parameter or a topic."""
+    """Return the name of the launch argument for a parameter or a topic."""
     return name.replace('.', '_').replace('/', '_')
 
 
@@ -134,13 +137,13 @@ def _is_true(value: str) -> bool:
 
 
 def _check(context: LaunchContext, settings: type[Settings], parameters: Sequence[str], several_cameras: bool) -> None:
-    """Refuse what cannot work while nothing has been started yet.
+    """Check the arguments before any process is started.
 
     Raises:
-        BadSettings: an argument has the wrong type or is out of range, or what it asks for is missing.
+        BadSettings: an argument has the wrong type or is out of range, or a file or package that it needs is missing.
     """
     values = context.launch_configurations
-    _given(values, settings, parameters, several_cameras)
+    _parameter_values(values, settings, parameters, several_cameras)
     if not Path(values['params_file']).is_file():
         raise BadSettings(f'params_file is {values["params_file"]}, which does not exist; expected a YAML file')
     if _is_true(values['rviz']):
@@ -148,31 +151,32 @@ def _check(context: LaunchContext, settings: type[Settings], parameters: Sequenc
             ExecutableInPackage('rviz2', 'rviz2').perform(context)
         except (PackageNotFoundError, SubstitutionFailure) as error:
             raise BadSettings(
-                'rviz is true and the package rviz2 is not installed. Install it (sudo apt install '
+                'rviz is true, but the package rviz2 is not installed. Install it (sudo apt install '
                 'ros-$ROS_DISTRO-rviz2), or use rviz:=false'
             ) from error
 
 
-def _given(
+def _parameter_values(
     values: Mapping[str, str], settings: type[Settings], parameters: Sequence[str], several_cameras: bool
 ) -> dict[str, Any]:
-    """Return the parameters that arguments set, by name, with the types that the node declares.
+    """Return the parameters that are set by arguments, by name, with the types that the node declares.
 
     Raises:
         BadSettings: a value has the wrong type or is out of range.
     """
     texts = {name: values[_argument(name)] for name in parameters if values[_argument(name)]}
-    given = {
+    parsed = {
         name: text if isinstance(defaults(settings)[name], str) else yaml.safe_load(text)
         for name, text in texts.items()
     }
-    # One that has choices was checked by launch; alone it may contradict a default that params_file changes.
-    checked = {name: value for name, value in given.items() if not rules(settings)[name].choices}
+    # Parameters with choices are checked by launch. They are left out here because such a value may contradict a
+    # default that params_file overrides.
+    checked = {name: value for name, value in parsed.items() if not rules(settings)[name].choices}
     settings().changed(checked)
-    given |= {name: float(checked[name]) for name in checked if isinstance(defaults(settings)[name], float)}
+    parsed |= {name: float(checked[name]) for name in checked if isinstance(defaults(settings)[name], float)}
     if several_cameras and values['cameras']:
-        given['cameras'] = _camera_names(values)
-    return given
+        parsed['cameras'] = _camera_names(values)
+    return parsed
 
 
 def _camera_names(values: Mapping[str, str]) -> list[str]:
@@ -194,22 +198,22 @@ def _topics(values: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, s
     return topics
 
 
-def _node(values: Mapping[str, str], executable: str, given: Mapping[str, Any], topics: Mapping[str, str]) -> Node:
-    given = {**given, **{name: _is_true(values[name]) for name in ('use_sim_time', 'autostart')}}
+def _node(values: Mapping[str, str], executable: str, parameters: Mapping[str, Any], topics: Mapping[str, str]) -> Node:
+    parameters = {**parameters, **{name: _is_true(values[name]) for name in ('use_sim_time', 'autostart')}}
     return Node(
         package='depth_ros',
         executable=executable,
         name=values['name'],
         namespace=values['namespace'],
         remappings=_remappings(topics),
-        # Not by name of the node, so that they reach every camera's node where there are several; later ones win.
+        # Without the name of a node, so that they apply to the node of every camera; later arguments override earlier.
         arguments=[
             '--ros-args',
             '--log-level',
             values['log_level'],
             '--params-file',
             values['params_file'],
-            *(word for name, value in given.items() for word in ('-p', f'{name}:={_yaml(value)}')),
+            *(text for name, value in parameters.items() for text in ('-p', f'{name}:={_yaml(value)}')),
         ],
         output='screen',
     )
@@ -222,12 +226,12 @@ def _yaml(value: Any) -> str:
 
 
 def _rviz(values: Mapping[str, str], file: str, topics: Mapping[str, str]) -> Node:
-    """Return RViz in the namespace of the node, or of the first camera: the topics in its file are relative."""
+    """Return RViz in the namespace of the node or of the first camera, because the topics in its file are relative."""
     return Node(
         package='rviz2',
         executable='rviz2',
         namespace='/'.join([values['namespace'], *_camera_names(values)[:1]]),
-        # DepthCloud looks for the camera_info of relative topics in the root namespace.
+        # DepthCloud expects the camera_info of relative topics in the root namespace.
         # upstream: image_transport::getCameraInfoTopic (image_common)
         remappings=[*_remappings(topics), ('/depth/camera_info', 'depth/camera_info')],
         arguments=['-d', file],
@@ -237,5 +241,5 @@ def _rviz(values: Mapping[str, str], file: str, topics: Mapping[str, str]) -> No
 def _remappings(topics: Mapping[str, str]) -> list[tuple[str, str]]:
     return [
         *topics.items(),
-        *((f'{topic}/compressed', f'{used}/compressed') for topic, used in topics.items() if 'info' not in topic),
+        *((f'{topic}/compressed', f'{target}/compressed') for topic, target in topics.items() if 'info' not in topic),
     ]

@@ -1,4 +1,4 @@
-"""An ordinary subscriber that keeps count: what a user of the results would see."""
+"""A subscriber that counts messages and measures their age, as a user of the depth node would receive them."""
 
 import time
 from collections import OrderedDict
@@ -14,11 +14,11 @@ from depth_ros.messages import read_messages
 from depth_ros.messages.read_messages import depth_m
 from depth_ros.types import Float32Array
 
-_KEPT = 50
+_MAX_RECENT = 50
 
 
 class Listener(Node):
-    """Listens to depth, points and diagnostics of one depth node, and to a simulator's exact depth."""
+    """Subscribes to depth, points and diagnostics of one depth node and to the exact depth of a simulator."""
 
     def __init__(self, best_effort: bool = False, **node_options: Any) -> None:
         super().__init__('listener', **node_options)
@@ -26,13 +26,14 @@ class Listener(Node):
         self.points_received = 0
         self.age_ms: list[float] = []
         self.first_depth_s: float | None = None
-        """Monotonic time of the first depth image."""
+        """Monotonic time at which the first depth image was received."""
         self.depth: Image | None = None
         self.points: PointCloud2 | None = None
         self._recent: OrderedDict[int, Image] = OrderedDict()
         self._truth: OrderedDict[int, Image] = OrderedDict()
         self.diagnostics: dict[str, str] = {}
-        self.verdict = ''
+        self.status = ''
+        """Newest diagnostic message of the node."""
         reliability = QoSReliabilityPolicy.BEST_EFFORT if best_effort else QoSReliabilityPolicy.RELIABLE
         qos = QoSProfile(depth=5, reliability=reliability)
         self.create_subscription(Image, 'depth/image_rect', self._on_depth, qos)
@@ -48,16 +49,16 @@ class Listener(Node):
         return {n: round(float(np.percentile(age_ms, int(n[1:]))), 1) for n in names}
 
     def dropped(self) -> dict[str, int]:
-        """Return what the node says it dropped, by reason."""
+        """Return the number of frames dropped by the node, by reason."""
         prefix = 'dropped.'
         return {k.removeprefix(prefix): int(v) for k, v in self.diagnostics.items() if k.startswith(prefix)}
 
     def depth_m(self) -> Float32Array | None:
-        """Return the last depth image as (H, W) metres."""
+        """Return the newest depth image as (H, W) metres."""
         return None if self.depth is None else depth_m(self.depth)
 
     def depth_with_truth(self) -> list[tuple[Float32Array, Float32Array]]:
-        """Return the last depth images of which a simulator's exact depth is known, with it."""
+        """Return pairs of recent depth images and exact depth of the same stamp."""
         both = [stamp for stamp in self._recent if stamp in self._truth]
         return [(depth_m(self._recent[stamp]), depth_m(self._truth[stamp])) for stamp in both]
 
@@ -68,10 +69,10 @@ class Listener(Node):
         self.age_ms.append((now_ns - read_messages.stamp_ns(message.header.stamp)) / 1e6)
         self.depth_received += 1
         self.depth = message
-        _remember(self._recent, message)
+        _store(self._recent, message)
 
     def _on_truth(self, message: Image) -> None:
-        _remember(self._truth, message)
+        _store(self._truth, message)
 
     def _on_points(self, message: PointCloud2) -> None:
         self.points_received += 1
@@ -81,10 +82,10 @@ class Listener(Node):
         for status in message.status:
             if status.hardware_id.endswith('_depth'):
                 self.diagnostics = {pair.key: pair.value for pair in status.values}
-                self.verdict = status.message
+                self.status = status.message
 
 
-def _remember(kept: 'OrderedDict[int, Image]', message: Image) -> None:
-    kept[read_messages.stamp_ns(message.header.stamp)] = message
-    if len(kept) > _KEPT:
-        kept.popitem(last=False)
+def _store(recent: 'OrderedDict[int, Image]', message: Image) -> None:
+    recent[read_messages.stamp_ns(message.header.stamp)] = message
+    if len(recent) > _MAX_RECENT:
+        recent.popitem(last=False)

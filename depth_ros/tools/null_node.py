@@ -1,4 +1,4 @@
-"""A ``stereo_depth`` node that measures nothing: everything around the estimator, for ``bench graph``."""
+"""A ``stereo_depth`` node without a real estimator, used by ``bench graph`` to measure the rest of the node."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The ``sim_camera`` node: the simulator's robot as a camera, for trying things without hardware."""
+"""The ``sim_camera`` node: publishes the sensors of a simulated robot, for tests without hardware."""
 
 import sys
 from functools import partial
@@ -24,12 +24,12 @@ _SCAN_HEIGHT_M = 0.2
 
 
 class SimCamera(Node):
-    """Drives through a seeded world and publishes what its sensors see.
+    """Publishes the sensors of a robot that drives through a world generated from a seed.
 
     Publishes ``left/image_rect``, ``right/image_rect`` with ``camera_info`` (if ``baseline_m`` is above 0), ``image``
     and ``camera_info`` (the left camera again), ``truth/depth`` (32FC1 metres, exact), ``odom`` and ``scan``.
     Parameters: ``seed``, ``width``, ``height``, ``focal_px``, ``baseline_m``, ``camera_height_m``, ``rate_hz``,
-    ``frame_id``. On its end it prints ``{"frames_sent": n}``.
+    ``frame_id``. On exit the node prints ``{"frames_sent": n}``.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -45,7 +45,7 @@ class SimCamera(Node):
         if min(width, height, focal, rate_hz, self._height_m) <= 0 or self._baseline_m < 0:
             raise BadSettings(
                 f'width {width:g}, height {height:g}, focal_px {focal:g}, camera_height_m {self._height_m:g} and '
-                f'rate_hz {rate_hz:g} must be above 0, baseline_m {self._baseline_m:g} not below'
+                f'rate_hz {rate_hz:g} must be positive, and baseline_m {self._baseline_m:g} must not be negative'
             )
         self._world = make_world(int(seed))
         self._camera = Camera(int(width), int(height), focal, focal, width / 2 - 0.5, height / 2 - 0.5)
@@ -57,7 +57,7 @@ class SimCamera(Node):
         self._rate_hz = rate_hz
 
     def stop(self) -> bool:
-        """Say how many frames were sent."""
+        """Print the number of frames that were sent."""
         node_process.say_frames_sent(self._sent)
         return True
 

@@ -1,4 +1,4 @@
-"""Points → the few that are sent, and their colours."""
+"""Selection and colours of the points that are sent to the browser."""
 
 from typing import Literal
 
@@ -11,27 +11,30 @@ Coloring = Literal['image', 'height', 'distance']
 _GREY = 180
 
 
-def thinned(points: AnyArray, most: int) -> AnyArray:
-    """Return at most so many points, evenly from all of them, without those that are not finite.
+def thinned(points: AnyArray, max_points: int) -> AnyArray:
+    """Return at most ``max_points`` finite points, evenly selected.
 
     Args:
-        points: (N,) structured with x, y, z (and rgb).
-        most: At least 1.
+        points: (N,) structured array with x, y, z (and rgb).
+        max_points: Maximum number of points, at least 1.
     """
     finite: AnyArray = points[np.isfinite(points['z'])]
-    some: AnyArray = finite[:: max(-(-finite.size // most), 1)]
-    return some
+    selected: AnyArray = finite[:: max(-(-finite.size // max_points), 1)]
+    return selected
 
 
 def positions(points: AnyArray) -> Float32Array:
-    """Return (N, 3) metres in the optical frame."""
+    """Return the coordinates of points as (N, 3) metres in the optical frame."""
     return np.stack([points['x'], points['y'], points['z']], axis=1).astype(np.float32, copy=False)
 
 
 def colors(points: AnyArray, by: Coloring) -> UInt8Array:
-    """Return (N, 3) RGB: as the image has them, or near to far, or low to high (red to blue, turbo).
+    """Return the colours of points as (N, 3) RGB.
 
-    Points without a colour of their own are grey.
+    Args:
+        points: (N,) structured array with x, y, z (and rgb).
+        by: ``image`` uses the field rgb, or grey if there is none; ``distance`` and ``height`` use the turbo colour
+            map, from red (near or low) to blue (far or high).
     """
     if by == 'image':
         if 'rgb' not in (points.dtype.names or ()):

@@ -122,7 +122,7 @@ def test_an_engine_that_cannot_be_stored_is_exit_code_1(tmp_path, compiler, caps
         (tmp_path / 'cache').write_text('a file instead of the folder')
     assert main(['models', 'build-engine', str(model(tmp_path / 'net'))]) == 1
     printed = capsys.readouterr()
-    assert 'its engine could not be kept' in printed.err and 'engine is in' not in printed.out
+    assert 'its engine could not be stored' in printed.err and 'engine is in' not in printed.out
 
 
 @pytest.mark.parametrize(

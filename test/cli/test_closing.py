@@ -1,4 +1,4 @@
-"""Every command closes the networks that it has opened, exactly once, also if it fails."""
+"""Every command closes the networks that it has opened exactly once, even if it fails."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ def files(tmp_path):
     """Return a folder with a pair, its calibration, a folder of images, two recordings and two models."""
     images = pair(np.full((48, 64), 4.0, np.float32))
     (tmp_path / 'images').mkdir()
-    for side, picture, calibration in zip(('left', 'right'), images, calibrations(64, 48), strict=True):
-        write_image_file(tmp_path / f'{side}.png', picture)
-        write_image_file(tmp_path / f'images/{side}.png', picture)
+    for side, rgb, calibration in zip(('left', 'right'), images, calibrations(64, 48), strict=True):
+        write_image_file(tmp_path / f'{side}.png', rgb)
+        write_image_file(tmp_path / f'images/{side}.png', rgb)
         write_info(tmp_path / f'{side}.yaml', calibration)
     model(tmp_path / 'mono')
     model(tmp_path / 'stereo', STEREO, plus=2.0)

@@ -1,4 +1,4 @@
-"""`depth-ros demo` and the benchmarks, for real but short."""
+"""`depth-ros demo` and the benchmarks: short runs on a live graph."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def depth_ros(*arguments, cwd, timeout=120):
     )  # fmt: skip
 
 
-def test_the_demo_measures_a_real_pair_and_leaves_its_results(tmp_path):
+def test_the_demo_measures_a_real_pair_and_writes_its_results(tmp_path):
     result = depth_ros('demo', '--seconds', '3', cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / 'demo_output/report.json').read_text())
@@ -33,7 +33,7 @@ def test_the_demo_measures_a_real_pair_and_leaves_its_results(tmp_path):
     assert 'median depth error' in result.stdout
 
 
-def test_the_demo_fails_loudly_when_its_place_cannot_be_written(tmp_path):
+def test_the_demo_fails_with_a_message_when_its_folder_cannot_be_created(tmp_path):
     (tmp_path / 'demo_output').write_text('a file')
     result = depth_ros('demo', '--seconds', '1', cwd=tmp_path)
     assert result.returncode == 1
@@ -50,10 +50,10 @@ def test_bench_stages_reports_every_stage(tmp_path):
     assert figures['floor_ms'] > 0 and figures['recipe_ms'] > 0
 
 
-@pytest.mark.parametrize('more', [[], ['--full-clouds']])
-def test_bench_graph_accounts_for_every_frame(tmp_path, more):
+@pytest.mark.parametrize('extra', [[], ['--full-clouds']])
+def test_bench_graph_counts_every_frame(tmp_path, extra):
     size = ['--width', '320', '--height', '240', '--rate', '20', '--seconds', '2']
-    result = depth_ros('bench', 'graph', *size, *more, '--json', '-', cwd=tmp_path)
+    result = depth_ros('bench', 'graph', *size, *extra, '--json', '-', cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures['sent'] == figures['received'] + sum(figures['dropped'].values())
@@ -61,8 +61,8 @@ def test_bench_graph_accounts_for_every_frame(tmp_path, more):
     assert figures['age_ms']['p50'] > 0 and figures['cpu_percent'] > 0 and figures['rss_mb']['end'] > 0
 
 
-def test_the_recipe_and_our_stages_agree_on_the_cloud():
-    from depth_ros.cli.bench_stages import _our_stages, _recipe
+def test_the_common_implementation_and_our_stages_agree_on_the_cloud():
+    from depth_ros.cli.bench_stages import _common_implementation, _our_stages
     from depth_ros.ros.ros_messages import to_ros
     from depth_ros.types import Camera
 
@@ -73,29 +73,29 @@ def test_the_recipe_and_our_stages_agree_on_the_cloud():
     value = None
     for _, stage in _our_stages(message, (32, 24), raw, camera):
         value = stage(value)
-    recipe = _recipe(message, (32, 24), raw, camera)
-    ours, theirs = (np.frombuffer(m.data, np.float32).reshape(-1, 4) for m in (value, recipe))
-    valid = np.isfinite(ours[:, 2])  # ours marks what is out of range
-    np.testing.assert_allclose(ours[valid, :3], theirs[valid, :3], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(ours[:, 3].view(np.uint32), theirs[:, 3].view(np.uint32))
+    common = _common_implementation(message, (32, 24), raw, camera)
+    ours, expected = (np.frombuffer(m.data, np.float32).reshape(-1, 4) for m in (value, common))
+    valid = np.isfinite(ours[:, 2])  # ours marks points out of range with NaN or Inf
+    np.testing.assert_allclose(ours[valid, :3], expected[valid, :3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(ours[:, 3].view(np.uint32), expected[:, 3].view(np.uint32))
 
 
 @pytest.mark.parametrize(
-    ('parameters', 'words'),
+    ('parameters', 'message'),
     [
         (['left:=nowhere.png', 'right:=nowhere.png', 'left_info:=a.yaml'], 'nowhere.png cannot be read'),
-        (['left:=a.png'], "'left' is given without right and left_info"),
+        (['left:=a.png'], "'left' is set without right and left_info"),
         (['rate_hz:=0.0'], 'rate_hz is 0'),
     ],
 )
-def test_a_file_camera_that_cannot_start_says_why(tmp_path, parameters, words):
+def test_a_file_camera_that_cannot_start_reports_the_reason(tmp_path, parameters, message):
     arguments = [a for p in parameters for a in ('-p', p)]
     with NodeProcess(next_domain(), '--ros-args', *arguments, module='depth_ros.tools.file_camera') as camera:
         code, output, _ = camera.end()
-    assert code == 1 and words in output and 'Traceback' not in output
+    assert code == 1 and message in output and 'Traceback' not in output
 
 
-def test_the_mono_demo_measures_the_network_that_ships(tmp_path):
+def test_the_mono_demo_measures_the_included_network(tmp_path):
     result = depth_ros('demo', '--mono', '--seconds', '3', cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / 'demo_output/report.json').read_text())

@@ -1,4 +1,4 @@
-"""`depth-ros infer`: files in, files out, in a process of its own that must not need ROS."""
+"""`depth-ros infer`: results from files, without ROS."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def arguments(files, *more, info=('--left-info', 'left.yaml', '--right-info', 'r
 @pytest.mark.parametrize(
     'info', [('--left-info', 'left.yaml', '--right-info', 'right.yaml'), ('--left-info', 'calib.txt')]
 )
-def test_a_real_pair_gives_metres_in_every_form_without_ros(files, motorcycle, info):
+def test_a_real_pair_gives_metric_depth_in_every_format_without_ros(files, motorcycle, info):
     result = subprocess.run(
         [sys.executable, '-c', NO_ROS, *arguments(files, '--json', info=info)],
         capture_output=True,
@@ -77,14 +77,14 @@ def test_a_real_pair_gives_metres_in_every_form_without_ros(files, motorcycle, i
     assert f'element vertex {known.sum()}'.encode() in (files / 'out/points.ply').read_bytes()[:300]
 
 
-def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
+def test_the_text_output_has_size_valid_share_depths_and_time(files, capsys):
     assert main(arguments(files, '--processing-scale', '0.5')) == 0
     text = capsys.readouterr().out
-    assert '370x250' in text and '% known' in text and ' m (min / median / max)' in text and ' ms ' in text
+    assert '370x250' in text and '% valid' in text and ' m (min / median / max)' in text and ' ms ' in text
 
 
 @pytest.mark.parametrize(
-    ('break_it', 'words'),
+    ('damage', 'message'),
     [
         (lambda f: (f / 'left.png').unlink(), 'left.png cannot be read'),
         (lambda f: (f / 'left.png').write_bytes(b'x'), 'left.png cannot be decoded: '),
@@ -93,14 +93,14 @@ def test_the_sentence_for_people_has_size_share_depths_and_time(files, capsys):
         (lambda f: (f / 'out').write_text('a file'), 'out is a file; expected a folder for the results'),
     ],
 )
-def test_bad_files_give_one_line_and_exit_code_1(files, capsys, break_it, words):
-    break_it(files)
+def test_bad_files_give_one_line_and_exit_code_1(files, capsys, damage, message):
+    damage(files)
     assert main(arguments(files)) == 1
     error = capsys.readouterr().err
-    assert words in error and error.count('\n') == 1
+    assert message in error and error.count('\n') == 1
 
 
-def test_a_calibration_given_as_an_image_is_named_without_ros_words(files, capsys):
+def test_a_calibration_given_as_an_image_is_reported_without_advice_about_ros(files, capsys):
     wrong = [str(files / 'left.yaml') if a.endswith('left.png') else a for a in arguments(files)]
     assert main(wrong) == 1
     error = capsys.readouterr().err
@@ -108,7 +108,7 @@ def test_a_calibration_given_as_an_image_is_named_without_ros_words(files, capsy
     assert 'Publish' not in error and 'transport' not in error
 
 
-def test_exchanged_images_are_a_hint_and_images_in_order_are_not(files, capsys):
+def test_exchanged_images_give_a_hint_and_images_in_order_do_not(files, capsys):
     assert main(arguments(files)) == 0
     assert capsys.readouterr().err == ''
     (files / 'left.png').rename(files / 'x.png')
@@ -119,24 +119,24 @@ def test_exchanged_images_are_a_hint_and_images_in_order_are_not(files, capsys):
     assert error.count('\n') == 1 and 'with left and right exchanged: exchange --left and --right' in error
 
 
-def test_raw_images_are_a_hint_at_rectify(files, motorcycle, capsys):
+def test_raw_images_give_a_hint_to_rectify(files, motorcycle, capsys):
     distortion = (-0.25, 0.08, 0.001, -0.001, 0.0)
     for side, degrees in (('left', 0.6), ('right', -0.6)):
         calibration = getattr(motorcycle, f'{side}_calibration')
         k, turn = np.reshape(calibration.k, (3, 3)), cv2.Rodrigues(np.radians([degrees, 0.0, degrees]))[0]
         columns, rows = np.meshgrid(np.arange(741.0), np.arange(500.0))
         raw = np.stack([columns, rows], axis=-1).reshape(-1, 1, 2)
-        seen = cv2.undistortPoints(raw, k, np.array(distortion), R=turn, P=k).reshape(500, 741, 2).astype(np.float32)
-        picture = getattr(motorcycle, side)
-        write_image_file(files / f'{side}.png', cv2.remap(picture, seen[..., 0], seen[..., 1], cv2.INTER_LINEAR))
+        maps = cv2.undistortPoints(raw, k, np.array(distortion), R=turn, P=k).reshape(500, 741, 2).astype(np.float32)
+        rgb = getattr(motorcycle, side)
+        write_image_file(files / f'{side}.png', cv2.remap(rgb, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR))
         write_info(files / f'{side}.yaml', replace(calibration, d=distortion, r=tuple(turn.ravel().tolist())))
     assert main(arguments(files, '--json')) == 0
-    said = capsys.readouterr()
-    assert 'after rectification: the images are raw, add --rectify' in said.err
+    raw = capsys.readouterr()
+    assert 'after rectification: the images are raw, add --rectify' in raw.err
     assert main(arguments(files, '--json', '--rectify')) == 0
     rectified = capsys.readouterr()
     assert rectified.err == ''
-    assert json.loads(rectified.out)['valid_fraction'] > 3 * json.loads(said.out)['valid_fraction']
+    assert json.loads(rectified.out)['valid_fraction'] > 3 * json.loads(raw.out)['valid_fraction']
 
 
 def test_a_bad_value_gives_the_range(files, capsys):
@@ -155,5 +155,5 @@ def test_every_command_has_help(command, capsys):
 def test_a_network_for_the_simulator_estimates_files_and_repeats_its_caution(files, capsys):
     image = ['--image', str(files / 'left.png'), '--camera-info', str(files / 'left.yaml')]
     assert main(['infer', '--model', 'sim-indoor', *image, '--out', str(files / 'out')]) == 0
-    assert 'warning: sim-indoor knows' in capsys.readouterr().err
+    assert 'warning: sim-indoor ' in capsys.readouterr().err
     assert (files / 'out/depth.npy').is_file()

@@ -1,4 +1,4 @@
-"""A library that an extra brings and that is not there is one line with the command that installs it."""
+"""A missing library of an extra is reported in one line with the command that installs it."""
 
 import shlex
 import subprocess
@@ -26,20 +26,20 @@ from depth_ros.files.install_command import install_command
         ),
     ],
 )
-def test_it_is_named_with_a_command_that_can_be_pasted(tmp_path, library, arguments, installed):
+def test_a_missing_library_is_reported_with_an_install_command(tmp_path, library, arguments, installed):
     (tmp_path / 'nyu.mat').write_bytes(b'')
     program = (
         f'import sys; sys.modules["{library}"] = None; from depth_ros.cli.main import main; sys.exit(main({arguments}))'
     )
     ended = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    said = [line for line in ended.stderr.splitlines() if library in line]
-    assert ended.returncode == 1 and len(said) == 1, ended.stderr
-    assert said[0].endswith(f': {sys.executable} -m pip install {installed}')
+    lines = [line for line in ended.stderr.splitlines() if library in line]
+    assert ended.returncode == 1 and len(lines) == 1, ended.stderr
+    assert lines[0].endswith(f': {sys.executable} -m pip install {installed}')
     assert 'Traceback' not in ended.stderr
 
 
 @pytest.mark.parametrize('arguments', [['demo'], ['view'], ['bench', 'graph'], ['bag', 'play', 'bag']])
-def test_commands_that_start_nodes_say_that_ros_is_missing(tmp_path, arguments):
+def test_commands_that_start_nodes_report_that_ros_is_missing(tmp_path, arguments):
     write_bag(tmp_path / 'bag', frames=1)
     program = (
         f'import sys; sys.modules["rclpy"] = None; from depth_ros.cli.main import main; sys.exit(main({arguments}))'
@@ -54,7 +54,7 @@ def test_a_checkout_that_was_never_installed_is_installed_with_the_extra(monkeyp
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr('depth_ros.files.install_command.requires', no_metadata)
-    words = shlex.split(install_command('view'))
-    assert words[:4] == [sys.executable, '-m', 'pip', 'install'] and words[4] == '-e'
-    folder, _, extra = words[5].partition('[')
+    arguments = shlex.split(install_command('view'))
+    assert arguments[:4] == [sys.executable, '-m', 'pip', 'install'] and arguments[4] == '-e'
+    folder, _, extra = arguments[5].partition('[')
     assert (Path(folder) / 'setup.py').is_file() and extra == 'view]'

@@ -27,7 +27,7 @@ def test_the_list_has_every_manifest(capsys):
     assert 'commercial use' in capsys.readouterr().out
 
 
-def test_show_says_where_a_file_comes_from_and_goes(capsys, monkeypatch, tmp_path):
+def test_show_prints_the_source_and_the_path_of_a_file(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
     assert main(['models', 'show', 'metric3d-v2-small']) == 0
     text = capsys.readouterr().out
@@ -35,10 +35,10 @@ def test_show_says_where_a_file_comes_from_and_goes(capsys, monkeypatch, tmp_pat
     assert yaml.safe_load(text.split('\n#')[0])['decode']['canonical_focal'] == 1000.0
 
 
-def test_check_tells_whether_a_file_is_what_its_manifest_says(tmp_path, capsys):
+def test_check_compares_a_file_with_its_manifest(tmp_path, capsys):
     path = model(tmp_path)
     assert main(['models', 'check', str(path.with_suffix('.onnx'))]) == 0
-    assert 'fits tiny' in capsys.readouterr().out
+    assert 'matches the manifest of tiny' in capsys.readouterr().out
     assert main(['models', 'check', str(path.with_suffix('.onnx')), '--manifest', 'depth-pro']) == 1
     assert 'the file does not match its manifest' in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_one_image_gives_depth_and_with_a_calibration_points(tmp_path, capsys):
     assert b'element vertex 3072' in (tmp_path / 'out/points.ply').read_bytes()[:300]
 
 
-def test_what_is_not_metres_is_not_called_depth(tmp_path, capsys):
+def test_relative_predictions_are_not_called_depth(tmp_path, capsys):
     path = model(tmp_path, RELATIVE)
     write_image_file(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
@@ -88,14 +88,14 @@ def test_what_is_not_metres_is_not_called_depth(tmp_path, capsys):
     assert (tmp_path / 'out/relative.npy').exists() and not (tmp_path / 'out/depth.npy').exists()
 
 
-def test_a_second_run_leaves_nothing_of_the_first(tmp_path, capsys):
+def test_a_second_run_removes_the_results_of_the_first(tmp_path, capsys):
     write_image_file(tmp_path / 'a.png', np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
     write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
     image, lens = ['--image', tmp_path / 'a.png'], ['--camera-info', tmp_path / 'camera.yaml']
     relative = {'relative.npy', 'relative_turbo.png'}
     metric = {'depth.npy', 'depth.png', 'depth_turbo.png'}
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out/notes.txt').write_text('of the user')
+    (tmp_path / 'out/notes.txt').write_text('file of the user')
     for kind, more, expected in (
         (RELATIVE, [], relative),
         (MANIFEST, lens, {*metric, 'points.ply'}),
@@ -106,17 +106,17 @@ def test_a_second_run_leaves_nothing_of_the_first(tmp_path, capsys):
         assert {path.name for path in (tmp_path / 'out').iterdir()} == {*expected, 'notes.txt'}
 
 
-def test_a_caution_of_the_manifest_and_a_missing_focal_length_are_said(tmp_path, capsys):
+def test_the_caution_of_the_manifest_and_a_missing_focal_length_are_printed(tmp_path, capsys):
     path = model(tmp_path, f'{CANONICAL}caution: for tests only\n')
     write_image_file(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
     write_info(tmp_path / 'camera.yaml', calibrations(64, 48)[0])
     assert infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png') == 0
-    said = capsys.readouterr()
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
         'depth-ros: warning: for tests only',
         f'depth-ros: hint: {path} needs the focal length for metres: give --camera-info FILE',
     ]
-    assert 'publish' not in json.loads(said.out)['not_metric']
+    assert 'publish' not in json.loads(printed.out)['not_metric']
     assert (
         infer(tmp_path, '--model', path, '--image', tmp_path / 'a.png', '--camera-info', tmp_path / 'camera.yaml') == 0
     )
@@ -125,7 +125,7 @@ def test_a_caution_of_the_manifest_and_a_missing_focal_length_are_said(tmp_path,
     assert 'WARNING tiny: for tests only' in capsys.readouterr().out
 
 
-def test_raw_calibration_of_one_camera_is_a_hint_at_rectify(tmp_path, capsys):
+def test_a_raw_calibration_of_one_camera_gives_a_hint_to_rectify(tmp_path, capsys):
     path = model(tmp_path)
     write_image_file(tmp_path / 'a.png', np.full((48, 64, 3), 2, np.uint8))
     write_info(tmp_path / 'camera.yaml', replace(calibrations(64, 48)[0], d=(-0.2, 0.1, 0.0, 0.0, 0.0)))
@@ -138,10 +138,10 @@ def test_raw_calibration_of_one_camera_is_a_hint_at_rectify(tmp_path, capsys):
 
 def test_a_folder_and_a_video_give_a_folder_for_every_image(tmp_path, capsys):
     path = model(tmp_path)
-    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'images').mkdir()
     for i in range(3):
-        write_image_file(tmp_path / f'pictures/p{i}.png', np.full((48, 64, 3), i, np.uint8))
-    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'pictures') == 0
+        write_image_file(tmp_path / f'images/p{i}.png', np.full((48, 64, 3), i, np.uint8))
+    assert infer(tmp_path, '--model', path, '--image', tmp_path / 'images') == 0
     assert [np.load(tmp_path / f'out/p{i}/depth.npy')[0, 0].round(3) for i in range(3)] == [1.0, 2.0, 3.0]
     video = cv2.VideoWriter(str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48))
     for value in (10, 30):
@@ -151,7 +151,7 @@ def test_a_folder_and_a_video_give_a_folder_for_every_image(tmp_path, capsys):
     assert abs(np.load(tmp_path / 'out/000001/depth.npy')[24, 32] - 31.0) < 3
 
 
-def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
+def test_a_stereo_network_replaces_the_matcher(tmp_path, capsys):
     path = model(tmp_path, STEREO, plus=4.0)
     for side, calibration in zip(('left', 'right'), calibrations(64, 48), strict=True):
         write_image_file(tmp_path / f'{side}.png', np.zeros((48, 64), np.uint8))
@@ -166,7 +166,7 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'words'),
+    ('arguments', 'message'),
     [
         ([], 'give --image (with --model), or --left, --right and --left-info'),
         (['--image', 'a.png', '--model', ''], "model is ''; expected the id of a network"),
@@ -186,11 +186,11 @@ def test_a_stereo_network_takes_the_matcher_s_place(tmp_path, capsys):
         ),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, monkeypatch, arguments, words):
+def test_a_missing_option_or_model_is_reported_in_one_line(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.setenv('DEPTH_ROS_CACHE', '/cache')
     assert infer(tmp_path, *arguments) == 1
     error = capsys.readouterr().err
-    assert words in error and error.count('\n') == 1
+    assert message in error and error.count('\n') == 1
 
 
 def test_the_page_of_models_is_up_to_date():

@@ -1,4 +1,4 @@
-"""`depth-ros doctor` on graphs that are broken in one way each: it names the fault, and the exit code says so."""
+"""`depth-ros doctor` on graphs with one fault each: the finding and the exit code."""
 
 import json
 import threading
@@ -27,16 +27,16 @@ LEFT, RIGHT = pair(np.full((HEIGHT, WIDTH), 8.0, np.float32))
 
 @contextmanager
 def camera(prefix='', rate_hz=20.0, reliability='reliable', **how):
-    """A stereo camera that publishes until the end; ``how`` spoils it."""
+    """Run a stereo camera; ``how`` introduces a fault, see ``send``."""
     with Graph(node=False, listen=(), width=WIDTH, height=HEIGHT, reliability=reliability) as graph:
         stop = threading.Event()
 
-        def shoot():
+        def publish():
             while not stop.is_set():
                 send(graph, prefix, **how)
                 stop.wait(1 / rate_hz)
 
-        thread = threading.Thread(target=shoot, daemon=True)
+        thread = threading.Thread(target=publish, daemon=True)
         thread.start()
         try:
             yield graph
@@ -72,7 +72,7 @@ def send(
         image_publisher.publish(image)
 
 
-def ask(capsys, *arguments, seconds=0.8):
+def doctor(capsys, *arguments, seconds=0.8):
     """Return exit code, findings that are not ok by check, and all findings."""
     code = main(['doctor', '--json', '--seconds', str(seconds), *map(str, arguments)])
     report = json.loads(capsys.readouterr().out)
@@ -108,89 +108,89 @@ def distorted(side, message):
 
 def test_a_good_camera_has_no_fault(capsys):
     with camera():
-        code, bad, everything = ask(capsys, '-p', 'range_min_m:=2.0')
+        code, bad, everything = doctor(capsys, '-p', 'range_min_m:=2.0')
     assert code == 0 and not bad
     assert {'rate', 'skew', 'camera_info', 'baseline', 'pair', 'model', 'transport'} <= {f['check'] for f in everything}
     assert next(f for f in everything if f['check'] == 'baseline')['what'] == '0.1000 m'
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'check', 'words'),
+    ('fault', 'check', 'message'),
     [
         ({'infos': False}, 'silent', '/right/camera_info'),
         ({'info': zeroed}, 'camera_info', 'uncalibrated'),
         ({'info': without_baseline}, 'baseline', 'Without a baseline there are no metres'),
         ({'info': of_the_other_side}, 'baseline', 'left and right are swapped'),
-        ({'pictures': (RIGHT, LEFT)}, 'swapped', 'with left and right exchanged'),
+        ({'images': (RIGHT, LEFT)}, 'swapped', 'with left and right exchanged'),
         ({'info': of_another_size}, 'camera_info', 'camera_info describes 320x240'),
         ({'skew_ns': 17_000_000}, 'skew', 'stamps are 17.0 ms apart (median); max_skew_ms is 5'),
         ({'stamp': 0}, 'skew', 'images have stamp 0'),
         ({'encoding': '9UC7'}, 'encoding', '9UC7'),
-        ({'kind': CompressedImage}, 'type', 'it is sensor_msgs/msg/CompressedImage'),
-        ({'prefix': '/stereo_cam/'}, 'topic', 'nobody publishes it'),
-        ({'silent': True}, 'silent', 'nothing came'),
+        ({'kind': CompressedImage}, 'type', 'type is sensor_msgs/msg/CompressedImage'),
+        ({'prefix': '/stereo_cam/'}, 'topic', 'no publisher'),
+        ({'silent': True}, 'silent', 'no message received'),
     ],
 )
-def test_each_fault_of_a_camera_is_named(capsys, spoil, check, words):
-    with camera(**spoil):
-        code, bad, _ = ask(capsys)
+def test_each_fault_of_a_camera_is_reported(capsys, fault, check, message):
+    with camera(**fault):
+        code, bad, _ = doctor(capsys)
     assert code == 1 and bad[check]['level'] == 'fault'
-    assert words in f'{bad[check]["about"]} {bad[check]["what"]}' and bad[check]['why'] and bad[check]['fix']
+    assert message in f'{bad[check]["about"]} {bad[check]["what"]}' and bad[check]['why'] and bad[check]['fix']
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'check', 'words'),
+    ('fault', 'check', 'message'),
     [
         ({'info': distorted}, 'rectified', 'distortion but no rectification'),
         ({'age_s': 3600.0}, 'clock', '3600.'),
-        ({'age_s': -30.0}, 'clock', 'ahead of our clock'),
-        ({'pictures': (LEFT, np.zeros_like(RIGHT))}, 'pair', 'of the pixels match'),
+        ({'age_s': -30.0}, 'clock', 'ahead of the clock of this machine'),
+        ({'images': (LEFT, np.zeros_like(RIGHT))}, 'pair', 'of the pixels match'),
         ({'rate_hz': 0.7}, 'rate', 'Hz'),
     ],
 )
-def test_what_only_makes_it_worse_is_a_warning(capsys, spoil, check, words):
-    with camera(**spoil):
-        code, bad, _ = ask(capsys, seconds=4.0 if 'rate_hz' in spoil else 0.8)
-    assert code == 0 and bad[check]['level'] == 'warning' and words in bad[check]['what']
+def test_a_problem_that_only_degrades_the_results_is_a_warning(capsys, fault, check, message):
+    with camera(**fault):
+        code, bad, _ = doctor(capsys, seconds=4.0 if 'rate_hz' in fault else 0.8)
+    assert code == 0 and bad[check]['level'] == 'warning' and message in bad[check]['what']
 
 
-def test_the_topic_that_was_probably_meant_is_in_the_remedy_and_works(capsys):
+def test_a_similar_topic_is_suggested_and_works(capsys):
     with camera(prefix='/stereo_cam/'):
-        _, bad, findings = ask(capsys)
+        _, bad, findings = doctor(capsys)
         right = next(f for f in findings if f['about'] == '/right/image_rect')
         assert 'right_image_rect:=/stereo_cam/right/image_rect' in right['fix']
         topics = [f'{side}/{name}' for side in ('left', 'right') for name in ('image_rect', 'camera_info')]
-        code, bad, _ = ask(capsys, *(word for t in topics for word in ('-r', f'{t}:=/stereo_cam/{t}')))
+        code, bad, _ = doctor(capsys, *(word for t in topics for word in ('-r', f'{t}:=/stereo_cam/{t}')))
         assert code == 0 and not bad
-        assert ask(capsys, '--namespace', '/stereo_cam')[0] == 0
+        assert doctor(capsys, '--namespace', '/stereo_cam')[0] == 0
 
 
-def test_a_quality_of_service_that_was_overridden_wrongly(capsys, tmp_path):
+def test_an_incompatible_qos_override_is_reported(capsys, tmp_path):
     overrides = {f'/{s}/image_rect': {'subscription': {'reliability': 'reliable'}} for s in ('left', 'right')}
     parameters = tmp_path / 'stereo.yaml'
     parameters.write_text(json.dumps({'/**': {'ros__parameters': {'qos_overrides': overrides}}}))
     with camera(reliability='best_effort'):
-        code, bad, _ = ask(capsys, '--params', parameters)
-        assert code == 1 and bad['qos']['what'].startswith('a publisher offers a reliability that does not fit')
-        code, bad, _ = ask(capsys)
+        code, bad, _ = doctor(capsys, '--params', parameters)
+        assert code == 1 and bad['qos']['what'].startswith('the QoS policy reliability of a publisher is incompatible')
+        code, bad, _ = doctor(capsys)
         assert code == 0, bad
 
 
-def test_two_cameras_on_one_topic_and_a_clock_that_nobody_listens_to(capsys):
+def test_two_cameras_on_one_topic_and_an_unused_clock(capsys):
     with camera() as graph:
         other = rclpy.create_node('other_camera', context=graph.context)
         other.create_publisher(Image, 'left/image_rect', 10)
         other.create_publisher(Clock, '/clock', 10)
-        code, bad, _ = ask(capsys)
-        assert code == 0 and 'somebody publishes it, and use_sim_time is false' in bad['clock']['what']
+        code, bad, _ = doctor(capsys)
+        assert code == 0 and '/clock has a publisher, but use_sim_time is false' in bad['clock']['what']
         assert set(bad['publishers']['what'].split(': ')[1].split(', ')) == {'/probe', '/other_camera'}
         other.destroy_node()
 
 
-def test_two_nodes_of_one_name_are_named(capsys):
+def test_two_nodes_of_the_same_name_are_reported(capsys):
     with camera() as graph:
         twins = [rclpy.create_node('stereo_depth', namespace='front', context=graph.context) for _ in range(2)]
-        code, bad, _ = ask(capsys)
+        code, bad, _ = doctor(capsys)
         assert code == 0 and bad['name']['about'] == '/front/stereo_depth'
         assert bad['name']['what'] == '2 nodes have this name' and '__ns:=' in bad['name']['fix']
         for twin in twins:
@@ -202,12 +202,12 @@ def test_large_clouds_without_the_transport_profile(capsys, monkeypatch):
     monkeypatch.delenv(variable, raising=False)
     big = tuple(np.zeros((480, 640), np.uint8) for _ in range(2))
 
-    def grown(side, message):
+    def enlarged(side, message):
         message.width, message.height = 640, 480
         return message
 
-    with camera(images=big, info=grown):
-        code, _, findings = ask(capsys, '-p', 'cloud_stride:=1')
+    with camera(images=big, info=enlarged):
+        code, _, findings = doctor(capsys, '-p', 'cloud_stride:=1')
     transport = [f for f in findings if f['check'] == 'transport']
     assert code == 0 and transport[0]['what'] == 'a cloud has 4.7 MB, and no Fast DDS profile is set'
     assert transport[0]['level'] == 'warning' and f'export {variable}=' in transport[0]['fix']
@@ -239,7 +239,7 @@ def damaged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'check', 'words'),
+    ('arguments', 'check', 'message'),
     [
         (lambda p: ['-p', 'model:=sim-indoor'], 'model', 'allow_simulator_model is false'),
         (lambda p: ['--node', 'mono_depth'], 'model', "model is ''; expected"),
@@ -251,26 +251,26 @@ def damaged(tmp_path):
         (lambda p: ['-p', 'modl:=x'], 'parameters', "did you mean 'model'"),
     ],
 )
-def test_faults_of_settings_and_machine_need_no_graph(capsys, tmp_path, monkeypatch, arguments, check, words):
+def test_faults_of_settings_and_machine_need_no_graph(capsys, tmp_path, monkeypatch, arguments, check, message):
     monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path))
-    code, bad, _ = ask(capsys, '--offline', *arguments(tmp_path))
-    assert code == 1 and words in bad[check]['what'] and bad[check]['fix']
+    code, bad, _ = doctor(capsys, '--offline', *arguments(tmp_path))
+    assert code == 1 and message in bad[check]['what'] and bad[check]['fix']
 
 
-def test_a_device_with_fallback_is_a_warning_and_the_words_are_for_people(capsys):
+def test_a_device_with_fallback_is_a_warning_and_the_text_output_is_readable(capsys):
     arguments = [*SIMULATOR_MODEL, '-p', 'device:=cuda', '-p', 'allow_fallback:=true']
-    code, bad, _ = ask(capsys, '--offline', *arguments)
+    code, bad, _ = doctor(capsys, '--offline', *arguments)
     assert code == 0 and bad['device']['level'] == 'warning'
     assert main(['doctor', '--offline', *arguments]) == 0
-    said = capsys.readouterr().out
-    assert 'WARNING cuda: this ONNX Runtime has no provider' in said and '          fix: pip install' in said
-    assert said.endswith('mono_depth can work here: 0 fault(s), 1 warning(s)\n')
+    output = capsys.readouterr().out
+    assert 'WARNING cuda: the installed ONNX Runtime has no provider' in output and '-m pip install ' in output
+    assert output.endswith('mono_depth can work here: 0 fault(s), 1 warning(s)\n')
 
 
-def test_a_node_that_runs_is_asked_too(capsys):
+def test_the_status_of_a_running_node_is_reported(capsys):
     with Graph(listen=('depth/image_rect',), width=WIDTH, height=HEIGHT) as graph:
         time.sleep(0.5)
-        code, bad, _ = ask(capsys, seconds=2.5)
+        code, bad, _ = doctor(capsys, seconds=2.5)
         assert code == 1 and bad['node']['level'] == 'warning' and 'nobody publishes' in bad['node']['what']
         assert graph.node is not None
 
@@ -279,9 +279,9 @@ def test_a_mono_node_needs_its_image_its_sensor_and_what_its_network_needs(capsy
     image, info = ['-r', 'image:=/left/image_rect'], ['-r', 'camera_info:=/left/camera_info']
     with camera():
         any_lens = ['-p', f'model:={model(tmp_path / "tiny")}']
-        code, bad, _ = ask(capsys, *any_lens, *image)
+        code, bad, _ = doctor(capsys, *any_lens, *image)
         assert code == 0 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'warning'
-        code, bad, _ = ask(capsys, *SIMULATOR_MODEL, *image)
+        code, bad, _ = doctor(capsys, *SIMULATOR_MODEL, *image)
         assert code == 1 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'fault'
-        code, bad, _ = ask(capsys, *any_lens, *image, *info, '-p', 'scale.source:=reference')
+        code, bad, _ = doctor(capsys, *any_lens, *image, *info, '-p', 'scale.source:=reference')
         assert code == 1 and bad['topic']['about'] == '/scale/reference'

@@ -1,4 +1,4 @@
-"""`depth-ros bag play` in a process of its own, heard by a node on the graph."""
+"""`depth-ros bag play` in its own process, with a node on the graph that subscribes."""
 
 import sqlite3
 
@@ -28,14 +28,14 @@ def test_a_node_makes_depth_of_a_recording_that_is_played(tmp_path):
     with Graph(listen=(DEPTH,), width=96, height=64) as graph, player(graph, bag) as process:
         wait_for(lambda: 10**9 + 19 * 10**8 in stamps(graph), 20)  # the last one
         arrived, seen = graph.arrived_s[DEPTH], stamps(graph)
-        # On a machine that is busy with other things the node may miss a frame; it is never out of order or another one.
+        # On a loaded machine the node may miss a frame, but frames are never out of order or duplicated.
         assert len(seen) >= 15 and set(seen) <= {10**9 + i * 10**8 for i in range(20)} and seen == sorted(seen)
         assert np.median(np.diff(arrived)) == pytest.approx(0.1, abs=0.03)
         code, output, _ = process.end()
         assert code == 0 and '80 messages of 4 topics played' in output
 
 
-def test_it_loops_faster_and_says_the_time_until_it_is_interrupted(tmp_path):
+def test_it_loops_at_a_higher_rate_and_publishes_the_clock_until_it_is_interrupted(tmp_path):
     bag = write_bag(tmp_path / 'in', frames=10)
     with Graph(listen=(DEPTH,), width=96, height=64) as graph:
         times = []
@@ -51,29 +51,29 @@ def test_it_loops_faster_and_says_the_time_until_it_is_interrupted(tmp_path):
         assert sum(np.diff(times) < 0) >= 2
 
 
-def test_best_effort_recordings_and_types_that_are_not_here(tmp_path):
+def test_best_effort_recordings_and_types_that_are_not_installed(tmp_path):
     with BagWriter(tmp_path / 'in') as bag:
         bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 1)
         bag.add('/strange', make('std_msgs/msg/String', data='x'), 2)
     with sqlite3.connect(tmp_path / 'in' / 'in.db3') as database:
-        database.execute("UPDATE topics SET type = 'nobody_msgs/msg/String' WHERE name = '/strange'")
+        database.execute("UPDATE topics SET type = 'missing_msgs/msg/String' WHERE name = '/strange'")
     with Graph(node=False, listen=()) as graph:
         got = []
         graph.probe.create_subscription(Image, '/image', got.append, 10)
         with player(graph, tmp_path / 'in') as process:
             code, output, _ = process.end(20)
-        assert code == 0 and '/strange is left out: nobody_msgs/msg/String is not installed' in output
+        assert code == 0 and '/strange is not played: missing_msgs/msg/String is not installed' in output
         wait_for(lambda: got)
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'words'),
+    ('arguments', 'message'),
     [(['nowhere'], 'nowhere cannot be read as a bag'), (['in', '--rate', '0'], 'the rate is 0; expected')],
 )
-def test_what_cannot_be_played_is_one_line(tmp_path, capsys, arguments, words):
+def test_a_bag_that_cannot_be_played_is_reported_in_one_line(tmp_path, capsys, arguments, message):
     write_bag(tmp_path / 'in', frames=1)
     with Graph(node=False, listen=()) as graph:
         with player(graph, tmp_path / arguments[0], *arguments[1:]) as process:
             code, output, _ = process.end(20)
-        said = [line for line in output.splitlines() if not line.startswith('[WARN]')]  # rcl's own, of Jazzy
-        assert code == 1 and len(said) == 1 and words in said[0], output
+        lines = [line for line in output.splitlines() if not line.startswith('[WARN]')]  # warnings of rcl in Jazzy
+        assert code == 1 and len(lines) == 1 and message in lines[0], output

@@ -21,12 +21,12 @@ def floats(message):
     return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
 
 
-def also_listen(graph, kind, topic):
+def subscribe(graph, kind, topic):
     graph.probe.create_subscription(kind, topic, graph._keep(topic), 20)
 
 
 def compared(graph):
-    """Return the figures of every depth image against the truth of its stamp."""
+    """Return the accuracy of every depth image, compared with the exact depth of the same stamp."""
     truth = {read_messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received['truth/depth']}
     got = {read_messages.stamp_ns(m.header.stamp): floats(m) for m in graph.received[DEPTH]}
     return [depth_accuracy(got[stamp], truth[stamp]) for stamp in got if stamp in truth]
@@ -35,7 +35,7 @@ def compared(graph):
 def test_stereo_depth_measures_the_simulated_world():
     with Graph({'quality': 'strict'}, stereo_estimator, listen=(DEPTH,)) as graph:
         for kind, topic in ((Image, 'truth/depth'), (Odometry, 'odom'), (LaserScan, 'scan')):
-            also_listen(graph, kind, topic)
+            subscribe(graph, kind, topic)
         with NodeProcess(
             graph.domain, '--ros-args', '-p', 'rate_hz:=5.0', module='depth_ros.tools.sim_camera'
         ) as camera:
@@ -50,9 +50,9 @@ def test_stereo_depth_measures_the_simulated_world():
         assert len(graph.received['scan'][0].ranges) == 360 and min(graph.received['scan'][0].ranges) > 0
 
 
-def test_mono_depth_works_offline_with_the_network_that_ships():
+def test_mono_depth_works_offline_with_the_included_network():
     with MonoGraph(SIMULATOR_MODEL, mono_estimator, listen=(DEPTH, 'points')) as graph:
-        also_listen(graph, Image, 'truth/depth')
+        subscribe(graph, Image, 'truth/depth')
         arguments = ('--ros-args', '-p', 'baseline_m:=0.0', '-p', 'seed:=501')
         with NodeProcess(graph.domain, *arguments, module='depth_ros.tools.sim_camera'):
             graph.wait_for_messages(DEPTH, 10, timeout_s=20)
@@ -70,7 +70,7 @@ def test_the_network_for_the_simulator_publishes_nothing_unless_it_is_allowed_ex
         assert graph.lifecycle_state('mono_depth') == 'unconfigured'
 
 
-def test_a_simulation_that_cannot_be_says_why():
+def test_an_invalid_simulation_is_reported():
     with NodeProcess(
         next_domain(), '--ros-args', '-p', 'focal_px:=-1.0', module='depth_ros.tools.sim_camera'
     ) as camera:
