@@ -15,6 +15,7 @@ from depth_ros.ros.qos_overrides import given_values
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.settings.parameter_table import Rule, Value, defaults, did_you_mean, rules, unknown_parameter
+from depth_ros.settings.schema import WrongValue, converted
 
 
 class NodeParameters(Generic[SettingsT]):
@@ -113,9 +114,10 @@ def number_parameter(node: Node, name: str, default: float) -> float:
         BadSettings: its value is not a number.
     """
     value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSettings(f'{name} is {value!r} of type {type(value).__name__}; expected a number')
-    return float(value)
+    try:
+        return float(converted(float, value, name))
+    except WrongValue as error:
+        raise BadSettings(str(error)) from error
 
 
 def refuse_unknown_parameters(node: Node) -> None:
