@@ -149,7 +149,7 @@ class Graph:
         wait_for(lambda: all(self.probe.count_publishers(t) for t in self._subscriptions), what='no outputs')
         if self.node is not None:  # it must also know that somebody listens
             expected = bool(self._subscriptions)
-            wait_for(lambda: self.node._outputs is None or self.node._outputs.wanted() == expected)
+            wait_for(lambda: self.node._outputs is None or self.node._outputs.has_subscribers() == expected)
 
     def _is_heard(self, publisher):
         """Tell whether the node has subscribed, and with the reliability that the camera offers."""
@@ -217,8 +217,8 @@ class Graph:
 
     def wait_until_settled(self):
         """Wait until no frame is in flight; return the account."""
-        wait_for(lambda: self.node.accounting.look().in_flight == 0, what=f'{self.node.accounting.look()}')
-        return self.node.accounting.look()
+        wait_for(lambda: self.node.accounting.counts().in_flight == 0, what=f'{self.node.accounting.counts()}')
+        return self.node.accounting.counts()
 
     def call(self, kind, service, request, timeout_s=10.0):
         client = self.probe.create_client(kind, service)

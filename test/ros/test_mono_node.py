@@ -82,7 +82,7 @@ def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_
         graph.stream(4, info=False)
         graph.wait_for_messages('depth/relative', 2)
         assert not graph.received[DEPTH]
-        graph.wait_for_status('the focal length, which camera_info states')
+        graph.wait_for_status('the focal length (publish camera_info)')
         graph.send()
         graph.wait_for_messages(DEPTH)
 
@@ -127,9 +127,9 @@ def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path):
         graph.open_camera()
         assert graph.set_parameters('mono_depth', model=str(second)).successful
         told = []
-        tell = graph.node._complaints.tell
-        graph.node._complaints.tell = lambda kind, text: told.append(text) or tell(kind, text)
-        wait_for(lambda: graph.send(image=grey(graph, 1)) and any('is not taken' in text for text in told))
+        tell = graph.node._throttled_log.report
+        graph.node._throttled_log.report = lambda kind, text: told.append(text) or tell(kind, text)
+        wait_for(lambda: graph.send(image=grey(graph, 1)) and any('cannot be loaded' in text for text in told))
         before = len(graph.received[DEPTH])
         graph.send(image=grey(graph, 1))
         assert floats(graph.wait_for_messages(DEPTH, before + 1)[-1])[0, 0] == 2.0
@@ -183,7 +183,7 @@ def fake_network(**faults):
 
 
 def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
-    monkeypatch.setattr('depth_ros.ros.failure_recovery._LEAST_PAUSE_S', 0.3)
+    monkeypatch.setattr('depth_ros.ros.failure_recovery._MIN_PAUSE_S', 0.3)
     made = []
 
     def make(settings, watch):
@@ -194,7 +194,7 @@ def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monke
     with MonoGraph({'model': 'x'}, make) as graph:
         graph.open_camera()
         graph.send()
-        level, words, _ = graph.wait_for_status('no memory for a frame')
+        level, words, _ = graph.wait_for_status('out of memory')
         assert level == WARN and 'memory_limit_mb' in words
         wait_for(lambda: graph.send() and time.sleep(0.05) is None and graph.received[DEPTH])
         assert len(made) == 2
@@ -273,4 +273,4 @@ def test_f15_the_same_depth_everywhere_for_thirty_frames_is_told(tmp_path):
         for sent in range(1, 41):
             graph.send(image=grey(graph, 7))
             graph.wait_for_messages(DEPTH, sent)  # it is told, not judged
-        assert 'Is the lens covered' in graph.wait_for_status('the same depth')[1]
+        assert 'lens is not covered' in graph.wait_for_status('the same depth')[1]

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.ros
 def test_two_nodes_of_one_name_warn_and_one_alone_does_not():
     with Graph(listen=()) as graph:
         told = []
-        tell = graph.node._complaints.tell
-        graph.node._complaints.tell = lambda kind, text: told.append(text) or tell(kind, text)
+        tell = graph.node._throttled_log.report
+        graph.node._throttled_log.report = lambda kind, text: told.append(text) or tell(kind, text)
         with NodeProcess(graph.domain, '--ros-args', '-r', '__ns:=/other') as other:
             wait_for(lambda: len(graph.probe.get_node_names()) >= 3, 30)
             graph.wait_for_messages('/diagnostics', 5)

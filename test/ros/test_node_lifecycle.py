@@ -60,7 +60,7 @@ def test_e5_no_leak_and_no_message_while_inactive_over_many_cycles():
             camera.join()
         assert threading.active_count() <= threads
         assert psutil.Process().num_fds() <= descriptors + 2
-        account = node.accounting.look()
+        account = node.accounting.counts()
         assert account.in_flight == 0
 
 

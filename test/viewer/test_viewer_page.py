@@ -198,7 +198,7 @@ def test_ten_clients_and_one_that_stops_reading():
             client.close_socket()
         wait_for(lambda: viewer.page.browsers == 0, 10)
         wait_for(lambda: not viewer._heard, 5)
-        wait_for(lambda: not graph.node._outputs.wanted(), 10)
+        wait_for(lambda: not graph.node._outputs.has_subscribers(), 10)
 
 
 def test_nothing_is_subscribed_while_nobody_looks():
