@@ -288,8 +288,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if (count := self.get_node_names_and_namespaces().count(own)) > 1:
             self._throttled_log.report(
                 'namesake',
-                f'{count} nodes are named {self.get_fully_qualified_name()}, so that their parameters, services and '
-                'topics collide. Stop one of them, or start it in another namespace (-r __ns:=/other)',
+                f'{count} nodes are named {self.get_fully_qualified_name()}: their parameters, services and topics '
+                'collide. Stop one of them, or start it in another namespace (-r __ns:=/other)',
             )
 
     def _state(self) -> NodeState:

@@ -85,9 +85,9 @@ def _silence(topic: TopicState) -> str:
     if topic.publishers == 0:
         return f'no {topic.role}: no publisher on {topic.topic}. Start the driver or remap the topic'
     return (
-        f'no {topic.role} received on {topic.topic} for {topic.silent_s:.0f} s from {topic.publishers} publisher(s). '
-        'Check that the camera is running; large images over UDP need a larger net.core.rmem_max and the shipped Fast '
-        'DDS profile'
+        f'no {topic.role} on {topic.topic} for {topic.silent_s:.0f} s, although there are {topic.publishers} '
+        'publisher(s). Check that the camera is running. Large images over UDP require a larger net.core.rmem_max and '
+        'the shipped Fast DDS profile'
     )
 
 

@@ -34,7 +34,7 @@ def state(**values):
         (
             {'inputs': [TopicState('left image', '/l', 2, 5.0, None)]},
             WARN,
-            'no left image received on /l for 5 s from 2',
+            'no left image on /l for 5 s, although there are 2',
         ),
         (
             {'inputs': [TopicState('left image', '/l', 1, 0.0, 'durability')]},

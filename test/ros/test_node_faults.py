@@ -352,15 +352,19 @@ def test_e2_a_camera_that_returns_with_other_qos_and_size_is_heard_again():
 
 def test_e6_a_failing_stage_is_a_counted_drop_and_after_100_in_a_row_an_error():
     made = []
-    estimator = FakeEstimator(fail_at=lambda n: n < 101)
-    with Graph(make_estimator=lambda settings, watch: made.append(settings) or estimator) as graph:
+
+    def make(settings, watch):
+        made.append(FakeEstimator(fail_at=(lambda n: n < 1) if made else (lambda n: True)))
+        return made[-1]
+
+    with Graph(make_estimator=make) as graph:
         graph.open_camera()
         for i in range(101):
             graph.send()
             wait_for(lambda i=i: graph.node.accounting.counts().dropped.get('estimator_failed') == i + 1)
         level, words, _ = graph.wait_for_status('consecutive frames failed')
         assert level == ERROR and 'told to fail' in words
-        assert len(made) == 2  # it was built anew
+        assert len(made) == 2  # it was built again
         good_frame_works(graph)
         assert graph.wait_for_status('Hz')[0] == OK
 

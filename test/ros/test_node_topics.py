@@ -209,4 +209,6 @@ def test_a_topic_without_a_similar_one_says_that_there_is_none():
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
         wait_for(lambda: any('no publisher on /image' in text for text in logged), 15, lambda: f'{logged}')
         text = next(text for text in logged if 'no publisher on /image' in text)
-        assert 'no other topic has the type sensor_msgs/msg/Image. Start the driver' in text  # our own topics do not count
+        assert (
+            'no other topic has the type sensor_msgs/msg/Image. Start the driver' in text
+        )  # our own topics do not count
