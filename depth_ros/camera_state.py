@@ -1,4 +1,4 @@
-"""What is kept of one camera from frame to frame."""
+"""State that is kept between the frames of one camera."""
 
 from depth_ros.files.mask_file import MaskFile
 from depth_ros.stages.pixel_rays import PixelRays
@@ -7,9 +7,10 @@ from depth_ros.stages.stabilizer import Stabilizer
 
 
 class CameraState:
-    """State of one camera or stereo pair: tables that follow from its calibration, its mask, its last depth map.
+    """State of one camera or stereo pair: tables computed from its calibration, its mask, its last depth map.
 
-    A node, a camera of a recording and a command each own one, and pass its parts to the functions of the pipeline.
+    A node, a command and each camera of a recording own one such object and pass its parts to the functions of the
+    pipeline.
     """
 
     def __init__(self) -> None:

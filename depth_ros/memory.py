@@ -1,4 +1,4 @@
-"""What the C library does with the memory of images that are no longer needed."""
+"""Reuse of freed memory by the C library."""
 
 import ctypes
 import sys
@@ -7,10 +7,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of images that were freed, for the next image.
+    """Configure the C library to keep the memory of freed images for the next image.
 
-    By default glibc returns blocks of that size to the kernel and gets them back zeroed, page by page: at 1280x720 this
-    costs more than filling them (docs/performance.md).
+    By default glibc returns blocks of this size to the kernel, which zeroes each page again when it is next used. At
+    1280x720 this takes longer than writing the pixels (docs/performance.md).
     """
     if sys.platform == 'linux':
         libc = ctypes.CDLL(None)

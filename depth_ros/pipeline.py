@@ -1,13 +1,13 @@
-"""The flow, in code: a frame becomes a depth map, a depth map becomes a cloud.
+"""The pipeline: from frames to depth maps, and from depth maps to clouds.
 
 ::
 
     decode ─► rectify ─► estimator ─► to metres ─► filters ─► project
     └─ stereo_frame ──┘  └──────────── depth_map ────────┘  └ cloud ┘
-    └─ mono_frame ────┘  └───────── mono_depth_map ──────┘  (scale.scaler finds the metres of a relative model)
+    └─ mono_frame ────┘  └───────── mono_depth_map ──────┘  (scale.scaler makes relative depth metric)
 
-Nothing here knows ROS, clocks, logs or files that change. The nodes and the command line call these functions; what a
-camera keeps between frames (camera_state.py) is theirs, and is passed as an argument.
+These functions use neither ROS nor clocks, logs or files that change. The nodes and the command line call them and pass
+the state that a camera keeps between frames (camera_state.py) as arguments.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ from depth_ros.stages.resize import resized
 from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
 from depth_ros.types import Calibration, Cloud, DepthMap, Float32Array, Frame, RelativeMap, StereoFrame, UInt8Array
 
-_SMALLEST_SIDE_PX = 16
+_MIN_SIDE_PX = 16
 
 
 def stereo_frame(
@@ -45,21 +45,21 @@ def stereo_frame(
     frame_id: str = '',
     rectifier: Rectifier | None = None,
 ) -> StereoFrame:
-    """Join two decoded pictures and their calibrations into a rectified pair at the size that is processed.
+    """Make a rectified pair at the processed size from two decoded images and their calibrations.
 
     Args:
-        left: Left picture.
-        right: Right picture.
-        left_calibration: Of the left picture.
-        right_calibration: Of the right picture.
-        settings: Whether to rectify, and the size.
-        stamp_ns: Acquisition time of the left picture.
+        left: Left image.
+        right: Right image.
+        left_calibration: Calibration of the left image.
+        right_calibration: Calibration of the right image.
+        settings: Settings ``rectify`` and ``processing_scale`` are used.
+        stamp_ns: Acquisition time of the left image.
         frame_id: Optical frame of the left camera.
-        rectifier: Of the pair, kept between frames; None = maps are computed for this frame.
+        rectifier: Rectifier of the pair, kept between frames; None = the maps are computed for this frame.
 
     Raises:
-        BadImage: the pictures differ in size or are too small.
-        BadCameraInfo: the calibrations do not give metres.
+        BadImage: the images differ in size or are too small.
+        BadCameraInfo: the calibrations are unusable for metric depth.
     """
     height, width = left.shape[:2]
     if right.shape[:2] != (height, width):
@@ -84,19 +84,19 @@ def mono_frame(
     frame_id: str = '',
     rectifier: Rectifier | None = None,
 ) -> Frame:
-    """Join a decoded picture and its calibration, if there is one, into a rectified frame.
+    """Make a rectified frame from a decoded image and its calibration, if there is one.
 
     Args:
-        image: The picture.
-        calibration: Of the picture.
-        settings: Whether to rectify.
+        image: The image.
+        calibration: Calibration of the image; None = unknown.
+        settings: Setting ``rectify`` is used.
         stamp_ns: Acquisition time.
         frame_id: Optical frame of the camera.
-        rectifier: Of the camera, kept between frames; None = maps are computed for this frame.
+        rectifier: Rectifier of the camera, kept between frames; None = the maps are computed for this frame.
 
     Raises:
-        BadImage: the picture is too small.
-        BadCameraInfo: the calibration is of no use.
+        BadImage: the image is too small.
+        BadCameraInfo: the calibration is unusable.
     """
     height, width = image.shape[:2]
     _check_side(min(height, width), f'{width}x{height}')
@@ -111,13 +111,13 @@ def mono_frame(
 def depth_map(
     frame: StereoFrame, estimator: Estimator, settings: StereoSettings, mask: UInt8Array | None = None
 ) -> DepthMap:
-    """Measure a pair.
+    """Estimate the metric depth of a pair.
 
     Args:
-        frame: The pair.
-        estimator: Measures its disparity.
+        frame: The rectified pair.
+        estimator: Estimates the disparity.
         settings: Range and filters.
-        mask: What ``filter.mask_file`` holds, if it is set.
+        mask: Content of ``filter.mask_file``, if that is set.
 
     Raises:
         EstimatorError: the estimator failed on this frame.
@@ -126,8 +126,8 @@ def depth_map(
     raw = estimator.estimate(frame)
     disparity = rectified_disparity(raw, frame.rig)
     depth_m = depth_from_disparity(disparity, settings.range_min_m, settings.range_max_m)
-    seen = DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
-    return filtered(seen, settings, mask)
+    depth = DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
+    return filtered(depth, settings, mask)
 
 
 def mono_depth_map(
@@ -137,43 +137,44 @@ def mono_depth_map(
     scaler: ScaleSource | None = None,
     mask: UInt8Array | None = None,
 ) -> DepthMap | RelativeMap:
-    """Estimate a picture's depth; what is not metres comes back as a relative map that says why.
+    """Estimate the depth of an image: a depth map if it is metric, otherwise a relative map with the reason.
 
     Args:
-        frame: The picture.
-        estimator: Sees depth in it, metres or not.
-        settings: Range, and where the scale comes from.
-        scaler: Follows the scale; None where nothing gives one.
-        mask: What ``filter.mask_file`` holds, if it is set.
+        frame: The image.
+        estimator: Estimates metric or relative depth.
+        settings: Range, filters and source of the scale.
+        scaler: Provides the scale; None if there is no source of a scale.
+        mask: Content of ``filter.mask_file``, if that is set.
 
     Raises:
         EstimatorError: the estimator failed on this frame.
         BadFile: as ``filtered``.
     """
-    seen = estimator.estimate(frame)
+    estimate = estimator.estimate(frame)
     if scaler is not None:
-        status = scaler.update(seen, frame, settings)
+        status = scaler.update(estimate, frame, settings)
         if status.scale is None:
-            why = f'the scale is not known: {status.why}'
-            return RelativeMap(seen.values, seen.space, why, frame.stamp_ns, frame.frame_id)
-        seen = replace(seen, values=status.scale.depth_m(seen.values), space='metric_depth')
-    if seen.space != 'metric_depth':
-        return RelativeMap(seen.values, seen.space, _why_not_metres(seen.lacks), frame.stamp_ns, frame.frame_id)
-    depth_m = within_range(seen.values, settings.range_min_m, settings.range_max_m)
-    depth = DepthMap(depth_m, frame.camera, seen.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
+            reason = f'the scale is not known: {status.why}'
+            return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id)
+        estimate = replace(estimate, values=status.scale.depth_m(estimate.values), space='metric_depth')
+    if estimate.space != 'metric_depth':
+        reason = _missing_for_metres(estimate.lacks)
+        return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id)
+    depth_m = within_range(estimate.values, settings.range_min_m, settings.range_max_m)
+    depth = DepthMap(depth_m, frame.camera, estimate.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
     return filtered(depth, settings, mask)
 
 
 def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None) -> DepthMap:
-    """Remove the depth that the settings do not trust, then fill the holes that they want filled.
+    """Apply the filters that are set: remove unreliable depth, then fill holes.
 
     Args:
-        depth: The map.
-        settings: Which filters act.
-        mask: What ``filter.mask_file`` holds, if it is set (``MaskFile``).
+        depth: The depth map.
+        settings: Settings of the filters.
+        mask: Content of ``filter.mask_file``, if that is set (``MaskFile``).
 
     Raises:
-        BadFile: the mask is of another size.
+        BadFile: the mask has another size than the depth image.
         BadSettings: ``filter.mask_file`` is set and no mask was given.
     """
     depth_m = depth.depth_m
@@ -192,17 +193,19 @@ def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None
 
 def _checked_mask(mask: UInt8Array | None, depth_m: Float32Array, path: str) -> UInt8Array:
     if mask is None:
-        raise BadSettings(f"filter.mask_file is '{path}' and no mask was given; expected what MaskFile.current returns")
+        raise BadSettings(
+            f"filter.mask_file is '{path}' and no mask was given; expected the result of MaskFile.current"
+        )
     if mask.shape != depth_m.shape:
         raise BadFile(
-            f'{path} is {mask.shape[1]}x{mask.shape[0]} and the depth image {depth_m.shape[1]}x{depth_m.shape[0]}; '
-            'expected the same. Resize the mask'
+            f'{path} is {mask.shape[1]}x{mask.shape[0]} and the depth image is {depth_m.shape[1]}x{depth_m.shape[0]}; '
+            'expected the same size. Resize the mask'
         )
     return mask
 
 
 def cropped_for_cloud(depth: DepthMap, settings: Settings) -> DepthMap:
-    """Return the map without what the settings keep out of the cloud by distance and height."""
+    """Return the map without the pixels outside the distance and height limits of the cloud."""
     band = settings.height_band
     if not settings.cloud_range_max_m and band is None:
         return depth
@@ -210,53 +213,55 @@ def cropped_for_cloud(depth: DepthMap, settings: Settings) -> DepthMap:
 
 
 def cloud(depth: DepthMap, settings: Settings, rays: PixelRays | None = None) -> Cloud:
-    """Return the points that the settings want of a map that has a camera.
+    """Return the cloud of a depth map that has a camera.
 
     Args:
-        depth: The map.
-        settings: What the cloud holds.
-        rays: Of the camera, kept between frames; None = computed for this cloud.
+        depth: The depth map.
+        settings: Fields, limits and density of the cloud.
+        rays: Pixel rays of the camera, kept between frames; None = computed for this cloud.
     """
-    colored, near = settings.cloud_fields == 'xyzrgb', cropped_for_cloud(depth, settings)
-    points = project(near, colored, settings.cloud_organized, settings.cloud_stride, rays=rays)
+    colored, cropped_depth = settings.cloud_fields == 'xyzrgb', cropped_for_cloud(depth, settings)
+    points = project(cropped_depth, colored, settings.cloud_organized, settings.cloud_stride, rays=rays)
     return one_per_voxel(points, settings.cloud_voxel_m) if settings.cloud_voxel_m else points
 
 
-def stereo_estimator(settings: StereoSettings, watch: ProgressListener = NO_LISTENER) -> Estimator:
-    """Return the estimator that the settings ask for: a network if they name one, else semi-global matching.
+def stereo_estimator(settings: StereoSettings, listener: ProgressListener = NO_LISTENER) -> Estimator:
+    """Return the estimator for the settings: a network if ``model`` is set, otherwise semi-global matching.
 
     Raises:
-        ModelError, InferenceError: the network cannot be used.
+        ModelError, InferenceError: the network is unusable.
     """
     if settings.model:
-        return StereoNetwork(*load_network(settings, watch))
-    scaled = settings.max_disparity * settings.processing_scale
+        return StereoNetwork(*load_network(settings, listener))
+    max_disparity_px = settings.max_disparity * settings.processing_scale
     return SemiGlobalMatching(
-        'strict' if settings.quality == 'strict' else 'balanced', settings.range_min_m, scaled or None
+        'strict' if settings.quality == 'strict' else 'balanced', settings.range_min_m, max_disparity_px or None
     )
 
 
-def mono_estimator(settings: MonoSettings, watch: ProgressListener = NO_LISTENER, cameras: int = 1) -> BatchEstimator:
-    """Return the network that the settings name.
+def mono_estimator(
+    settings: MonoSettings, listener: ProgressListener = NO_LISTENER, cameras: int = 1
+) -> BatchEstimator:
+    """Return the network for the settings.
 
     Args:
-        settings: Name the network and how it runs.
-        watch: Told of progress, asked whether to give up.
-        cameras: How many cameras will share it: as many frames may have to be estimated at once.
+        settings: Setting ``model`` and the settings of inference are used.
+        listener: Receives the progress and can cancel loading.
+        cameras: Number of cameras that will share the network, and so of frames that may be estimated together.
 
     Raises:
-        BadSettings: they name none.
-        ModelError, InferenceError: it cannot be used.
+        BadSettings: ``model`` is not set.
+        ModelError, InferenceError: the network is unusable.
     """
     check_model(settings)
-    return MonoNetwork(*load_network(settings, watch, cameras))
+    return MonoNetwork(*load_network(settings, listener, cameras))
 
 
 def check_model(settings: MonoSettings) -> None:
-    """Check that a network is named.
+    """Check that a network is set.
 
     Raises:
-        BadSettings: it is not.
+        BadSettings: ``model`` is empty.
     """
     if not settings.model:
         raise BadSettings(
@@ -266,20 +271,20 @@ def check_model(settings: MonoSettings) -> None:
 
 
 _REMEDIES = {
-    'fx': 'the focal length, which camera_info states',
-    'K': 'the intrinsics, which camera_info states',
-    'scale_shift': 'scale and shift: its output is relative. Use scale.source of mono_depth, or a metric model',
-    'scale': 'a scale: its output is relative. Use scale.source of mono_depth, or a metric model',
+    'fx': 'the focal length (publish camera_info)',
+    'K': 'the intrinsics (publish camera_info)',
+    'scale_shift': 'scale and shift (set scale.source of mono_depth, or use a metric model)',
+    'scale': 'a scale (set scale.source of mono_depth, or use a metric model)',
 }
 
 
-def _why_not_metres(lacks: tuple[str, ...]) -> str:
-    return 'no metres without ' + ', nor without '.join(_REMEDIES.get(need, need) for need in lacks)
+def _missing_for_metres(lacks: tuple[str, ...]) -> str:
+    return 'metric depth requires ' + ' and '.join(_REMEDIES.get(need, need) for need in lacks)
 
 
 def _check_side(side_px: float, size: str) -> None:
-    if side_px < _SMALLEST_SIDE_PX:
+    if side_px < _MIN_SIDE_PX:
         raise BadImage(
             f'an image of {size} is processed at {side_px:g} px on its shorter side; expected at least '
-            f'{_SMALLEST_SIDE_PX}. Use larger images or a larger processing_scale'
+            f'{_MIN_SIDE_PX}. Use larger images or a larger processing_scale'
         )

@@ -1,4 +1,4 @@
-"""A live ROS 2 graph for one test: own domain, own context, real DDS; the node under test and a probe beside it."""
+"""A live ROS 2 graph for one test, with its own domain and context and real DDS: the node under test and a probe."""
 
 import signal
 import subprocess
@@ -35,7 +35,7 @@ MONO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'disparity')
 
 
 class Spinner:
-    """Nodes that spin on a thread of their own."""
+    """Nodes that spin on a separate thread."""
 
     def __init__(self, context, *nodes):
         self.executor = SingleThreadedExecutor(context=context)
@@ -50,7 +50,7 @@ class Spinner:
             self.executor.spin_once(timeout_sec=0.05)
 
     def do(self, function):
-        """Call something on the thread that spins: rclpy of Jazzy does not survive destruction from another one."""
+        """Call a function on the spinning thread: rclpy of Jazzy crashes if entities are destroyed on another one."""
         wait_for(self.executor.create_task(function).done)
 
     def close(self):
@@ -59,7 +59,7 @@ class Spinner:
         self.executor.shutdown(timeout_sec=1)
 
 
-def wait_for(condition, timeout_s=10.0, what='it did not happen in time'):
+def wait_for(condition, timeout_s=10.0, what='the condition did not become true in time'):
     end = time.monotonic() + timeout_s
     while True:
         result = condition()
@@ -128,7 +128,7 @@ class Graph:
         return keep
 
     def close_camera(self):
-        """Withdraw all topics of the camera."""
+        """Destroy all publishers of the camera."""
         self._spinners[0].do(lambda: [self.probe.destroy_publisher(p) for p in self._publishers.values()])
         self._publishers.clear()
 
@@ -140,19 +140,22 @@ class Graph:
         return self._publishers[key]
 
     def open_camera(self, compressed=False):
-        """Advertise the camera's topics and wait until the node has found them."""
+        """Create the camera's publishers and wait until the node has subscribed."""
         suffix, kind = ('/compressed', CompressedImage) if compressed else ('', Image)
-        found = []
+        publishers = []
         for image_topic, info_topic in self.inputs:
-            found += [self.publisher(kind, f'{image_topic}{suffix}'), self.publisher(CameraInfo, info_topic)]
-        wait_for(lambda: all(map(self._is_heard, found)), what='the node did not subscribe as the publishers offer')
+            publishers += [self.publisher(kind, f'{image_topic}{suffix}'), self.publisher(CameraInfo, info_topic)]
+        wait_for(
+            lambda: all(map(self._is_subscribed, publishers)),
+            what='the node did not subscribe with the reliability of the publishers',
+        )
         wait_for(lambda: all(self.probe.count_publishers(t) for t in self._subscriptions), what='no outputs')
-        if self.node is not None:  # it must also know that somebody listens
+        if self.node is not None:  # the node must also have discovered the subscribers
             expected = bool(self._subscriptions)
-            wait_for(lambda: self.node._outputs is None or self.node._outputs.wanted() == expected)
+            wait_for(lambda: self.node._outputs is None or self.node._outputs.has_subscribers() == expected)
 
-    def _is_heard(self, publisher):
-        """Tell whether the node has subscribed, and with the reliability that the camera offers."""
+    def _is_subscribed(self, publisher):
+        """Return whether the node has subscribed with the reliability of the camera."""
         infos = self.probe.get_subscriptions_info_by_topic(publisher.topic_name)
         adopted = [info.qos_profile.reliability == self.reliability for info in infos]
         return publisher.get_subscription_count() > 0 and bool(adopted) and all(adopted)
@@ -167,7 +170,7 @@ class Graph:
         return to_ros.image(pixels, encoding, head)
 
     def send(self, stamp_ns=NOW, left=None, right=None, infos=True, skew_ns=0, **changes):
-        """Publish one pair; ``left`` and ``right`` may be messages, changes go to the CameraInfos."""
+        """Publish one pair; ``left`` and ``right`` may be messages, ``changes`` are fields of both CameraInfos."""
         head = self.head(stamp_ns)
         right_head = to_ros.header(read_messages.stamp_ns(head.stamp) + skew_ns, head.frame_id) if skew_ns else head
         for side, message, stamp in (('left', left, head), ('right', right, right_head)):
@@ -205,20 +208,22 @@ class Graph:
         return status.level, status.message, {pair.key: pair.value for pair in status.values}
 
     def wait_for_status(self, words, timeout_s=5.0):
-        """Wait until diagnostics say these words; return level, text and values."""
+        """Wait until the text of the diagnostics contains ``words``; return level, text and values."""
 
-        def said():
+        def reported():
             return self.received['/diagnostics'] and words in self.status()[1]
 
         wait_for(
-            said, timeout_s, lambda: f"'{words}' not in diagnostics: {self.received['/diagnostics'] and self.status()}"
+            reported,
+            timeout_s,
+            lambda: f"'{words}' not in diagnostics: {self.received['/diagnostics'] and self.status()}",
         )
         return self.status()
 
     def wait_until_settled(self):
-        """Wait until no frame is in flight; return the account."""
-        wait_for(lambda: self.node.accounting.look().in_flight == 0, what=f'{self.node.accounting.look()}')
-        return self.node.accounting.look()
+        """Wait until no frame is in flight; return the counters."""
+        wait_for(lambda: self.node.accounting.counts().in_flight == 0, what=f'{self.node.accounting.counts()}')
+        return self.node.accounting.counts()
 
     def call(self, kind, service, request, timeout_s=10.0):
         client = self.probe.create_client(kind, service)
@@ -263,7 +268,7 @@ class Graph:
 
 
 class MonoGraph(Graph):
-    """The same around a ``mono_depth`` node."""
+    """The same with a ``mono_depth`` node."""
 
     node_kind = MonoDepthNode
     inputs = (('image', 'camera_info'),)
@@ -272,7 +277,7 @@ class MonoGraph(Graph):
         super().__init__(parameters, make_estimator, listen, **options)
 
     def send(self, stamp_ns=NOW, image=None, info=True, **changes):
-        """Publish one image; changes go to its CameraInfo."""
+        """Publish one image; ``changes`` are fields of its CameraInfo."""
         head = self.head(stamp_ns)
         if info:
             message = to_ros.calibration(self.infos['left'], head)
@@ -286,7 +291,7 @@ class MonoGraph(Graph):
 
 
 class NodeProcess:
-    """The real executable in a process of its own."""
+    """The real executable in a separate process."""
 
     def __init__(self, domain, *arguments, module='depth_ros.ros.stereo_depth', script=None):
         command = [sys.executable, script] if script else [sys.executable, '-m', module]
@@ -302,7 +307,7 @@ class NodeProcess:
         self.popen.send_signal(number)
 
     def end(self, timeout_s=10.0):
-        """Wait for the end; return exit code, output and seconds waited."""
+        """Wait for the process to end; return exit code, output and seconds waited."""
         started = time.monotonic()
         output, _ = self.popen.communicate(timeout=timeout_s)
         return self.popen.returncode, output, time.monotonic() - started

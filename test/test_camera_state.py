@@ -1,4 +1,4 @@
-"""What cameras keep between frames: with five cameras in turn, no table is computed twice."""
+"""State of cameras between frames: with five cameras in turn, no table is computed twice."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ IMAGE = texture(240, 320)
 
 @pytest.fixture
 def computed(monkeypatch):
-    """Return the names of tables, as often as they were computed."""
+    """Return the name of a table for every time that it was computed."""
     names = []
 
     def count(module, name):
@@ -73,7 +73,7 @@ def test_five_cameras_compute_the_rays_of_their_pixels_once(computed):
     assert {name: computed.count(name) for name in set(computed)} == {'_slopes': 10, '_forward': 10, '_sectors': 5}
 
 
-def test_kept_tables_change_nothing(computed):
+def test_kept_tables_do_not_change_the_results(computed):
     depth = DepthMap(
         np.random.default_rng(0).uniform(1, 5, (240, 320)).astype(np.float32),
         Camera(320, 240, 300.0, 290.0, 150.0, 130.0), None, None, IMAGE,

@@ -100,7 +100,7 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
         ('stereo', 'rviz:=true', 'the package rviz2 is not installed. Install it'),
         ('stereo', 'rviz:=maybe', 'Argument "rviz" provided value "maybe" is not valid'),
         ('stereo', 'quality:=best', 'Argument "quality" provided value "best" is not valid'),
-        ('stereo', 'camera_height_m:=abc', "camera_height_m is 'abc' of type str; expected float"),
+        ('stereo', 'camera_height_m:=abc', "camera_height_m is 'abc' (str); expected a number"),
         ('stereo', 'camera_pitch_rad:=90', 'camera_pitch_rad is 90.0; expected -1.5 to 1.5 rad'),
         ('stereo', 'params_file:=/no/such.yaml', 'params_file is /no/such.yaml, which does not exist'),
         ('mono', 'scale_source:=guess', 'Argument "scale_source" provided value "guess" is not valid'),

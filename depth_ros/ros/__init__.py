@@ -1,1 +1,1 @@
-"""Everything that knows ROS 2. The rest of the package runs without it."""
+"""The ROS 2 nodes. Only this folder, ``tools`` and some commands import ROS."""

@@ -1,4 +1,4 @@
-"""A subscription that takes what the publishers offer."""
+"""A subscription whose reliability follows the publishers."""
 
 import time
 from collections.abc import Callable
@@ -22,16 +22,16 @@ _UNPUBLISHED_S = 5.0
 
 
 class AdoptingSubscription:
-    """Subscribes reliably when every publisher is reliable, else best effort, and follows when publishers change.
+    """Subscribes reliably if every publisher is reliable, otherwise with best effort; follows changes of publishers.
 
-    ``qos_overrides`` parameters have the last word.
+    ``qos_overrides`` parameters take precedence.
 
     Args:
-        node: Subscribes.
-        message_type: Of the topic.
-        topic: Before namespace and remapping.
-        callback: Told of every message.
-        raw: Hand over serialized bytes.
+        node: The node that subscribes.
+        message_type: Message type of the topic.
+        topic: Topic name before namespace and remapping.
+        callback: Called with every message.
+        raw: Pass serialized bytes to the callback.
     """
 
     def __init__(
@@ -43,53 +43,56 @@ class AdoptingSubscription:
         self._topic = topic
         self._callback = callback
         self.incompatible: str | None = None
-        """The policy that keeps a publisher from reaching us, once the middleware has said so."""
+        """QoS policy that is incompatible with a publisher, as reported by the middleware."""
         self.last_message_s = time.monotonic()
-        """When the last message came (or the subscription was made), monotonic seconds."""
+        """Monotonic time of the last message, or of the subscription if no message was received."""
         self._received = self._reported = False
         self._override = self._declare_override()
         self._open()
 
     @property
     def topic(self) -> str:
-        """Name after namespace and remapping."""
+        """Topic name after namespace and remapping."""
         return str(self._node.resolve_topic_name(self._topic))
 
     @property
     def publishers(self) -> int:
-        """How many publishers the graph shows."""
+        """Number of publishers in the graph."""
         return int(self._node.count_publishers(self.topic))
 
     def report_unpublished(self) -> str | None:
-        """Say, once, that nobody publishes the topic for which no message has arrived, and which one may be meant."""
+        """Return a warning, once, if the topic has had no publisher for some seconds; it names a similar topic.
+
+        None if there is nothing to report.
+        """
         silent_s = time.monotonic() - self.last_message_s
         if self._received or self._reported or silent_s < _UNPUBLISHED_S or self.publishers:
             return None
         self._reported = True
         kind = f'{self._type.__module__.split(".")[0]}/msg/{self._type.__name__}'
-        near = similar_topic(self._topic, self.topic, self._published_by_others(kind))
-        if near is None:
-            remedy = f'and no other {kind} either. Start the driver, or check ROS_DOMAIN_ID'
+        similar = similar_topic(self._topic, self.topic, self._published_by_others(kind))
+        if similar is None:
+            remedy = f'and no other topic has the type {kind}. Start the driver, or check ROS_DOMAIN_ID'
         else:
-            remedy = f'but {near} has the same type: {remap_to(self._topic, near)}'
-        return f'nobody has published {self.topic} for {silent_s:.0f} s, {remedy}'
+            remedy = f'but {similar} has the same type: {remap_to(self._topic, similar)}'
+        return f'no publisher on {self.topic} for {silent_s:.0f} s, {remedy}'
 
     def _published_by_others(self, kind: str) -> list[str]:
-        """Return the topics of a type that other nodes publish."""
+        """Return the topics of a type that are published by other nodes."""
         own = (self._node.get_name(), self._node.get_namespace())
         return [
             name
             for name, kinds in self._node.get_topic_names_and_types()
             if kind in kinds
             and any(
-                (offer.node_name, offer.node_namespace) != own
-                for offer in self._node.get_publishers_info_by_topic(name)
+                (publisher.node_name, publisher.node_namespace) != own
+                for publisher in self._node.get_publishers_info_by_topic(name)
             )
         ]
 
     def refresh(self) -> None:
-        """Subscribe anew if the publishers now offer something else."""
-        if self._wanted() != self._reliability:
+        """Subscribe again if the publishers require another reliability."""
+        if self._matching_reliability() != self._reliability:
             self.close()
             self._open()
 
@@ -98,7 +101,7 @@ class AdoptingSubscription:
         self._node.destroy_subscription(self._subscription)
 
     def _open(self) -> None:
-        self._reliability = self._wanted()
+        self._reliability = self._matching_reliability()
         self._subscription = self._node.create_subscription(
             self._type,
             self._topic,
@@ -111,9 +114,10 @@ class AdoptingSubscription:
         self.incompatible = None
 
     def _declare_override(self) -> str:
-        """Return the reliability that a ``qos_overrides`` parameter fixes, or 'best_available'.
+        """Return the reliability set by a ``qos_overrides`` parameter, or 'best_available'.
 
-        rclpy's own overriding would take the reliability of the first subscription for a user's choice.
+        The overriding of rclpy is not used for the reliability: it would declare the reliability of the first
+        subscription as the value of the parameter, so that a later subscription could not use another one.
         """
         check_qos_overrides(self._node, self._topic, 'subscription')
         name = f'qos_overrides.{self.topic}.subscription.reliability'
@@ -121,12 +125,12 @@ class AdoptingSubscription:
             self._node.declare_parameter(name, 'best_available', ParameterDescriptor(read_only=True))
         return str(self._node.get_parameter(name).value)
 
-    def _wanted(self) -> QoSReliabilityPolicy:
-        """Return the reliability that reaches every publisher there is; without any, the one that reaches all."""
+    def _matching_reliability(self) -> QoSReliabilityPolicy:
+        """Return the reliability that is compatible with all publishers; best effort if there are none."""
         if self._override != 'best_available':
             return QoSReliabilityPolicy[self._override.upper()]
-        offers = self._node.get_publishers_info_by_topic(self.topic)
-        reliable = [offer.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers]
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        reliable = [each.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE for each in publishers]
         return QoSReliabilityPolicy.RELIABLE if reliable and all(reliable) else QoSReliabilityPolicy.BEST_EFFORT
 
     def _receive(self, message: Any) -> None:
@@ -136,20 +140,3 @@ class AdoptingSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         self.incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
-
-
-class SubscribedInput:
-    """Subscriptions by what they are for, followed and closed together."""
-
-    def __init__(self) -> None:
-        self.subscriptions: dict[str, AdoptingSubscription] = {}
-
-    def refresh(self) -> None:
-        """Follow publishers that came or went."""
-        for subscription in self.subscriptions.values():
-            subscription.refresh()
-
-    def close(self) -> None:
-        """Unsubscribe."""
-        for subscription in self.subscriptions.values():
-            subscription.close()

@@ -1,4 +1,4 @@
-"""What looks wrong with a calibration that can be used."""
+"""Warnings about a calibration that is usable but probably wrong."""
 
 from collections.abc import Iterator
 
@@ -7,24 +7,24 @@ from depth_ros.types import Calibration
 
 
 def calibration_warnings(image_frame: str, info: Calibration, side: str, rectify: bool) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the text of every warning.
+    """Yield kind and text of every warning.
 
     Args:
         image_frame: frame_id of the image.
-        info: Its calibration.
-        side: What to call the image.
-        rectify: Whether it is rectified here.
+        info: Calibration of the image.
+        side: Name of the image in the text.
+        rectify: Whether this node rectifies the image.
     """
     if image_frame != info.frame_id:
-        used = "the image's is used" if image_frame else "the camera_info's is used"
+        used = 'that of the image' if image_frame else 'that of the camera_info'
         yield (
             'frame_id',
-            f"{side} has frame_id '{image_frame}', its camera_info '{info.frame_id}'; {used}. Let the driver publish "
-            'the optical frame in both',
+            f"{side} has frame_id '{image_frame}', its camera_info '{info.frame_id}'; {used} is used. Configure the "
+            'driver to publish the optical frame in both',
         )
     if not rectify and looks_unrectified(info):
         yield (
             'unrectified',
-            f'camera_info of the {side} has distortion but no rectification (P is K): are these raw images? Set '
-            'rectify: true, or subscribe to rectified topics',
+            f'camera_info of the {side} has distortion but no rectification (P is K), so the images are probably '
+            'unrectified. Set rectify: true, or subscribe to rectified topics',
         )

@@ -1,24 +1,24 @@
-"""Is the depth the same everywhere, frame after frame? A covered lens and a broken export look like this."""
+"""Detection of constant depth images, which are caused by a covered lens or an invalid model export."""
 
 import numpy as np
 
 from depth_ros.types import Float32Array
 
-_TELLING_FRAMES = 30
-_SAMPLES = 16
+_MIN_FRAMES = 30
+_SAMPLES_PER_SIDE = 16
 
 
 class ConstantDepthDetector:
-    """Counts frames in a row whose depth does not vary over the picture."""
+    """Counts consecutive frames in which all sampled pixels have the same depth."""
 
     def __init__(self) -> None:
         self._frames = 0
 
-    def suspicious(self, values: Float32Array) -> bool:
-        """Look at one frame; tell whether there have been thirty flat ones."""
-        rows, columns = (max(side // _SAMPLES, 1) for side in values.shape)
-        some = values[::rows, ::columns]
-        known = some[np.isfinite(some)]
-        flat = known.size > 1 and float(known.min()) == float(known.max())
-        self._frames = self._frames + 1 if flat else 0
-        return self._frames >= _TELLING_FRAMES
+    def update(self, values: Float32Array) -> bool:
+        """Add one frame; return whether at least the last 30 frames were constant."""
+        rows, columns = (max(side // _SAMPLES_PER_SIDE, 1) for side in values.shape)
+        samples = values[::rows, ::columns]
+        valid = samples[np.isfinite(samples)]
+        constant = valid.size > 1 and float(valid.min()) == float(valid.max())
+        self._frames = self._frames + 1 if constant else 0
+        return self._frames >= _MIN_FRAMES

@@ -1,4 +1,4 @@
-"""Holds the estimator that the settings ask for, and exchanges it while the old one serves."""
+"""The estimator of a node, which can be replaced while the node runs."""
 
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -11,12 +11,12 @@ from depth_ros.settings.parameter_table import Part, built_from
 
 
 class AnyEstimator(Protocol):
-    """What a slot needs of an estimator."""
+    """The part of an estimator that ``SwappableEstimator`` uses."""
 
     name: str
 
     def cancel(self) -> None:
-        """Ask a running estimate to end soon."""
+        """Request a running estimate to end soon."""
         ...
 
     def close(self) -> None:
@@ -31,59 +31,60 @@ SettingsT = TypeVar('SettingsT', bound=Settings)
 class SwappableEstimator(Generic[EstimatorT, SettingsT]):
     """Owns one estimator at a time.
 
-    A matcher is built at once. A network is loaded and checked on a thread of its own while the old estimator goes on;
-    if it cannot be loaded, the old one stays and the reason is told once. One that is renewed is closed before it is
-    built again, because the memory of both may not be there. Every estimator that was built is closed exactly once:
-    when it has been replaced, when nobody wants it any more, or with the slot; but never while a frame uses it.
+    A matcher is built immediately. A network is loaded and checked on a separate thread while the old estimator
+    remains in use; if loading fails, the old one is kept and the reason is reported once. An estimator that is renewed
+    is closed before it is built again, because there may not be enough memory for both. Every estimator is closed
+    exactly once: when it has been replaced, when it is no longer needed after loading, or by ``close``; never while it
+    processes a frame.
 
     Args:
-        make: Builds the estimator that settings ask for.
-        settings: For the first one.
-        complain: Told of a network that could not be loaded.
+        make: Builds the estimator for given settings.
+        settings: Settings of the first estimator.
+        report: Called with kind and text of a problem if a network could not be loaded.
 
     Raises:
         DepthRosError: the first estimator could not be built.
     """
 
     def __init__(
-        self, make: Callable[[SettingsT], EstimatorT], settings: SettingsT, complain: Callable[[str, str], None]
+        self, make: Callable[[SettingsT], EstimatorT], settings: SettingsT, report: Callable[[str, str], None]
     ) -> None:
         self._make = make
-        self._complain = complain
+        self._report = report
         self._lock = threading.Lock()
-        self._tried: Hashable = estimator_key(settings)
-        """What was built, or is being built, or could not be; None = it is to be built anew."""
+        self._requested: Hashable = estimator_key(settings)
+        """Key of the estimator that was built, is being built or could not be built; None = build it again."""
         self._estimator = make(settings)
         self._open = True
-        """Whether the estimator is still to be closed."""
+        """Whether the estimator has not been closed yet."""
         self._in_use = False
         self._replaced: list[EstimatorT] = []
-        """To be closed when the frame that uses them is done."""
+        """Estimators to close as soon as the current frame has been processed."""
         self._closed = False
 
     @property
     def name(self) -> str:
-        """Name of the estimator that serves."""
+        """Name of the current estimator."""
         return self._estimator.name
 
     @property
     def caution(self) -> str:
-        """What a user must be told about the estimator that serves."""
+        """Warning about the current estimator; empty if there is none."""
         return str(getattr(self._estimator, 'caution', ''))
 
     @property
     def simulator_only(self) -> bool:
-        """Whether the estimator that serves is valid for images of a simulator only."""
+        """Whether the current estimator is valid for simulated images only."""
         return bool(getattr(self._estimator, 'simulator_only', False))
 
     @contextmanager
-    def serving(self, settings: SettingsT) -> Iterator[EstimatorT]:
-        """Lend the estimator for one frame, and start to build another one if the settings ask for it.
+    def use(self, settings: SettingsT) -> Iterator[EstimatorT]:
+        """Provide the estimator for one frame, and start to build another one if the settings have changed.
 
         Raises:
-            DepthRosError: it was to be renewed, and cannot be built; the next call tries again.
+            DepthRosError: the estimator was to be renewed and could not be built; the next call tries again.
         """
-        self._follow(settings)
+        self._update(settings)
         with self._lock:
             if self._closed:
                 raise EstimatorError('the node no longer uses this estimator')
@@ -94,34 +95,34 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
             with self._lock:
                 self._in_use = False
                 unused, self._replaced = self._replaced, []
-            for each in unused:
-                each.close()
+            for replaced in unused:
+                replaced.close()
 
     def renew(self) -> None:
-        """Build the estimator anew with the next frame."""
+        """Build the estimator again with the next frame."""
         with self._lock:
-            self._tried = None
+            self._requested = None
 
     def cancel(self) -> None:
-        """Ask a running estimate to end soon."""
+        """Request a running estimate to end soon."""
         self._estimator.cancel()
 
     def close(self) -> None:
-        """Close the estimator, at once or with the end of the frame that uses it; call it once."""
+        """Close the estimator, immediately or after the current frame; call this once."""
         with self._lock:
             self._closed = True
-            unused = self._given_up()
+            unused = self._released()
         if unused is not None:
             unused.close()
 
-    def _follow(self, settings: SettingsT) -> None:
+    def _update(self, settings: SettingsT) -> None:
         key = estimator_key(settings)
         with self._lock:
-            if key == self._tried:
+            if key == self._requested:
                 return
-            renewing = self._tried is None
+            renewing = self._requested is None
             if not renewing:
-                self._tried = key
+                self._requested = key
         if renewing:
             self._renew(settings)
         elif settings.model:
@@ -131,34 +132,34 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
 
     def _renew(self, settings: SettingsT) -> None:
         with self._lock:
-            unused = self._given_up()
+            unused = self._released()
         if unused is not None:
             unused.close()
         estimator = self._make(settings)
         with self._lock:
-            self._tried = estimator_key(settings)
-        self._take(estimator, settings)
+            self._requested = estimator_key(settings)
+        self._install(estimator, settings)
 
     def _load(self, settings: SettingsT) -> None:
         try:
             estimator = self._make(settings)
         except DepthRosError as error:
-            self._complain('model', f"model '{settings.model}' is not taken, {self.name} goes on: {error}")
+            self._report('model', f"model '{settings.model}' cannot be loaded, {self.name} remains in use: {error}")
             return
-        self._take(estimator, settings)
+        self._install(estimator, settings)
 
-    def _take(self, estimator: EstimatorT, settings: SettingsT) -> None:
-        """Let a new estimator serve, unless something else has been asked for meanwhile."""
+    def _install(self, estimator: EstimatorT, settings: SettingsT) -> None:
+        """Use a new estimator, unless the settings have changed again."""
         with self._lock:
             unused: EstimatorT | None = estimator
-            if not self._closed and self._tried == estimator_key(settings):
-                unused = self._given_up()
+            if not self._closed and self._requested == estimator_key(settings):
+                unused = self._released()
                 self._estimator, self._open = estimator, True
         if unused is not None:
             unused.close()
 
-    def _given_up(self) -> EstimatorT | None:
-        """Return the estimator if it is to be closed now; with the lock held."""
+    def _released(self) -> EstimatorT | None:
+        """Return the estimator if it must be closed now; requires the lock."""
         was_open, self._open = self._open, False
         if was_open and self._in_use:
             self._replaced.append(self._estimator)
@@ -167,6 +168,6 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
 
 
 def estimator_key(settings: Settings) -> Hashable:
-    """Return what an estimator is built from; equal keys make equal estimators."""
+    """Return the settings from which an estimator is built; equal keys give equal estimators."""
     part: Part = 'network' if settings.model else 'matcher'
     return part, built_from(settings, part)

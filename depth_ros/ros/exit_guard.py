@@ -1,10 +1,10 @@
-"""A process that kills this one when SIGINT or SIGTERM cannot be served because native code holds the interpreter lock.
+"""A guard process that kills this process if it cannot handle SIGINT or SIGTERM.
 
-Python's C-level signal handler writes the number of each signal to a pipe (``signal.set_wakeup_fd``) even while a
-thread holds the interpreter lock, so the guard process at the other end of the pipe learns of it; until then it sleeps,
-and it ends together with this process, whose end closes the pipe. The alternative, a re-armed
-``faulthandler.dump_traceback_later(exit=True)``, would also kill a process that nobody asked to end: one that was
-paused by SIGSTOP or a debugger, or that is in a long import.
+This happens when native code holds the interpreter lock. Python's C-level signal handler writes the number of each
+signal to a pipe (``signal.set_wakeup_fd``) even while a thread holds the lock; the guard process reads the other end of
+the pipe. It ends together with this process, because that closes the pipe. The alternative, a re-armed
+``faulthandler.dump_traceback_later(exit=True)``, would also kill processes that received no signal: one that is paused
+by SIGSTOP or a debugger, or one in a long import.
 
 Run as a script, by path, so that the guard imports only a few modules of the standard library.
 """
@@ -17,20 +17,20 @@ import signal
 import sys
 import time
 
-_UNANSWERED_S = 2.0
-"""Time from a signal to the kill if Python has not run its handler."""
-_ANSWERED_S = 8.0
-"""The same if it has; ``ros2 launch`` kills after 10 s."""
+_NO_HANDLER_S = 2.0
+"""Time from a signal to the kill if Python did not run its signal handler."""
+_HANDLER_S = 8.0
+"""Time from a signal to the kill if Python ran its signal handler; ``ros2 launch`` kills after 10 s."""
 _DUMP_S = 0.2
-_ANSWER = b'\0'
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ACKNOWLEDGEMENT = b'\0'
+_EXIT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _pipe: int | None = None
-"""Where signals are written in the guarded process; the guard sees it close when this process has ended."""
+"""Write end of the pipe in the guarded process; it is closed when the process ends."""
 
 
 def start() -> None:
-    """Start the guard of this process, once; without one, if no process can be started."""
+    """Start the guard of this process, once. If it cannot be started, this process runs without one."""
     global _pipe
     if _pipe is not None:
         return
@@ -47,7 +47,7 @@ def start() -> None:
             setpgroup=0,  # Ctrl-C in a terminal must not end the guard before the process that it guards
         )
     except OSError as error:
-        print(f'the exit guard cannot be started: {error}', file=sys.stderr)
+        print(f'the exit guard process cannot be started, continuing without it: {error}', file=sys.stderr)
         os.close(write_end)
     else:
         _pipe = write_end
@@ -56,34 +56,34 @@ def start() -> None:
         os.close(read_end)
 
 
-def answer() -> None:
-    """Tell the guard that Python serves signals; call it from a signal handler."""
+def acknowledge() -> None:
+    """Notify the guard that Python runs its signal handlers; call this from a signal handler."""
     if _pipe is not None:
         with contextlib.suppress(OSError):  # the guard was killed
-            os.write(_pipe, _ANSWER)
+            os.write(_pipe, _ACKNOWLEDGEMENT)
 
 
 def guard(process: int) -> None:
-    """Read signal numbers from standard input until it closes; kill the process, our parent, if it does not end."""
-    for number in (*_ENDING, signal.SIGHUP):
+    """Read signal numbers from standard input until it closes; kill the parent process if it does not end in time."""
+    for number in (*_EXIT_SIGNALS, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    asked_s = end_s = None
-    while end_s is None or select.select([0], [], [], max(0.0, end_s - time.monotonic()))[0]:
+    signal_s = kill_s = None
+    while kill_s is None or select.select([0], [], [], max(0.0, kill_s - time.monotonic()))[0]:
         received = os.read(0, 64)
         if not received:
             return
-        if asked_s is None and any(number in received for number in _ENDING):
-            asked_s = time.monotonic()
-            end_s = asked_s + _UNANSWERED_S
-        if asked_s is not None and _ANSWER in received:
-            end_s = asked_s + _ANSWERED_S
+        if signal_s is None and any(number in received for number in _EXIT_SIGNALS):
+            signal_s = time.monotonic()
+            kill_s = signal_s + _NO_HANDLER_S
+        if signal_s is not None and _ACKNOWLEDGEMENT in received:
+            kill_s = signal_s + _HANDLER_S
     if os.getppid() != process:
         return
     os.kill(process, signal.SIGUSR1)
     time.sleep(_DUMP_S)
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
-    signal.alarm(1)  # nobody may read standard error
+    signal.alarm(1)  # writing blocks if the reader of standard error is stuck
     os.write(2, b'depth_ros: killed after SIGINT or SIGTERM: native code (stacks above) did not return in time\n')
 
 

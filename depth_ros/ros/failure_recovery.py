@@ -1,4 +1,4 @@
-"""What follows from an estimator's failures: nothing, a pause, a new estimator, or no more estimates at all."""
+"""Reaction to failures of an estimator: continue, pause, build a new estimator, or stop estimating."""
 
 import time
 from collections.abc import Callable
@@ -8,25 +8,25 @@ from depth_ros.errors import DepthRosError, DeviceLost, OutOfMemory
 from depth_ros.messages.drop_reasons import DropReason
 
 _RENEW_AFTER_FAILURES = 100
-_LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 30.0
+_MIN_PAUSE_S, _MAX_PAUSE_S = 1.0, 30.0
 
 
 @dataclass(frozen=True)
 class FailureResponse:
-    """Of one failed frame."""
+    """Reaction to one failed frame."""
 
     reason: DropReason
-    """By which the frame is counted."""
+    """Reason under which the frame is counted."""
     text: str
-    """For people: what happened and what to do."""
+    """Message: what happened and what to do."""
     renew: bool = False
-    """Build the estimator anew."""
+    """Whether to build the estimator again."""
     device_lost: bool = False
-    """Only a new process can use the device again."""
+    """Whether only a new process can use the device again."""
 
 
 class FailureRecovery:
-    """Remembers failures. Used by the worker's thread; others only read the attributes."""
+    """Counts failures. Methods are called by the worker's thread only; other threads read the attributes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -36,30 +36,30 @@ class FailureRecovery:
         self.device_lost = False
 
     def reason_to_skip(self) -> DropReason | None:
-        """Return why the next frame need not be tried, if so."""
+        """Return the reason for which the next frame is dropped without an estimate; None = process it."""
         if self.device_lost:
             return DropReason.DEVICE_LOST
         return DropReason.OUT_OF_MEMORY if self._clock() < self._resume_s else None
 
     def succeeded(self) -> None:
-        """Note a frame that worked."""
+        """Record a frame that was processed."""
         self.failures_in_a_row, self._pause_s = 0, 0.0
 
     def failed(self, error: Exception) -> FailureResponse:
-        """Note a frame that failed; say what follows."""
+        """Record a frame that failed; return the reaction."""
         self.failures_in_a_row += 1
         if isinstance(error, OutOfMemory):
-            self._pause_s = min(max(_LEAST_PAUSE_S, 2 * self._pause_s), _MOST_PAUSE_S)
+            self._pause_s = min(max(_MIN_PAUSE_S, 2 * self._pause_s), _MAX_PAUSE_S)
             self._resume_s = self._clock() + self._pause_s
             text = (
-                f'no memory for a frame, trying again in {self._pause_s:g} s: {error}. Free the device, use a smaller '
+                f'out of memory, next attempt in {self._pause_s:g} s: {error}. Free device memory, use a smaller '
                 'network, or set memory_limit_mb'
             )
             return FailureResponse(DropReason.OUT_OF_MEMORY, text, renew=True)
         if isinstance(error, DeviceLost):
             self.device_lost = True
-            text = f'the device is lost, only a new process can use it again: {error}'
+            text = f'the device is lost and only a new process can use it again: {error}. Restart the node'
             return FailureResponse(DropReason.DEVICE_LOST, text, device_lost=True)
         kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
         renew = self.failures_in_a_row % _RENEW_AFTER_FAILURES == 0
-        return FailureResponse(DropReason.ESTIMATOR_FAILED, f'a frame failed: {kind}{error}', renew)
+        return FailureResponse(DropReason.ESTIMATOR_FAILED, f'estimating a frame failed: {kind}{error}', renew)

@@ -1,4 +1,4 @@
-"""What became of every frame: received = published + dropped + in flight, at all times."""
+"""Counters of frames: at any time, received = published + dropped + in flight."""
 
 import threading
 import time
@@ -15,19 +15,19 @@ _WINDOW = 300
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """One consistent look at the counters."""
+    """A consistent snapshot of the counters."""
 
     received: int
     published: int
     in_flight: int
     dropped: dict[DropReason, int]
-    """Frames given up, by reason."""
+    """Dropped frames by reason."""
     rate_hz: float
-    """Frames published a second, over the last few seconds."""
+    """Frames published per second, over the last 5 s."""
     age_ms: dict[str, float]
-    """p50, p95, p99 from the image's stamp to its publication; empty before the first."""
+    """p50, p95 and p99 of the time from the stamp of an image to its publication; empty before the first one."""
     work_ms: float
-    """Median time from taking a frame to having published it."""
+    """Median time from the start of processing to publication."""
     mean_skew_ms: float
     """Mean absolute difference of left and right stamps."""
 
@@ -40,7 +40,7 @@ class FrameCounts:
 
 
 class FrameAccounting:
-    """Counts frames; safe to use from several threads."""
+    """Counts frames. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -53,32 +53,32 @@ class FrameAccounting:
         self._skew_ms: deque[float] = deque(maxlen=_WINDOW)
 
     def receive(self) -> None:
-        """Count a frame that has begun: its left image is here."""
+        """Count a frame whose image, or left image, was received."""
         with self._lock:
             self._received += 1
 
     def drop(self, reason: DropReason) -> None:
-        """Count a frame that was given up."""
+        """Count a dropped frame."""
         with self._lock:
             self._dropped[reason] += 1
 
     def pair(self, skew_ns: int) -> None:
-        """Note the skew of a pair."""
+        """Record the skew of a pair."""
         with self._lock:
             self._skew_ms.append(abs(skew_ns) / 1e6)
 
     def publish(self, age_s: float, work_s: float) -> None:
-        """Count a frame whose results are out."""
+        """Count a frame whose results were published."""
         with self._lock:
             self._published += 1
             self._published_at.append(self._clock())
             self._age_ms.append(age_s * 1e3)
             self._work_ms.append(work_s * 1e3)
 
-    def look(self) -> FrameCounts:
-        """Return the counters as of now."""
+    def counts(self) -> FrameCounts:
+        """Return the current counters."""
         with self._lock:
-            gone = self._published + sum(self._dropped.values())
+            finished = self._published + sum(self._dropped.values())
             recent = [t for t in self._published_at if t > self._clock() - 5.0]
             span = self._clock() - recent[0] if recent else 0.0
             age = dict(zip(('p50', 'p95', 'p99'), np.percentile(self._age_ms, (50, 95, 99)), strict=True)) \
@@ -86,7 +86,7 @@ class FrameAccounting:
             return FrameCounts(
                 received=self._received,
                 published=self._published,
-                in_flight=self._received - gone,
+                in_flight=self._received - finished,
                 dropped=dict(self._dropped),
                 rate_hz=len(recent) / span if span > 0.2 else 0.0,
                 age_ms={name: float(value) for name, value in age.items()},

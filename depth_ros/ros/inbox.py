@@ -1,4 +1,4 @@
-"""A place for one item between the thread that receives and the thread that works: the newest wins."""
+"""A queue of one item between the receiving thread and the worker thread; a new item replaces the old one."""
 
 import threading
 from typing import Generic, TypeVar
@@ -15,23 +15,23 @@ class Inbox(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> T | None:
-        """Put an item in and return the one it displaced, or the item itself if the inbox is closed."""
+        """Store an item and return the item that it replaced; return the item itself if the inbox is closed."""
         with self._changed:
             if self._closed:
                 return item
-            displaced, self._item = self._item, item
+            replaced, self._item = self._item, item
             self._changed.notify()
-            return displaced
+            return replaced
 
     def take(self) -> T | None:
-        """Wait for an item and take it; None means that the inbox was closed."""
+        """Wait for an item and remove it; None if the inbox was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed)
             item, self._item = self._item, None
             return item
 
     def close(self) -> T | None:
-        """Refuse further items, wake the taker, and return what nobody took."""
+        """Reject further items, wake the waiting thread, and return the item that was not taken, if any."""
         with self._changed:
             self._closed = True
             item, self._item = self._item, None

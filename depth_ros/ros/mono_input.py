@@ -1,4 +1,4 @@
-"""Image and camera_info topics → images with the calibration that belongs to them."""
+"""Image and camera_info topics → images with their calibration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.read_messages import stamp_ns
-from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.frame_accounting import FrameAccounting
+from depth_ros.ros.node_input import SubscribedInput
 from depth_ros.settings.node_settings import MonoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
@@ -19,7 +20,7 @@ ImageMessage: TypeAlias = Image | CompressedImage
 
 @dataclass(frozen=True)
 class MonoMessages:
-    """One image and its calibration, if one has come."""
+    """One image and its calibration; None if no camera_info was received."""
 
     image: ImageMessage
     info: CameraInfo | None
@@ -28,8 +29,8 @@ class MonoMessages:
 class MonoInput(SubscribedInput):
     """Subscribes to one camera.
 
-    An image waits for the calibration of its stamp at most until the next image. Without any calibration it goes on
-    alone: some networks need none.
+    An image waits for the calibration with its stamp until the next image at most. Without any calibration it is
+    delivered alone, because some networks need none.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class MonoInput(SubscribedInput):
         }
 
     def close(self) -> None:
-        """Unsubscribe and account for what still waited."""
+        """Unsubscribe and count the image that was still waiting as dropped."""
         super().close()
         if self._waiting is not None:
             self._accounting.drop(DropReason.SHUTDOWN)
@@ -57,21 +58,21 @@ class MonoInput(SubscribedInput):
         self._accounting.receive()
         if self._waiting is not None:
             self._infos.stop_waiting()
-            self._hand_over(self._waiting)
+            self._deliver_image(self._waiting)
         self._waiting = message
-        self._try()
+        self._deliver_if_complete()
 
     def _on_info(self, message: CameraInfo) -> None:
         self._infos.add(stamp_ns(message.header.stamp), message)
-        self._try()
+        self._deliver_if_complete()
 
-    def _try(self) -> None:
+    def _deliver_if_complete(self) -> None:
         if self._waiting is None:
             return
         info = self._infos.exact(stamp_ns(self._waiting.header.stamp))
         if info is not None or not self._infos.comes_with_images:
-            self._hand_over(self._waiting)
+            self._deliver_image(self._waiting)
 
-    def _hand_over(self, image: ImageMessage) -> None:
+    def _deliver_image(self, image: ImageMessage) -> None:
         self._waiting = None
         self._deliver(MonoMessages(image, self._infos.at(stamp_ns(image.header.stamp))))

@@ -1,4 +1,4 @@
-"""The ``mono_depth`` node: one image topic in, metric depth and points out; or relative depth, and why."""
+"""The ``mono_depth`` node: metric depth and points from one image topic; relative depth if there is no scale."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,9 @@ from depth_ros.messages import read_messages
 from depth_ros.messages.frames import mono_frame_of
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import mono_depth_map, mono_estimator
-from depth_ros.ros.depth_node import DepthNode, NodeInput
-from depth_ros.ros.joined_inputs import JoinedInputs
+from depth_ros.ros.depth_node import DepthNode
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
+from depth_ros.ros.node_input import JoinedInputs, NodeInput
 from depth_ros.ros.scale_input import ScaleInput
 from depth_ros.ros.tf_transforms import transforms_by_tf
 from depth_ros.scale.scale_tracker import ScaleStatus
@@ -22,9 +22,9 @@ from depth_ros.types import DepthMap, RelativeMap
 
 
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
-    """Depth from single images, by a network."""
+    """Depth from single images with a network."""
 
-    _without = ('disparity',)
+    _excluded_topics = ('disparity',)
 
     def __init__(
         self,
@@ -48,30 +48,30 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         image = MonoInput(self, settings, self.accounting, deliver)
         if self._scaler is None:
             return image
-        return JoinedInputs(image, ScaleInput(self, settings, self._scaler, self._complain))
+        return JoinedInputs(image, ScaleInput(self, settings, self._scaler, self._report))
 
     def _scale_status(self) -> ScaleStatus | None:
         return self._scaler.status if self._scaler is not None else None
 
     def _on_reset_scale(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._scaler is None:
-            response.message = 'there is no scale to reset: scale.source is none, or the node is not configured'
+            response.message = 'no scale to reset: scale.source is none, or the node is not configured'
             return response
         self._scaler.reset()
-        response.success, response.message = True, 'the scale is forgotten; metres come back with two fits that agree'
+        response.success, response.message = True, 'scale reset; metric depth resumes after two fits that agree'
         return response
 
     def _stamp_ns(self, job: MonoMessages) -> int:
         return read_messages.stamp_ns(job.image.header.stamp)
 
-    def _see(self, job: MonoMessages, settings: MonoSettings, estimator: MonoEstimator) -> DepthMap | RelativeMap:
+    def _estimate(self, job: MonoMessages, settings: MonoSettings, estimator: MonoEstimator) -> DepthMap | RelativeMap:
         info = read_messages.calibration(job.info) if job.info is not None else None
         if info is not None:
-            self._remark_on_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
+            self._warn_about_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
         frame = mono_frame_of(job.image, info, settings, self._camera.rectifier)
         mask = self._camera.mask.current(settings.filter_mask_file)
         scaler, outputs = self._scaler, self._outputs
-        seen = mono_depth_map(frame, estimator, settings, scaler, mask)
+        result = mono_depth_map(frame, estimator, settings, scaler, mask)
         if scaler is not None and outputs is not None:
             outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
-        return seen
+        return result

@@ -1,4 +1,4 @@
-"""The table of settings as ROS parameters."""
+"""Settings as ROS parameters."""
 
 import threading
 from collections.abc import Collection, Iterable
@@ -15,18 +15,19 @@ from depth_ros.ros.qos_overrides import given_values
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.settings.parameter_table import Rule, Value, defaults, did_you_mean, rules, unknown_parameter
+from depth_ros.settings.schema import WrongValue, converted
 
 
 class NodeParameters(Generic[SettingsT]):
-    """Declares the table on a node and keeps the settings that follow from it.
+    """Declares the parameters of a table on a node and holds the current settings.
 
-    Changes are taken whole or not at all. A wrong value from a file or the command line does not end the node: it is
-    kept as a problem, which configuring reports, until the parameter is set right.
+    A change of several parameters is accepted or rejected as a whole. An invalid value from a file or the command line
+    does not end the node: configuring fails with the reason until the parameter is set to a valid value.
     """
 
     def __init__(self, node: Node, kind: type[SettingsT]) -> None:
         self._lock = threading.Lock()
-        self._refused: dict[str, str] = {}
+        self._rejected: dict[str, str] = {}
         for name, default in defaults(kind).items():
             self._declare(node, name, default, rules(kind)[name])
         self._values = {name: node.get_parameter(name).value for name in rules(kind)}
@@ -37,10 +38,10 @@ class NodeParameters(Generic[SettingsT]):
             node.get_logger().warning(f'{unknown_parameter(kind, name)}. It is ignored')
 
     def current(self) -> SettingsT:
-        """Return the settings as of now; a frame uses one such object from beginning to end.
+        """Return the current settings; each frame is processed with one such object.
 
         Raises:
-            BadSettings: a value given at start is wrong and has not been set right.
+            BadSettings: a value given at start is invalid and has not been corrected.
         """
         with self._lock:
             if self._problem:
@@ -51,12 +52,12 @@ class NodeParameters(Generic[SettingsT]):
         try:
             node.declare_parameter(name, default, _descriptor(name, default, rule))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            self._refused[name] = str(error)
+            self._rejected[name] = str(error)
             node.declare_parameter(name, default, _descriptor(name, default, rule), ignore_override=True)
 
     def _update(self) -> str | None:
-        """Make settings of the values; return what is wrong with them instead, if anything."""
-        problems = list(self._refused.values())
+        """Update the settings from the values; return the problem if the values are invalid, otherwise None."""
+        problems = list(self._rejected.values())
         try:
             settings = self._initial.changed(self._values)
         except BadSettings as error:
@@ -70,7 +71,7 @@ class NodeParameters(Generic[SettingsT]):
         changes = {p.name: p.value for p in parameters if p.name in self._values}
         with self._lock:
             try:
-                # While an earlier value is wrong, a change is judged by itself, so that repairing is possible.
+                # While an earlier value is invalid, a change is checked on its own, so that it can be corrected.
                 (self._initial if self._problem else self._settings).changed(changes)
                 if model := changes.get('model'):
                     check_available(str(model), 'mono' if isinstance(self._initial, MonoSettings) else 'stereo')
@@ -78,7 +79,7 @@ class NodeParameters(Generic[SettingsT]):
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)
             for name in changes:
-                self._refused.pop(name, None)
+                self._rejected.pop(name, None)
             self._problem = self._update()
         return SetParametersResult(successful=True)
 
@@ -89,7 +90,7 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
         description=rule.description,
         additional_constraints=f'one of {", ".join(rule.choices)}' if rule.choices else '',
         read_only=rule.read_only,
-        dynamic_typing=True,  # so that 20 is accepted for 20.0; our own check names what was expected
+        dynamic_typing=True,  # so that 20 is accepted for 20.0; NodeParameters checks the type
     )
     if rule.minimum is not None and rule.maximum is not None:
         if isinstance(default, float):
@@ -101,28 +102,29 @@ def _descriptor(name: str, default: Value, rule: Rule) -> ParameterDescriptor:
 
 
 def _unknown_overrides(node: Node, known: Collection[str]) -> list[str]:
-    """Return the names given at start that no parameter has."""
-    ours = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
-    return [name for name in given_values(node) if name not in known and not name.startswith(ours)]
+    """Return the parameter names given at start that are unknown."""
+    others = ('use_sim_time', 'qos_overrides.', 'start_type_description_service', 'cameras')
+    return [name for name in given_values(node) if name not in known and not name.startswith(others)]
 
 
 def number_parameter(node: Node, name: str, default: float) -> float:
-    """Declare a parameter of a node without settings; a whole number stands for a float too.
+    """Declare a float parameter of a node without settings; an integer is accepted.
 
     Raises:
-        BadSettings: its value is not a number.
+        BadSettings: the value is not a number.
     """
     value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSettings(f'{name} is {value!r} of type {type(value).__name__}; expected a number')
-    return float(value)
+    try:
+        return float(converted(float, value, name))
+    except WrongValue as error:
+        raise BadSettings(str(error)) from error
 
 
 def refuse_unknown_parameters(node: Node) -> None:
     """Check that every parameter given at start has been declared.
 
     Raises:
-        BadSettings: one has not; the message names the one that was probably meant.
+        BadSettings: a parameter is unknown; the message names a similar one.
     """
     known = [name for name in node.get_parameters_by_prefix('') if name != 'use_sim_time']
     for name in _unknown_overrides(node, known):

@@ -1,8 +1,8 @@
-"""How a node's process begins and ends.
+"""Start and end of a node's process.
 
-Signals are handled in the main thread, which only waits; the executor spins on another one. So a signal is answered in
-every state, once or repeatedly, while loading and while stuck, and the exit code is 0 within three seconds. If native
-code holds the interpreter lock, no thread of Python can answer; ``exit_guard`` then kills the process in that time.
+The main thread handles signals and otherwise only waits; the executor spins on another thread. Therefore the process
+ends with exit code 0 within three seconds of a signal in every state: while loading, while stuck, and if the signal is
+repeated. If native code holds the interpreter lock, no Python thread can run; ``exit_guard`` then kills the process.
 """
 
 import json
@@ -22,56 +22,56 @@ from depth_ros.errors import DepthRosError
 from depth_ros.memory import keep_freed_memory
 from depth_ros.ros import exit_guard
 
-_LEAST_SHARED_MEMORY = 64 << 10
+_MIN_SHARED_MEMORY = 64 << 10
 _stop_requested = threading.Event()
 _exit_code = 0
 
 
 def request_exit(code: int) -> None:
-    """End the process from inside as a signal would, with another exit code."""
+    """End the process as a signal would, with the given exit code."""
     global _exit_code
     _exit_code = code
     _stop_requested.set()
 
 
 def exit_requested() -> bool:
-    """Tell whether the process has been asked to end; for work that can be given up."""
+    """Return whether the process is about to end; for work that can be cancelled."""
     return _stop_requested.is_set()
 
 
-def say_frames_sent(count: int) -> None:
-    """Print what a camera has sent, for the program that started it."""
+def print_frames_sent(count: int) -> None:
+    """Print the number of frames that a camera has sent, as JSON for the program that started it."""
     print(json.dumps({'frames_sent': count}), flush=True)
 
 
 def catch_signals() -> None:
-    """Note SIGINT and SIGTERM from now on; call it before the slow imports.
+    """Handle SIGINT and SIGTERM from now on; call this before the slow imports.
 
     Raises:
-        SystemExit: importing rclpy would crash.
+        SystemExit: importing rclpy would crash, because shared memory is full.
     """
     if problem := _full_shared_memory():
         sys.exit(f'{Path(sys.argv[0]).stem}: {problem}')
 
-    def note(_signal: int, _frame: FrameType | None) -> None:
+    def on_signal(_signal: int, _frame: FrameType | None) -> None:
         _stop_requested.set()
-        exit_guard.answer()
+        exit_guard.acknowledge()
 
     exit_guard.start()
-    signal.signal(signal.SIGINT, note)
-    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
 
 
 def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int:
-    """Spin a node, or several, until SIGINT or SIGTERM; return the exit code.
+    """Spin one or several nodes until SIGINT or SIGTERM; return the exit code.
 
-    The exit code is 1 if the nodes cannot be made, and 2 if the ROS arguments are wrong.
+    The exit code is 1 if the nodes cannot be created, and 2 if the ROS arguments are invalid.
 
-    Besides being one, a node has ``stop() -> bool``: end all work, False if something could not be ended.
+    Each node has a method ``stop() -> bool`` that ends all work; it returns False if some work did not end.
     """
     catch_signals()
     keep_freed_memory()
-    import rclpy  # after the signals are caught: importing takes a while
+    import rclpy  # after the signals are caught, because this import is slow
     from rclpy.exceptions import InvalidParameterTypeException, NameValidationException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
@@ -99,8 +99,8 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
                 executor.spin_once(timeout_sec=0.5)
             except ExternalShutdownException:
                 _stop_requested.set()
-            except Exception as error:  # rclpy passes on what a callback raises; one bad message must not end us
-                nodes[0].get_logger().error(f'a callback failed: {type(error).__name__}: {error}')
+            except Exception as error:  # an exception in a callback must not end the process
+                nodes[0].get_logger().error(f'exception in a callback: {type(error).__name__}: {error}')
 
     def start_all() -> None:
         for node in nodes:
@@ -108,7 +108,7 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
 
     threads = [
         threading.Thread(target=spin, name='executor', daemon=True),
-        # Not the executor's: configuring may take minutes, and services and diagnostics go on meanwhile.
+        # A separate thread: configuring may take minutes, while the executor serves services and diagnostics.
         threading.Thread(target=start_all, name='autostart', daemon=True),
     ]
     for thread in threads:
@@ -128,7 +128,7 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
         node.destroy_node()
     rclpy.try_shutdown()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the interpreter puts other handlers back before it is gone
+        signal.signal(number, signal.SIG_IGN)  # the interpreter restores the default handlers before it exits
     return _exit_code
 
 
@@ -143,11 +143,11 @@ _EXPECTED = {
 
 
 def wrong_ros_argument(message: str) -> str:
-    """Return rcl's message about an argument that it cannot parse as one line that says what was expected."""
-    found = re.search(r"'(-\S+) ([^']*)'\. Error: ([^,\n]*)", message)
-    if found is None:
-        return f'unknown ROS arguments: {" ".join(message.split())}; docs.ros.org describes --ros-args'
-    option, value, reason = found.groups()
+    """Return a one-line message with the expected value for rcl's message about an invalid argument."""
+    match = re.search(r"'(-\S+) ([^']*)'\. Error: ([^,\n]*)", message)
+    if match is None:
+        return f'unknown ROS arguments: {" ".join(message.split())}; see docs.ros.org for --ros-args'
+    option, value, reason = match.groups()
     if option == '--params-file':
         reason = 'is not a file' if not Path(value).is_file() else f'cannot be read: {reason}'
     else:
@@ -156,9 +156,9 @@ def wrong_ros_argument(message: str) -> str:
 
 
 def _full_shared_memory(folder: str = '/dev/shm') -> str:
-    """Return why Fast DDS would end this process by SIGBUS as soon as it is loaded; empty if it would not.
+    """Return the problem if Fast DDS would end this process with SIGBUS on loading; otherwise an empty string.
 
-    With more free space than that, but too little for its segments, Fast DDS uses UDP alone and says so.
+    With more free space, but not enough for its segments, Fast DDS logs this and uses UDP only.
     """
     if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
         return ''
@@ -166,17 +166,17 @@ def _full_shared_memory(folder: str = '/dev/shm') -> str:
         free = shutil.disk_usage(folder).free
     except OSError:
         return ''
-    if free >= _LEAST_SHARED_MEMORY:
+    if free >= _MIN_SHARED_MEMORY:
         return ''
     return (
-        f'{folder} has {free} bytes free; Fast DDS needs at least {_LEAST_SHARED_MEMORY}. Remove files of processes '
-        'that were killed (fastdds shm clean), or make it larger (docker run --shm-size=512m)'
+        f'{folder} has {free} bytes free; Fast DDS needs at least {_MIN_SHARED_MEMORY}. Remove the files '
+        'of killed processes (fastdds shm clean), or increase its size (docker run --shm-size=512m)'
     )
 
 
 def start(node: Any) -> None:
-    """Configure and activate a lifecycle node that wants to start by itself."""
-    if not hasattr(node, 'starts_by_itself') or not node.starts_by_itself():
+    """Configure and activate a lifecycle node whose ``autostart`` parameter is true."""
+    if not hasattr(node, 'has_autostart') or not node.has_autostart():
         return
     from rclpy.lifecycle import TransitionCallbackReturn
 
@@ -185,8 +185,8 @@ def start(node: Any) -> None:
 
 
 def leave_at_once(node: Any) -> None:
-    """End the process although a thread is stuck in native code, where nothing in Python can reach it."""
-    node.get_logger().error('leaving without waiting for a stuck estimator')
+    """End the process although a thread is stuck in native code, which Python cannot interrupt."""
+    node.get_logger().error('exiting without waiting for a stuck estimator')
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_exit_code)

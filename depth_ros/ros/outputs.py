@@ -1,4 +1,4 @@
-"""A depth map → the topics that somebody listens to."""
+"""Depth maps → the topics that have subscribers."""
 
 import array
 import math
@@ -47,19 +47,19 @@ _COLORMAPS: dict[str, Colormap] = {'turbo': 'turbo', 'viridis': 'viridis', 'gray
 
 
 class Outputs:
-    """Publishes depth in all the forms that have a subscriber; reliable unless ``qos_overrides`` says otherwise.
+    """Publishes depth on all topics that have a subscriber; reliable unless ``qos_overrides`` sets best effort.
 
     Args:
         node: The node that publishes.
-        without: Topics that it never has.
+        excluded: Topics that the node does not publish.
 
     Raises:
-        BadSettings: a ``qos_overrides`` parameter has a wrong value.
+        BadSettings: a ``qos_overrides`` parameter has an invalid value.
     """
 
-    def __init__(self, node: Node, without: Collection[str]) -> None:
+    def __init__(self, node: Node, excluded: Collection[str]) -> None:
         self._node = node
-        for topic in TOPICS.keys() - set(without):
+        for topic in TOPICS.keys() - set(excluded):
             check_qos_overrides(node, topic, 'publisher')
         self._publishers: dict[str, Publisher] = {
             topic: node.create_publisher(
@@ -69,25 +69,25 @@ class Outputs:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             for topic, kind in TOPICS.items()
-            if topic not in without
+            if topic not in excluded
         }
         self._clouds = CloudMessages()
         self._last_sent_s: dict[str, float] = {}
 
-    def wanted(self) -> bool:
-        """Tell whether anybody listens to anything."""
+    def has_subscribers(self) -> bool:
+        """Return whether any topic has a subscriber."""
         return any(publisher.get_subscription_count() > 0 for publisher in self._publishers.values())
 
     def publish(self, depth: DepthMap, settings: Settings, rays: PixelRays) -> None:
         """Publish one depth map.
 
         Args:
-            depth: The map.
-            settings: Forms and rates.
-            rays: Of its camera.
+            depth: The depth map.
+            settings: Encodings, rates and limits.
+            rays: Pixel rays of the camera, kept between frames.
         """
         head = to_ros.header(depth.stamp_ns, depth.frame_id)
-        # Small and first, so that who waits for both has the camera_info when the image comes.
+        # The small camera_info goes first, so that subscribers of both have it when the image arrives.
         camera = depth.camera
         if camera is not None:
             self._send('depth/camera_info', lambda: to_ros.camera_info(camera, head))
@@ -99,7 +99,9 @@ class Outputs:
                 mount = settings.mount
                 band = Band(settings.nav_obstacle_min_m, settings.nav_obstacle_max_m)
                 self._send(
-                    'points_clear', lambda: _clearing(depth, mount, band, settings, rays, head), settings.nav_rate_hz
+                    'points_clear',
+                    lambda: _clearing_cloud(depth, mount, band, settings, rays, head),
+                    settings.nav_rate_hz,
                 )
                 self._send('scan', lambda: _scan(depth, mount, band, settings, rays), settings.nav_rate_hz)
         disparity, confidence = depth.disparity, depth.confidence
@@ -112,26 +114,24 @@ class Outputs:
             lambda: to_ros.image(colorize(depth.depth_m, _COLORMAPS[settings.colormap]), 'rgb8', head),
         )
 
-    def lacks(self, settings: Settings) -> str:
-        """Say what is missing for a topic that somebody listens to; empty if nothing is."""
+    def missing_setting(self, settings: Settings) -> str:
+        """Return which setting is missing for a topic that has subscribers; empty if none is."""
         for topic in ('points_clear', 'scan'):
             if not settings.camera_height_m and self._publishers[topic].get_subscription_count() > 0:
-                return (
-                    f'{topic} needs the height of the camera above the floor: set camera_height_m and camera_pitch_rad'
-                )
+                return f'{topic} requires the height of the camera: set camera_height_m and camera_pitch_rad'
         return ''
 
     def publish_relative(self, relative: RelativeMap) -> None:
-        """Publish depth that is not metres, on the topic that promises none."""
+        """Publish relative depth on depth/relative."""
         head = to_ros.header(relative.stamp_ns, relative.frame_id)
         self._send('depth/relative', lambda: to_ros.image(relative.values, '32FC1', head))
 
     def publish_scale(self, status: ScaleStatus, stamp_ns: int, frame_id: str) -> None:
-        """Publish what is known about the scale of a frame."""
+        """Publish the state of the scale at one frame."""
         self._send('scale', lambda: scale_message(status, to_ros.header(stamp_ns, frame_id)))
 
     def close(self) -> None:
-        """Withdraw all topics."""
+        """Destroy all publishers."""
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
@@ -143,7 +143,7 @@ class Outputs:
 
     def _is_due(self, topic: str, rate_hz: float) -> bool:
         now_s = time.monotonic()
-        # A tenth of a period early is on time: frames do not come on the dot.
+        # Tolerates 10 % of the period, because frames arrive with jitter.
         if rate_hz and now_s - self._last_sent_s.get(topic, -1.0) < 0.9 / rate_hz:
             return False
         self._last_sent_s[topic] = now_s
@@ -156,11 +156,11 @@ class Outputs:
         return self._clouds.message(cropped_for_cloud(depth, settings), colored, settings.cloud_stride, head, rays)
 
 
-def _clearing(
+def _clearing_cloud(
     depth: DepthMap, mount: Mount, band: Band, settings: Settings, rays: PixelRays, head: Header
 ) -> PointCloud2:
-    found = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m, rays)
-    return to_ros.point_cloud(found, head)
+    points = clearing_points(depth, mount, band, settings.nav_clear_range_m, settings.nav_clear_spacing_m, rays)
+    return to_ros.point_cloud(points, head)
 
 
 def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings, rays: PixelRays) -> LaserScan:
@@ -170,9 +170,9 @@ def _scan(depth: DepthMap, mount: Mount, band: Band, settings: Settings, rays: P
 
 
 class CloudMessages:
-    """Makes messages of organized clouds in memory that is used again: a message is valid until the next one is made.
+    """Makes messages of organized clouds in reused memory; each message is valid until the next one is made.
 
-    Publishing copies a message, so nothing else need keep it. Fresh memory for 15 MB costs more than filling it.
+    This is safe because publishing copies the message. Allocating 15 MB takes longer than filling it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A lifecycle node whose transitions say what went wrong."""
+"""A lifecycle node that reports the reason if a transition fails."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -13,33 +13,35 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 
 
 class ReportingNode(LifecycleNode):
-    """rclpy swallows what a transition raises; here it fails the transition, is logged and is kept as ``_trouble``.
+    """Lifecycle node in which an exception fails the transition, is logged and is kept as ``_problem``.
+
+    rclpy discards exceptions of transitions.
 
     Args:
-        name: Of the node.
-        node_options: As ``rclpy.node.Node``.
+        name: Name of the node.
+        node_options: Keyword arguments of ``rclpy.node.Node``.
     """
 
     def __init__(self, name: str, **node_options: Any) -> None:
         super().__init__(name, **node_options)
         self._lifecycle = 'unconfigured'
-        self._trouble = ''
+        self._problem = ''
 
     @abstractmethod
     def _configure(self) -> None:
-        """Check the parameters and build what work needs."""
+        """Check the parameters and build the estimator and the outputs."""
 
     @abstractmethod
     def _activate(self) -> None:
-        """Subscribe and start to work."""
+        """Subscribe and start processing."""
 
     @abstractmethod
     def _stop_worker(self) -> bool:
-        """Unsubscribe; the work at hand is finished or given up."""
+        """Unsubscribe and finish or cancel the current frame; return whether the worker has stopped."""
 
     @abstractmethod
     def _cleanup(self) -> None:
-        """Let go of what configuring built."""
+        """Release everything that ``_configure`` built."""
 
     def _shut_down(self) -> bool:
         stopped = self._stop_worker()
@@ -51,23 +53,23 @@ class ReportingNode(LifecycleNode):
         return self._transition('configure', 'inactive', self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start to work."""
+        """Subscribe and start processing."""
         return self._transition('activate', 'active', self._activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe; the frame at hand is finished or given up."""
+        """Unsubscribe and finish or cancel the current frame."""
         return self._transition('deactivate', 'inactive', self._stop_worker)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the estimator and the outputs."""
+        """Release the estimator and the outputs."""
         return self._transition('clean up', 'unconfigured', self._cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Do what deactivating and cleaning up do, from any state."""
+        """Deactivate and clean up, from any state."""
         return self._transition('shut down', 'finalized', self._shut_down)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Return to unconfigured, from where configuring can be tried again."""
+        """Return to unconfigured, so that the node can be configured again."""
         return self._transition('recover', 'unconfigured', self._shut_down)
 
     def _transition(self, name: str, target: str, act: Callable[[], object]) -> TransitionCallbackReturn:
@@ -75,11 +77,11 @@ class ReportingNode(LifecycleNode):
             act()
         except Exception as error:
             kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
-            self._trouble = f'cannot {name}: {kind}{error}'
-            self.get_logger().error(self._trouble)
+            self._problem = f'cannot {name}: {kind}{error}'
+            self.get_logger().error(self._problem)
             return _FAILURE
         self._lifecycle = target
-        self._trouble = ''
+        self._problem = ''
         return _SUCCESS
 
 

@@ -1,7 +1,8 @@
-"""Messages of rclpy from plain values: ``to_ros.image(pixels, 'rgb8', to_ros.header(stamp_ns, frame_id))``.
+"""rclpy messages from plain values: ``to_ros.image(pixels, 'rgb8', to_ros.header(stamp_ns, frame_id))``.
 
-A ``uint8[]`` field is only fast when it is given an ``array.array('B')``; any other sequence is checked byte by byte
-(rclpy#763). The generated constructor and setter copy even that one, once each, so it is put into the field's slot.
+Setting a ``uint8[]`` field is only fast with an ``array.array('B')``; all other sequences are checked byte by byte
+(rclpy#763). The generated constructor and setter each copy even an array; therefore it is assigned to the private
+attribute of the field.
 """
 
 import array
@@ -19,7 +20,7 @@ from depth_ros.types import AnyArray
 
 try:
     from sensor_msgs_py.point_cloud2 import read_points as read_points
-except ImportError:  # comes with a ROS installation, not from PyPI
+except ImportError:  # part of a ROS installation, not available from PyPI
     read_points = point_fields
 
 _TYPES = {

@@ -1,4 +1,4 @@
-"""Topics of the sensors that give a scale → the scaler."""
+"""Topics of the sensors that provide the scale → the scaler."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,35 +8,34 @@ from rclpy.node import Node
 
 from depth_ros.errors import BadInput
 from depth_ros.messages.scale_sensors import SensorTopic, sensor_topics
-from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
+from depth_ros.ros.node_input import SubscribedInput
 from depth_ros.scale.scaler import Scaler
 from depth_ros.settings.node_settings import MonoSettings
 
 
 class ScaleInput(SubscribedInput):
-    """Subscribes to what ``scale.source`` needs.
+    """Subscribes to the topics that ``scale.source`` requires.
 
     Args:
-        node: Subscribes.
-        settings: Say what to subscribe to.
-        scaler: Gets what comes.
-        complain: Told of a message that is of no use, by kind and text.
+        node: The node that subscribes.
+        settings: Settings with the source of the scale.
+        scaler: Receives the measurements.
+        report: Called with kind and text of a problem if a message is unusable.
     """
 
-    def __init__(
-        self, node: Node, settings: MonoSettings, scaler: Scaler, complain: Callable[[str, str], None]
-    ) -> None:
+    def __init__(self, node: Node, settings: MonoSettings, scaler: Scaler, report: Callable[[str, str], None]) -> None:
         super().__init__()
-        self._complain = complain
+        self._report = report
         for sensor in sensor_topics(settings, scaler):
             kind = getattr(sensor_msgs.msg, sensor.kind)
-            self.subscriptions[sensor.role] = AdoptingSubscription(node, kind, sensor.topic, self._taker(sensor))
+            self.subscriptions[sensor.role] = AdoptingSubscription(node, kind, sensor.topic, self._callback(sensor))
 
-    def _taker(self, sensor: SensorTopic) -> Callable[[Any], None]:
-        def safely(message: Any) -> None:
+    def _callback(self, sensor: SensorTopic) -> Callable[[Any], None]:
+        def on_message(message: Any) -> None:
             try:
                 sensor.take(message)
             except BadInput as error:
-                self._complain('scale', str(error))
+                self._report('scale', str(error))
 
-        return safely
+        return on_message

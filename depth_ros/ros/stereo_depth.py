@@ -1,4 +1,4 @@
-"""The executable ``stereo_depth``; light to import, so that signals are caught before the heavy imports begin."""
+"""The executable ``stereo_depth``. It imports little, so that signals are caught before the slow imports."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Four topics → stereo messages that belong together."""
+"""Image and camera_info topics of a stereo camera → pairs with their calibrations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ from depth_ros.messages.calibration_lookup import LiveCalibrations
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.stereo_pairing import Outcome, Pair, Side, StereoPairing
-from depth_ros.ros.adopting_subscription import AdoptingSubscription, SubscribedInput
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.frame_accounting import FrameAccounting
+from depth_ros.ros.node_input import SubscribedInput
 from depth_ros.settings.node_settings import StereoSettings
 
 ImageMessage: TypeAlias = Image | CompressedImage
-_TELLING_MISSES = 10
+_MAX_UNREPORTED_MISSES = 10
 _SIDES: tuple[Side, Side] = ('left', 'right')
 
 
 @dataclass(frozen=True)
 class StereoMessages:
-    """A pair of images with the calibration of each."""
+    """A pair of images with their calibrations."""
 
     left: ImageMessage
     right: ImageMessage
@@ -31,12 +32,14 @@ class StereoMessages:
 
 
 class StereoInput(SubscribedInput):
-    """Subscribes to a stereo camera and hands over what belongs together.
+    """Subscribes to a stereo camera and delivers complete pairs.
 
     Args:
-        settings: Gives the settings as of now.
-        deliver: Told of every complete pair.
-        complain: Told of trouble that needs words: kind, text.
+        node: The node that subscribes.
+        settings: Returns the current settings.
+        accounting: Counts received and dropped frames.
+        deliver: Called with every complete pair.
+        report: Called with kind and text of a problem.
     """
 
     def __init__(
@@ -45,12 +48,12 @@ class StereoInput(SubscribedInput):
         settings: Callable[[], StereoSettings],
         accounting: FrameAccounting,
         deliver: Callable[[StereoMessages], None],
-        complain: Callable[[str, str], None],
+        report: Callable[[str, str], None],
     ) -> None:
         super().__init__()
         self._accounting = accounting
         self._deliver = deliver
-        self._complain = complain
+        self._report = report
         self._log = node.get_logger()
         self._settings = settings
         self._pairing: StereoPairing[ImageMessage] = StereoPairing()
@@ -62,7 +65,7 @@ class StereoInput(SubscribedInput):
         self._subscribe(node, 'right', image_type, suffix, self._right_image)
 
     def close(self) -> None:
-        """Unsubscribe and account for what still waited."""
+        """Unsubscribe and count the pairs that were still waiting as dropped."""
         super().close()
         self._count(self._pairing.clear())
         if self._awaiting_info is not None:
@@ -93,9 +96,9 @@ class StereoInput(SubscribedInput):
         self._pairing.accept_zero_stamps = settings.accept_zero_stamps
         outcome = self._pairing.add(side, stamp_ns(message.header.stamp), message)
         if outcome.jumped_back:
-            self._log.info('time jumped back (a bag that loops?): pairing starts again')
+            self._log.info('time jumped back, for example because a bag loops: pairing starts again')
         self._count(outcome.dropped)
-        self._explain(outcome)
+        self._report_misses(outcome)
         if outcome.pair is not None:
             self._accounting.pair(outcome.pair.skew_ns)
             self._deliver_late()
@@ -103,7 +106,7 @@ class StereoInput(SubscribedInput):
             self._deliver_awaiting()
 
     def _deliver_awaiting(self) -> None:
-        """Deliver the pair if its calibrations are here, or need not be waited for."""
+        """Deliver the waiting pair if its calibrations were received or need not be awaited."""
         pair = self._awaiting_info
         if pair is None:
             return
@@ -111,28 +114,28 @@ class StereoInput(SubscribedInput):
             infos = self._infos[side]
             if infos.exact(stamp_ns(image.header.stamp)) is None and infos.comes_with_images:
                 return
-        self._hand_over(pair)
+        self._deliver_pair(pair)
 
     def _deliver_late(self) -> None:
-        """Stop waiting for the calibrations of an older pair: use the last ones, if any, and wait for no more."""
+        """Deliver an older pair that waits for its calibrations with the latest ones, and do not wait for any more."""
         pair = self._awaiting_info
         if pair is None:
             return
         for infos in self._infos.values():
             infos.stop_waiting()
-        self._hand_over(pair)
+        self._deliver_pair(pair)
 
-    def _hand_over(self, pair: Pair[ImageMessage]) -> None:
+    def _deliver_pair(self, pair: Pair[ImageMessage]) -> None:
         self._awaiting_info = None
         left = self._infos['left'].at(stamp_ns(pair.left.header.stamp))
         right = self._infos['right'].at(stamp_ns(pair.right.header.stamp))
         if left is None or right is None:
             side = 'left' if left is None else 'right'
             self._accounting.drop(DropReason.NO_CAMERA_INFO)
-            self._complain(
+            self._report(
                 DropReason.NO_CAMERA_INFO,
-                f'no camera_info on {self.subscriptions[f"{side} camera_info"].topic}: without calibration there are '
-                'no metres. Publish the camera_info of the calibrated camera, or remap the topic',
+                f'no camera_info on {self.subscriptions[f"{side} camera_info"].topic}: metric depth requires a '
+                'calibration. Publish the camera_info of the calibrated camera, or remap the topic',
             )
             return
         self._deliver(StereoMessages(pair.left, pair.right, left, right))
@@ -142,22 +145,22 @@ class StereoInput(SubscribedInput):
             if side == 'left':
                 self._accounting.drop(reason)
 
-    def _explain(self, outcome: Outcome[ImageMessage]) -> None:
+    def _report_misses(self, outcome: Outcome[ImageMessage]) -> None:
         for side, reason in outcome.dropped:
             if reason == DropReason.ZERO_STAMP:
-                self._complain(
+                self._report(
                     reason,
-                    f'{side} image has stamp 0: pairs are found by stamp. Let the driver set header.stamp, or set '
-                    'accept_zero_stamps: true to pair by order of arrival',
+                    f'{side} image has stamp 0, but images are paired by stamp. Configure the driver to set '
+                    'header.stamp, or set accept_zero_stamps: true to pair images in order of arrival',
                 )
         if outcome.pair is not None:
             self._misses = 0
         elif outcome.missed_by_ns is not None:
             self._misses += 1
-            if self._misses >= _TELLING_MISSES:
-                self._complain(
+            if self._misses >= _MAX_UNREPORTED_MISSES:
+                self._report(
                     'skew',
-                    f'left and right images make no pair: their stamps are {outcome.missed_by_ns / 1e6:.1f} ms apart, '
-                    f'max_skew_ms is {self._pairing.max_skew_ns / 1e6:g}. Synchronise the cameras; if they are (and '
-                    'only their stamps differ), raise max_skew_ms',
+                    f'left and right images cannot be paired: their stamps differ by {outcome.missed_by_ns / 1e6:.1f} '
+                    f'ms, max_skew_ms is {self._pairing.max_skew_ns / 1e6:g}. Synchronise the cameras; if they are '
+                    'synchronised and only their stamps differ, increase max_skew_ms',
                 )

@@ -1,4 +1,4 @@
-"""The ``stereo_depth`` node: a pair of image topics in, metric depth and points out."""
+"""The ``stereo_depth`` node: metric depth and points from a pair of image topics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,17 @@ from depth_ros.messages import read_messages
 from depth_ros.messages.frames import stereo_frame_of
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import depth_map, stereo_estimator
-from depth_ros.ros.depth_node import DepthNode, NodeInput
+from depth_ros.ros.depth_node import DepthNode
+from depth_ros.ros.node_input import NodeInput
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
 from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.types import DepthMap
 
 
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
-    """Depth from left and right images, by semi-global matching or by a stereo network."""
+    """Depth from left and right images with semi-global matching or a stereo network."""
 
-    _without = ('depth/relative', 'scale')
+    _excluded_topics = ('depth/relative', 'scale')
 
     def __init__(
         self,
@@ -27,13 +28,13 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
         super().__init__('stereo_depth', StereoSettings, make_estimator, **node_options)
 
     def _open_input(self, deliver: Callable[[StereoMessages], None]) -> NodeInput:
-        return StereoInput(self, self._live_settings.current, self.accounting, deliver, self._complain)
+        return StereoInput(self, self._live_settings.current, self.accounting, deliver, self._report)
 
     def _stamp_ns(self, job: StereoMessages) -> int:
         return read_messages.stamp_ns(job.left.header.stamp)
 
-    def _see(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
+    def _estimate(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
         left_info, right_info = read_messages.calibration(job.left_info), read_messages.calibration(job.right_info)
-        self._remark_on_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
+        self._warn_about_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
         frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings, self._camera.rectifier)
         return depth_map(frame, estimator, settings, self._camera.mask.current(settings.filter_mask_file))

@@ -1,4 +1,4 @@
-"""Where sensors sit, by tf2 where it is installed (it is not on PyPI)."""
+"""Poses of sensors from tf2, if it is installed (it is not available from PyPI)."""
 
 from rclpy.node import Node
 from rclpy.time import Time
@@ -9,7 +9,7 @@ from depth_ros.types import Float32Array
 
 
 def transforms_by_tf(node: Node) -> Transform:
-    """Return a look at tf: at the stamp, or the newest there is. Without tf2_ros nobody knows any transform."""
+    """Return a function that looks up transforms, at the stamp or else the latest; without tf2_ros it returns None."""
     try:
         import tf2_ros
     except ImportError:
@@ -17,15 +17,15 @@ def transforms_by_tf(node: Node) -> Transform:
     buffer = tf2_ros.Buffer()
     listener = tf2_ros.TransformListener(buffer, node)
 
-    def look(target: str, source: str, stamp_ns: int) -> Float32Array | None:
-        assert listener is not None  # it fills the buffer as long as somebody holds it
+    def lookup(target: str, source: str, stamp_ns: int) -> Float32Array | None:
+        assert listener is not None  # it fills the buffer as long as it is referenced
         for time in (Time(nanoseconds=stamp_ns), Time()):
             try:
-                found = buffer.lookup_transform(target, source, time).transform
+                transform = buffer.lookup_transform(target, source, time).transform
             except tf2_ros.TransformException:
                 continue
-            t, q = found.translation, found.rotation
+            t, q = transform.translation, transform.rotation
             return pose_matrix((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
         return None
 
-    return look
+    return lookup

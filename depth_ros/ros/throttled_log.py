@@ -1,4 +1,4 @@
-"""Say a problem once, then at most every ten seconds, with a count."""
+"""Log messages of one kind at most once every ten seconds, with the number of suppressed ones."""
 
 import threading
 import time
@@ -10,32 +10,32 @@ _PERIOD_S = 10.0
 
 @dataclass
 class _Problem:
-    last_said: float
-    unsaid: int = 0
+    last_logged_s: float
+    suppressed: int = 0
 
 
 class ThrottledLog:
-    """Passes the first message of a kind on, and then one every ten seconds.
+    """Logs the first message of each kind, and then at most one every ten seconds.
 
     Args:
-        say: Where to say it.
-        clock: Monotonic seconds.
+        log: Called with every message that is not suppressed.
+        clock: Returns monotonic seconds.
     """
 
-    def __init__(self, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
         self._clock = clock
         self._lock = threading.Lock()
         self._problems: dict[str, _Problem] = {}
 
-    def tell(self, kind: str, message: str) -> None:
-        """Report one occurrence of a kind of problem."""
+    def report(self, kind: str, message: str) -> None:
+        """Log a message unless one of its kind was logged recently."""
         with self._lock:
             now = self._clock()
             problem = self._problems.get(kind)
-            if problem is not None and now - problem.last_said < _PERIOD_S:
-                problem.unsaid += 1
+            if problem is not None and now - problem.last_logged_s < _PERIOD_S:
+                problem.suppressed += 1
                 return
-            count = problem.unsaid if problem else 0
+            count = problem.suppressed if problem else 0
             self._problems[kind] = _Problem(now)
-        self._say(f'{message} ({count} more in between)' if count else message)
+        self._log(f'{message} ({count} similar messages suppressed)' if count else message)

@@ -1,4 +1,4 @@
-"""The one thread that does the work, so that receiving, services and parameters never wait for it."""
+"""A worker thread, so that subscriptions, services and parameters never wait for an estimate."""
 
 import logging
 import threading
@@ -12,37 +12,37 @@ T = TypeVar('T')
 
 
 class Worker(Generic[T]):
-    """Calls ``work`` on the newest item, one at a time, on a thread of its own.
+    """Processes the newest item on a separate thread, one item at a time.
 
     Args:
-        work: What to do; an exception that leaves it is logged and the next item is worked on.
-        displaced: Told of every item that was never worked on.
+        work: Processes an item; an exception is logged and the next item is processed.
+        discarded: Called with every item that was not processed.
     """
 
-    def __init__(self, work: Callable[[T], None], displaced: Callable[[T], None]) -> None:
+    def __init__(self, work: Callable[[T], None], discarded: Callable[[T], None]) -> None:
         self._work = work
-        self._displaced = displaced
+        self._discarded = discarded
         self._inbox: Inbox[T] = Inbox()
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name='depth worker', daemon=True)
         self._thread.start()
 
     def submit(self, item: T) -> None:
-        """Hand over an item; it displaces one that still waits."""
-        displaced = self._inbox.put(item)
-        if displaced is not None:
-            self._displaced(displaced)
+        """Submit an item; it replaces an item that is still waiting."""
+        replaced = self._inbox.put(item)
+        if replaced is not None:
+            self._discarded(replaced)
 
     def busy_s(self) -> float:
-        """Return for how long the current item has been worked on; 0 when idle."""
+        """Return the processing time of the current item so far; 0 when idle."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def stop(self, timeout_s: float) -> bool:
-        """Finish the current item, take no more, and tell whether that was done in time."""
-        left = self._inbox.close()
-        if left is not None:
-            self._displaced(left)
+        """Stop after the current item; return whether the thread ended in time."""
+        waiting = self._inbox.close()
+        if waiting is not None:
+            self._discarded(waiting)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -52,7 +52,9 @@ class Worker(Generic[T]):
             try:
                 self._work(item)
             except Exception:
-                logging.getLogger(__name__).exception('the worker goes on after an unexpected error')
+                logging.getLogger(__name__).exception(
+                    'unexpected error in the worker thread; it continues with the next frame'
+                )
             finally:
                 self._busy_since = None
             del item

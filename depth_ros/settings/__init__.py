@@ -1,1 +1,1 @@
-"""Parameters: tables with defaults and ranges, and the frozen settings made from them."""
+"""Parameters: tables with types, defaults and ranges, and the frozen settings that hold their values."""

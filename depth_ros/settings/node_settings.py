@@ -1,4 +1,4 @@
-"""The tables of parameters of the nodes; the command line takes the ones that make sense for files."""
+"""Parameters of the nodes. Most of them are also options of the command line."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,28 +12,26 @@ Quality = Literal['balanced', 'strict']
 
 @dataclass(frozen=True)
 class StereoSettings(Settings):
-    """Parameters of ``stereo_depth``; ``depth-ros infer`` takes the ones that make sense for files."""
+    """Parameters of ``stereo_depth``."""
 
     max_skew_ms: float = parameter(
         5.0,
-        'Largest difference of left and right stamps that still makes a pair; 0 = equal stamps only.',
+        'Maximum difference between the stamps of the left and right image of a pair; 0 = equal stamps only.',
         unit='ms',
         minimum=0.0,
         maximum=1000.0,
     )
-    accept_zero_stamps: bool = parameter(
-        False, 'Pair images without a stamp by order of arrival. Without it they are refused.'
-    )
+    accept_zero_stamps: bool = parameter(False, 'Pair images with stamp 0 in order of arrival; false = drop them.')
     quality: str = parameter(
         'balanced',
-        'Of the matcher that works without a network. balanced: dense, occlusions beside known surfaces filled from '
-        'the background. strict: fewer false points, more holes; for navigation.',
+        'Mode of the matcher that is used without a network. balanced: dense, with occlusions next to valid '
+        'surfaces filled from the background. strict: fewer false points and more holes; for navigation.',
         choices=('balanced', 'strict'),
         rebuilds=('matcher',),
     )
     max_disparity: int = parameter(
         0,
-        'Largest disparity searched, in pixels of the incoming image; 0 = from range_min_m.',
+        'Maximum disparity that is searched, in pixels of the input image; 0 = from range_min_m.',
         unit='px',
         minimum=0,
         maximum=4096,
@@ -41,7 +39,7 @@ class StereoSettings(Settings):
     )
     processing_scale: float = parameter(
         1.0,
-        'Size at which the pair is matched and the depth published, relative to the incoming image.',
+        'Size of the processed pair and of the published depth image, relative to the input images.',
         minimum=0.1,
         maximum=1.0,
         rebuilds=('matcher', 'network'),
@@ -54,45 +52,61 @@ class MonoSettings(Settings):
 
     model: str = parameter(
         '',
-        'The network, required: the id of a manifest (depth-ros models list), or the path of a manifest or ONNX file.',
+        'Network (required): id of a model (depth-ros models list), or path of a manifest or ONNX file.',
         rebuilds=('network',),
     )
     filter_edges: bool = parameter(
-        True, 'Forget the pixels between two surfaces, where an edge has been smeared.', group='filter'
+        True,
+        'Remove flying pixels, whose depth lies between foreground and background at the edge of an object.',
+        group='filter',
     )
     scale_source: str = parameter(
         'none',
-        'Where the scale comes from, for models that lack it, or the correction for those that have it. fixed: the two '
-        'numbers below. reference: another sensor, on scale/reference. ground: the floor, seen from camera_height_m.',
+        'Source of the metric scale for relative models, or of a correction for metric models. fixed: '
+        'scale.fixed_scale and scale.fixed_shift. reference: another sensor on the topic scale/reference. ground: '
+        'the floor, with camera_height_m.',
         group='scale',
         choices=('none', 'fixed', 'reference', 'ground'),
         read_only=True,
     )
     scale_fixed_scale: float = parameter(
-        1.0, "Factor of the model's output; of 1 / depth for inverse models.", group='scale', minimum=1e-9, maximum=1e9
+        1.0,
+        'Factor a in depth = a * output + b; for inverse models, 1 / depth = a * output + b. Used with scale.source: '
+        'fixed.',
+        group='scale',
+        minimum=1e-9,
+        maximum=1e9,
     )
     scale_fixed_shift: float = parameter(
-        0.0, 'Added after the factor, by models that need it.', group='scale', minimum=-1e9, maximum=1e9
+        0.0,
+        'Shift b in the same formula; ignored for models that need a factor only.',
+        group='scale',
+        minimum=-1e9,
+        maximum=1e9,
     )
     scale_reference_type: str = parameter(
         'points',
-        'What scale/reference is: PointCloud2, LaserScan, Range, or a depth Image with scale/camera_info.',
+        'Messages on scale/reference. points: PointCloud2. scan: LaserScan. range: Range. depth: depth Image, with '
+        'CameraInfo on scale/camera_info.',
         group='scale',
         choices=('points', 'scan', 'range', 'depth'),
         read_only=True,
     )
     scale_extrinsics: str = parameter(
         '',
-        'Pose of the reference sensor (or Imu) in the optical frame of the camera, as "x y z roll pitch yaw" in metres '
-        'and radians; empty = from tf, or the same frame.',
+        'Pose of the reference sensor (or IMU) in the optical frame of the camera, as "x y z roll pitch yaw" in '
+        'metres and radians. Empty = from tf, or identity if both have the same frame.',
         group='scale',
     )
     scale_imu: bool = parameter(
-        False, 'Take the direction down from the topic imu instead of camera_pitch_rad.', group='scale', read_only=True
+        False,
+        'Use the direction of gravity from the topic imu instead of camera_pitch_rad.',
+        group='scale',
+        read_only=True,
     )
     scale_max_skew_ms: float = parameter(
         100.0,
-        'Largest difference of the stamps of a reference and of the image that it is compared with.',
+        'Maximum difference between the stamps of a reference and of the image that it is compared with.',
         group='scale',
         unit='ms',
         minimum=0.0,
@@ -100,7 +114,7 @@ class MonoSettings(Settings):
     )
     scale_hold_s: float = parameter(
         2.0,
-        'How long a scale is used after it was last confirmed; then there are no metres.',
+        'Time for which a scale remains valid after its last confirmation; after that no metric depth is published.',
         group='scale',
         unit='s',
         minimum=0.0,

@@ -1,4 +1,7 @@
-"""What a table of parameters is: every declaration, range, check and page follows from its fields."""
+"""Tables of parameters: frozen dataclasses whose fields define type, default, range and description.
+
+The ROS declarations, the checks and docs/parameters.md are derived from the fields.
+"""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -6,16 +9,17 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from depth_ros.errors import BadSettings
+from depth_ros.settings.schema import WrongValue, converted
 
 Value = bool | int | float | str
 Part = Literal['network', 'matcher']
-"""What a node builds once and uses for many frames."""
+"""A part that a node builds once and uses for many frames."""
 TableT = TypeVar('TableT', bound='Table')
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may be, for people and for the checks."""
+    """Description and allowed values of a parameter."""
 
     description: str
     unit: str = ''
@@ -23,44 +27,61 @@ class Rule:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = False
-    """True: takes effect when the node is configured and cannot change while it runs."""
+    """Whether the parameter takes effect when the node is configured and cannot be changed while it runs."""
     group: str = ''
-    """Of a parameter ``group.name``, whose field is ``group_name``."""
+    """First part of the parameter name ``group.name``; the field is named ``group_name``."""
     rebuilds: tuple[Part, ...] = ()
-    """Parts that are built from the parameter; all other parameters are read for every frame."""
+    """Parts that are built from the parameter; parameters without parts are read for every frame."""
+
+    @property
+    def allowed_range(self) -> str:
+        """The allowed range with its unit, such as ``0 to 100 m``; empty if there is none."""
+        if self.minimum is None or self.maximum is None:
+            return ''
+        return f'{self.minimum:.7g} to {self.maximum:.7g} {self.unit}'.rstrip()
 
 
 def parameter(default: Value, description: str, **rule: Any) -> Any:
-    """Return a field of a table."""
+    """Return the field of a table for one parameter; ``rule`` holds further fields of ``Rule``."""
     return field(default=default, metadata={'rule': Rule(description, **rule)})
 
 
 @dataclass(frozen=True)
 class Table:
-    """A frozen set of parameter values; wrong ones cannot be made."""
+    """A frozen set of valid parameter values.
+
+    Raises:
+        BadSettings: a value has the wrong type or is out of range, or values contradict each other.
+    """
 
     def __post_init__(self) -> None:
-        problems = [problem for name in rules(type(self)) if (problem := _problem(self, name))]
-        if not problems:
-            problems = self._contradictions()
+        problems, initial = [], defaults(type(self))
+        for name, rule in rules(type(self)).items():
+            try:
+                value = _checked(name, rule, initial[name], getattr(self, _field(name)))
+            except WrongValue as error:
+                problems.append(str(error))
+            else:
+                object.__setattr__(self, _field(name), value)
+        problems = problems or self._contradictions()
         if problems:
             raise BadSettings('; '.join(problems))
 
     def _contradictions(self) -> list[str]:
-        """Return what does not go together, in words."""
+        """Return a message for every combination of values that is not allowed."""
         return []
 
     def changed(self: TableT, values: Mapping[str, Any]) -> TableT:
         """Return a copy with some values replaced.
 
         Raises:
-            BadSettings: a name is unknown, a value has the wrong type or range, or the result contradicts itself.
+            BadSettings: a name is unknown, or the result is invalid.
         """
-        declared = defaults(type(self))
+        known = rules(type(self))
         for name in values:
-            if name not in declared:
+            if name not in known:
                 raise BadSettings(unknown_parameter(type(self), name))
-        return replace(self, **{_field(name): _as_declared(declared[name], value) for name, value in values.items()})
+        return replace(self, **{_field(name): value for name, value in values.items()})
 
 
 def rules(kind: type[Table]) -> Mapping[str, Rule]:
@@ -74,14 +95,14 @@ def defaults(kind: type[Table]) -> Mapping[str, Value]:
 
 
 def built_from(table: Table, part: Part) -> tuple[tuple[str, Value], ...]:
-    """Return names and values of the parameters that a part is built from; if they are equal, so are the parts."""
+    """Return names and values of the parameters from which a part is built; equal values give equal parts."""
     return tuple(
         (name, getattr(table, _field(name))) for name, rule in rules(type(table)).items() if part in rule.rebuilds
     )
 
 
 def _name(declared: 'Field[Any]') -> str:
-    """Return the parameter's name for a field: ``scale.source`` for ``scale_source`` of the group ``scale``."""
+    """Return the parameter name of a field: ``scale.source`` for the field ``scale_source`` of the group ``scale``."""
     group = declared.metadata['rule'].group
     return f'{group}.{declared.name.removeprefix(f"{group}_")}' if group else declared.name
 
@@ -91,35 +112,24 @@ def _field(name: str) -> str:
 
 
 def unknown_parameter(kind: type[Table], name: str) -> str:
-    """Say that a parameter does not exist and which one was probably meant."""
+    """Return the error message for an unknown parameter, with the most similar known name."""
     return f"unknown parameter '{name}'; {did_you_mean(name, rules(kind))}"
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Say which name a wrong one was probably meant to be, or which there are."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f'known: {", ".join(known)}'
+    """Return a hint at the known name that is most similar to a wrong one; without a similar name, all known names."""
+    similar = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{similar[0]}'?" if similar else f'known: {", ".join(known)}'
 
 
-def _as_declared(default: Value, value: Any) -> Any:
-    """Let a whole number stand for a float (YAML ``range_max_m: 20``); leave everything else to the checks."""
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+def _checked(name: str, rule: Rule, default: Value, value: Any) -> Any:
+    """Return a value as the type of its parameter.
+
+    Raises:
+        WrongValue: it has another type, is not one of the choices, or is out of range.
+    """
+    value = converted(Literal[rule.choices] if rule.choices else type(default), value, name)
+    # NaN is out of every range: no comparison with it is true.
+    if rule.minimum is not None and rule.maximum is not None and not rule.minimum <= value <= rule.maximum:
+        raise WrongValue(f'{name} is {value!r}; expected {rule.allowed_range}')
     return value
-
-
-def _problem(table: Table, name: str) -> str | None:
-    value, rule = getattr(table, _field(name)), rules(type(table))[name]
-    expected = type(defaults(type(table))[name])
-    if type(value) is not expected:
-        return f'{name} is {value!r} of type {type(value).__name__}; expected {expected.__name__}'
-    if rule.choices and value not in rule.choices:
-        return f"{name} is '{value}'; expected one of {', '.join(rule.choices)}"
-    return _out_of_range(name, rule, value)
-
-
-def _out_of_range(name: str, rule: Rule, value: Any) -> str | None:
-    low, high = rule.minimum, rule.maximum
-    if low is None or high is None or low <= value <= high:
-        return None  # NaN does not get here: no comparison with it is true
-    return f'{name} is {value!r}; expected {low:g} to {high:g}' + (f' {rule.unit}' if rule.unit else '')

@@ -1,4 +1,4 @@
-"""The tables of settings as a page: ``python -m depth_ros.settings.parameters_page > docs/parameters.md``."""
+"""Reference page of all parameters: ``python -m depth_ros.settings.parameters_page > docs/parameters.md``."""
 
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -7,9 +7,10 @@ from depth_ros.settings.parameter_table import Rule, Value, defaults, rules
 _HEADER = """# Parameters
 
 Generated from the tables in `depth_ros/settings`: `python -m depth_ros.settings.parameters_page > docs/parameters.md`.
-`config/stereo.yaml` and `config/mono.yaml` list all parameters with their defaults. Read-only parameters are set at
-start; all others can be changed while the node runs (`ros2 param set`) and take effect with the next frame. A new model
-or device takes effect as soon as it is loaded and checked. A wrong value is refused with the reason.
+`config/stereo.yaml` and `config/mono.yaml` list all parameters with their defaults. Read-only parameters can only be
+set when the node starts. All other parameters can be changed while the node runs (`ros2 param set`); a change takes
+effect with the next image, a new model or device as soon as it has been loaded and checked. An invalid value is
+rejected with the reason.
 
 The QoS of every topic can be set with
 `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
@@ -17,15 +18,13 @@ The QoS of every topic can be set with
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page as Markdown."""
     common = set(rules(Settings))
     return (
         _HEADER
-        + _section('Every depth node', Settings, common)
-        + _section('`stereo_depth` besides', StereoSettings, set(rules(StereoSettings)) - common)
-        + _section(
-            '`mono_depth` besides', MonoSettings, set(rules(MonoSettings)) - (common - {'model', 'filter.edges'})
-        )
+        + _section('All depth nodes', Settings, common)
+        + _section('`stereo_depth` only', StereoSettings, set(rules(StereoSettings)) - common)
+        + _section('`mono_depth` only', MonoSettings, set(rules(MonoSettings)) - (common - {'model', 'filter.edges'}))
     )
 
 
@@ -33,9 +32,15 @@ def _section(title: str, kind: type[Settings], names: set[str]) -> str:
     rows = []
     for name, rule in rules(kind).items():
         if name in names:
-            default, fixed = defaults(kind)[name], ' (fixed)' if rule.read_only else ''
-            rows.append(f'| `{name}`{fixed} | `{_yaml(default)}` | {_allowed(default, rule)} | {rule.description} |')
-    return f'\n## {title}\n\n| parameter | default | allowed | meaning |\n|---|---|---|---|\n' + '\n'.join(rows) + '\n'
+            default, read_only = defaults(kind)[name], ' (read-only)' if rule.read_only else ''
+            rows.append(
+                f'| `{name}`{read_only} | `{_yaml(default)}` | {_allowed(default, rule)} | {rule.description} |'
+            )
+    return (
+        f'\n## {title}\n\n| parameter | default | allowed values | description |\n|---|---|---|---|\n'
+        + '\n'.join(rows)
+        + '\n'
+    )
 
 
 def _yaml(value: Value) -> str:
@@ -49,7 +54,7 @@ def _allowed(default: Value, rule: Rule) -> str:
         return '`true`, `false`'
     if isinstance(default, str):
         return 'text'
-    return f'{rule.minimum:g} to {rule.maximum:g} {rule.unit}'.rstrip()
+    return rule.allowed_range
 
 
 if __name__ == '__main__':

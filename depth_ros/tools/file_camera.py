@@ -59,7 +59,7 @@ class FileCamera(Node):
 
     def stop(self) -> bool:
         """Print the number of pairs that were sent."""
-        node_process.say_frames_sent(self._sent)
+        node_process.print_frames_sent(self._sent)
         return True
 
     def _publish(self) -> None:

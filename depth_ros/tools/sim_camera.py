@@ -58,7 +58,7 @@ class SimCamera(Node):
 
     def stop(self) -> bool:
         """Print the number of frames that were sent."""
-        node_process.say_frames_sent(self._sent)
+        node_process.print_frames_sent(self._sent)
         return True
 
     def _publish(self) -> None:

@@ -96,7 +96,7 @@ def test_an_invalid_ros_argument_of_a_node_is_one_line_and_exit_code_2(arguments
     ('module', 'parameter', 'message'),
     [
         ('file_camera', 'rate:=5', "unknown parameter 'rate'; did you mean 'rate_hz'?"),
-        ('file_camera', 'rate_hz:=fast', "rate_hz is 'fast' of type str; expected a number"),
+        ('file_camera', 'rate_hz:=fast', "rate_hz is 'fast' (str); expected a number"),
         ('file_camera', 'left:=5', "parameter 'left' to '5' of type 'INTEGER', expecting type 'STRING'"),
         ('depth_viewer', 'max_mbs:=5', "unknown parameter 'max_mbs'; did you mean 'max_mb_s'?"),
         ('sim_camera', 'basline_m:=0.0', "unknown parameter 'basline_m'; did you mean 'baseline_m'?"),

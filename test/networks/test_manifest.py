@@ -49,7 +49,7 @@ def changed(*path, value):
         (changed('decode', 'kind', value='magic'), "kind is 'magic' (str); expected one of metric_depth"),
         (
             changed('preprocess', 'resize', 'width', value='wide'),
-            "width is 'wide' (str); expected whole number or nothing",
+            "width is 'wide' (str); expected a whole number or nothing",
         ),
         (changed('preprocess', 'resize', 'width', value=None), "resize.width is missing for mode 'longest'"),
         (changed('preprocess', 'normalize', 'std', value=[1.0, 0.0, 1.0]), 'std without 0'),
@@ -62,7 +62,7 @@ def changed(*path, value):
         (changed('artifact', 'onnx', value='/etc/passwd'), "leaves the model's folder"),
         (changed('artifact', 'reference', value='../x.npz'), "leaves the model's folder"),
         (changed('artifact', 'urls', value=['file:///etc/passwd']), 'is neither https:// nor hf://'),
-        (changed('range_m', value=[1.0]), 'expected a list of 2 of number or nothing'),
+        (changed('range_m', value=[1.0]), 'expected a list of 2 values, each a number or nothing'),
     ],
 )
 def test_a_mistake_is_named_with_file_key_found_and_expected(tmp_path, content, text):

@@ -285,10 +285,10 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
 @pytest.mark.parametrize(
     ('cameras', 'words'),
     [
-        ('[front, front]', "cameras has 'front' 2 times; expected every name once"),
-        ('["front camera"]', "cameras has 'front camera'; expected names of letters"),
-        ('front', 'cameras is no list of names; expected such as [front, left]'),
-        ('[front/left]', "cameras has 'front/left'; expected names of letters"),
+        ('[front, front]', "cameras contains 'front' 2 times; expected every name once"),
+        ('["front camera"]', "cameras contains 'front camera'; expected names of letters"),
+        ('front', 'cameras is not a list of names; expected for example [front, left]'),
+        ('[front/left]', "cameras contains 'front/left'; expected names of letters"),
     ],
 )
 @pytest.mark.ros

@@ -1,4 +1,4 @@
-"""The owner of an estimator: what is built again after which change, and that everything built is closed once."""
+"""The estimator of a node: which changes build it again, and that every estimator is closed once."""
 
 import threading
 from contextlib import suppress
@@ -47,13 +47,13 @@ class Maker:
         return [estimator.times_closed for estimator in self.made]
 
 
-def slot_of(maker, settings=A):
+def swappable_of(maker, settings=A):
     return SwappableEstimator(maker, settings, lambda kind, text: None)
 
 
-def serve(slot, settings):
-    """Let the slot serve one frame; return the model that served it."""
-    with slot.serving(settings) as estimator:
+def process(swappable, settings):
+    """Process one frame; return the model of the estimator that was used."""
+    with swappable.use(settings) as estimator:
         estimator.estimate(PAIR)
         return estimator.model
 
@@ -63,9 +63,9 @@ def serve(slot, settings):
 )
 def test_another_range_min_m_builds_another_matcher_and_no_other_network(settings, builds):
     maker = Maker()
-    slot = slot_of(maker, settings)
+    swappable = swappable_of(maker, settings)
     for range_min_m in (0.5, 0.7, 0.7):
-        serve(slot, settings.changed({'range_min_m': range_min_m}))
+        process(swappable, settings.changed({'range_min_m': range_min_m}))
     assert len(maker.made) == builds
 
 
@@ -112,75 +112,75 @@ def test_cameras_that_differ_in_range_min_m_share_one_network(tmp_path, opened_b
 
 def test_a_replaced_estimator_is_closed_when_its_frame_is_done_and_not_before():
     maker = Maker(latency_s=0.3)
-    slot, errors = slot_of(maker), []
+    swappable, errors = swappable_of(maker), []
 
     def work():
         try:
-            serve(slot, A)
+            process(swappable, A)
             assert maker.times_closed[0] == 1
-            serve(slot, B)
+            process(swappable, B)
         except Exception as error:
             errors.append(error)
 
     worker = threading.Thread(target=work)
     worker.start()
     wait_for(lambda: maker.made[0].frames == 1)
-    slot._tried = estimator_key(B)
-    slot._load(B)  # as the loader thread does while the frame is estimated
+    swappable._requested = estimator_key(B)
+    swappable._load(B)  # as the loader thread does while the frame is estimated
     assert maker.times_closed == [0, 0]
     worker.join(5)
     assert not errors and maker.times_closed == [1, 0]
-    slot.close()
+    swappable.close()
     assert maker.times_closed == [1, 1]
 
 
-def test_the_old_estimator_serves_until_the_new_one_is_there_and_is_then_closed():
+def test_the_old_estimator_is_used_until_the_new_one_is_loaded_and_is_then_closed():
     maker = Maker()
     maker.held['b'] = threading.Event()
-    slot = slot_of(maker)
-    assert serve(slot, B) == 'a' and maker.times_closed == [0]
+    swappable = swappable_of(maker)
+    assert process(swappable, B) == 'a' and maker.times_closed == [0]
     maker.held['b'].set()
-    wait_for(lambda: serve(slot, B) == 'b')
+    wait_for(lambda: process(swappable, B) == 'b')
     assert maker.times_closed == [1, 0]
 
 
-def test_an_estimator_that_nobody_wants_any_more_when_it_is_loaded_is_closed():
+def test_an_estimator_that_is_no_longer_needed_when_it_is_loaded_is_closed():
     maker = Maker()
     maker.held = {'b': threading.Event(), 'c': threading.Event()}
-    slot = slot_of(maker)
-    serve(slot, B)
-    serve(slot, C)
+    swappable = swappable_of(maker)
+    process(swappable, B)
+    process(swappable, C)
     maker.held['b'].set()
     wait_for(lambda: maker.times_closed == [0, 1])
-    slot.close()
+    swappable.close()
     maker.held['c'].set()
     wait_for(lambda: maker.times_closed == [1, 1, 1])
     with pytest.raises(EstimatorError, match='no longer uses'):
-        serve(slot, C)
+        process(swappable, C)
 
 
 def test_renewing_closes_first_and_a_failure_to_renew_closes_nothing_twice():
     maker = Maker()
-    slot = slot_of(maker)
-    slot.renew()
+    swappable = swappable_of(maker)
+    swappable.renew()
     maker.refused.add('a')
     for _ in range(3):
         with pytest.raises(InferenceError, match='refused'):
-            serve(slot, A)
+            process(swappable, A)
     assert maker.times_closed == [1]
     maker.refused.clear()
-    assert serve(slot, A) == 'a' and maker.times_closed == [1, 0]
-    slot.close()
+    assert process(swappable, A) == 'a' and maker.times_closed == [1, 0]
+    swappable.close()
     assert maker.times_closed == [1, 1]
 
 
-def test_a_slot_closed_while_its_frame_is_stuck_closes_the_estimator_when_the_frame_ends():
+def test_closing_during_a_frame_closes_the_estimator_when_the_frame_ends():
     maker = Maker(latency_s=0.3)
-    slot = slot_of(maker)
-    worker = threading.Thread(target=lambda: serve(slot, A))
+    swappable = swappable_of(maker)
+    worker = threading.Thread(target=lambda: process(swappable, A))
     worker.start()
     wait_for(lambda: maker.made[0].frames == 1)
-    slot.close()
+    swappable.close()
     assert maker.times_closed == [0]
     worker.join(5)
     assert maker.times_closed == [1]

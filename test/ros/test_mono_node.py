@@ -82,7 +82,7 @@ def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_
         graph.stream(4, info=False)
         graph.wait_for_messages('depth/relative', 2)
         assert not graph.received[DEPTH]
-        graph.wait_for_status('the focal length, which camera_info states')
+        graph.wait_for_status('the focal length (publish camera_info)')
         graph.send()
         graph.wait_for_messages(DEPTH)
 
@@ -120,16 +120,16 @@ def test_a_model_that_is_not_there_is_refused_with_the_reason(tmp_path, spoil, w
         assert graph.get_parameter('model', 'mono_depth').string_value == str(first)
 
 
-def test_a_model_that_fails_its_checks_leaves_the_old_one_at_work(tmp_path):
+def test_a_model_that_fails_its_checks_leaves_the_old_one_in_use(tmp_path):
     first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
     second.with_suffix('.onnx').write_bytes(b'no network')
     with mono(first) as graph:
         graph.open_camera()
         assert graph.set_parameters('mono_depth', model=str(second)).successful
-        told = []
-        tell = graph.node._complaints.tell
-        graph.node._complaints.tell = lambda kind, text: told.append(text) or tell(kind, text)
-        wait_for(lambda: graph.send(image=grey(graph, 1)) and any('is not taken' in text for text in told))
+        logged = []
+        report = graph.node._throttled_log.report
+        graph.node._throttled_log.report = lambda kind, text: logged.append(text) or report(kind, text)
+        wait_for(lambda: graph.send(image=grey(graph, 1)) and any('cannot be loaded' in text for text in logged))
         before = len(graph.received[DEPTH])
         graph.send(image=grey(graph, 1))
         assert floats(graph.wait_for_messages(DEPTH, before + 1)[-1])[0, 0] == 2.0
@@ -183,18 +183,18 @@ def fake_network(**faults):
 
 
 def test_f12_without_memory_it_backs_off_opens_the_device_anew_and_resumes(monkeypatch):
-    monkeypatch.setattr('depth_ros.ros.failure_recovery._LEAST_PAUSE_S', 0.3)
+    monkeypatch.setattr('depth_ros.ros.failure_recovery._MIN_PAUSE_S', 0.3)
     made = []
 
     def make(settings, watch):
-        assert all(network._runtime.times_closed == 1 for network in made)  # the memory of both may not be there
+        assert all(network._runtime.times_closed == 1 for network in made)  # there may not be enough memory for both
         made.append(fake_network(oom_at=(lambda n: n >= 2) if not made else (lambda n: False)))
         return made[-1]
 
     with MonoGraph({'model': 'x'}, make) as graph:
         graph.open_camera()
         graph.send()
-        level, words, _ = graph.wait_for_status('no memory for a frame')
+        level, words, _ = graph.wait_for_status('out of memory')
         assert level == WARN and 'memory_limit_mb' in words
         wait_for(lambda: graph.send() and time.sleep(0.05) is None and graph.received[DEPTH])
         assert len(made) == 2
@@ -226,7 +226,7 @@ sys.exit(node_process.run(lambda: MonoDepthNode(make)))
 """
 
 
-def test_f13_it_exits_with_code_1_if_that_is_wanted(tmp_path):
+def test_f13_it_exits_with_code_1_if_on_device_lost_is_exit(tmp_path):
     script = tmp_path / 'node.py'
     script.write_text(LOSING_NODE.format(path=str(Path(__file__).parents[1])))
     with MonoGraph(node=False, listen=(DEPTH,)) as graph:
@@ -267,10 +267,10 @@ def test_f17_memory_stays_flat_over_many_frames_of_changing_size(tmp_path):
     assert memory[-1] - memory[1] < 20, memory
 
 
-def test_f15_the_same_depth_everywhere_for_thirty_frames_is_told(tmp_path):
+def test_f15_constant_depth_for_thirty_frames_is_reported(tmp_path):
     with mono(model(tmp_path)) as graph:
         graph.open_camera()
         for sent in range(1, 41):
             graph.send(image=grey(graph, 7))
-            graph.wait_for_messages(DEPTH, sent)  # it is told, not judged
-        assert 'Is the lens covered' in graph.wait_for_status('the same depth')[1]
+            graph.wait_for_messages(DEPTH, sent)  # the depth is published nevertheless
+        assert 'lens is not covered' in graph.wait_for_status('the same depth')[1]

@@ -1,4 +1,4 @@
-"""Two nodes of one name: each says so."""
+"""Two nodes with the same name: both log a warning."""
 
 import threading
 
@@ -8,20 +8,20 @@ from graph import Graph, NodeProcess, wait_for
 pytestmark = pytest.mark.ros
 
 
-def test_two_nodes_of_one_name_warn_and_one_alone_does_not():
+def test_two_nodes_with_the_same_name_warn_and_a_single_one_does_not():
     with Graph(listen=()) as graph:
-        told = []
-        tell = graph.node._complaints.tell
-        graph.node._complaints.tell = lambda kind, text: told.append(text) or tell(kind, text)
+        logged = []
+        report = graph.node._throttled_log.report
+        graph.node._throttled_log.report = lambda kind, text: logged.append(text) or report(kind, text)
         with NodeProcess(graph.domain, '--ros-args', '-r', '__ns:=/other') as other:
             wait_for(lambda: len(graph.probe.get_node_names()) >= 3, 30)
             graph.wait_for_messages('/diagnostics', 5)
-            assert not told
+            assert not logged
             other.signal()
             other.end(30)
         with NodeProcess(graph.domain) as twin:
-            wait_for(lambda: told, 30)
-            assert told[0].startswith('2 nodes are named /stereo_depth: ') and '__ns:=' in told[0]
+            wait_for(lambda: logged, 30)
+            assert logged[0].startswith('2 nodes are named /stereo_depth: ') and '__ns:=' in logged[0]
             at_last = threading.Timer(30, twin.signal)  # ends its output
             at_last.start()
             assert any('2 nodes are named /stereo_depth: ' in line for line in twin.popen.stdout)

@@ -60,7 +60,7 @@ def test_e5_no_leak_and_no_message_while_inactive_over_many_cycles():
             camera.join()
         assert threading.active_count() <= threads
         assert psutil.Process().num_fds() <= descriptors + 2
-        account = node.accounting.look()
+        account = node.accounting.counts()
         assert account.in_flight == 0
 
 
@@ -81,10 +81,10 @@ def test_e5_deactivating_during_an_estimate_publishes_nothing_afterwards():
 @pytest.mark.parametrize(
     ('parameters', 'words'),
     [
-        ({'quality': 'best'}, "quality is 'best'; expected one of balanced, strict"),
+        ({'quality': 'best'}, "quality is 'best' (str); expected one of balanced, strict"),
         ({'range_min_m': -1.0}, 'range_min_m'),
         ({'range_min_m': 50.0}, 'expected range_min_m < range_max_m'),
-        ({'max_disparity': 'many'}, "max_disparity is 'many' of type str; expected int"),
+        ({'max_disparity': 'many'}, "max_disparity is 'many' (str); expected a whole number"),
     ],
 )
 def test_e5_a_bad_configuration_fails_with_words_the_process_stays_and_a_repair_works(parameters, words):
@@ -123,7 +123,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ('quality', 'best', 'expected one of balanced, strict'),
         ('cloud_stride', 0, 'cloud_stride'),
         ('range_min_m', 100.0, 'expected range_min_m < range_max_m'),
-        ('cloud_stride', 1.5, 'of type float; expected int'),
+        ('cloud_stride', 1.5, '1.5 (float); expected a whole number'),
     ],
 )
 def test_a_change_that_cannot_be_is_refused_with_a_reason(name, value, reason):

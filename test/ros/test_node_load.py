@@ -157,8 +157,8 @@ def test_f14_thirty_maps_of_nan_in_a_row_are_an_error_with_a_hint():
         graph.open_camera()
         for sent in range(1, 31):
             graph.send()
-            wait_for(lambda sent=sent: graph.node.accounting.look().dropped.get('estimator_failed') == sent)
-        level, words, _ = graph.wait_for_status('30 frames failed in a row')
+            wait_for(lambda sent=sent: graph.node.accounting.counts().dropped.get('estimator_failed') == sent)
+        level, words, _ = graph.wait_for_status('30 consecutive frames failed')
         assert level == ERROR and 'In half precision? Use a fp32 export' in words
         assert not graph.received[DEPTH]
 

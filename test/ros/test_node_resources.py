@@ -162,7 +162,7 @@ def test_a_mask_that_changes_on_disk_is_taken_while_the_node_runs(tmp_path):
         assert np.isnan(depth[:10]).all() and np.isfinite(depth[10:]).all()
         path.write_bytes(b'half of an image')
         wait_for(
-            lambda: graph.send() and time.sleep(0.05) is None and 'bad_file' in graph.node.accounting.look().dropped
+            lambda: graph.send() and time.sleep(0.05) is None and 'bad_file' in graph.node.accounting.counts().dropped
         )
         assert 'filter.mask_file' in graph.wait_for_status('mask.png')[1]
         write_image_file(path, np.full((48, 64), 255, np.uint8))

@@ -146,7 +146,7 @@ def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_
         assert estimator.frames == 0
         assert account.dropped['no_subscriber'] == 10
         graph.listen('depth/image_rect')
-        wait_for(graph.node._outputs.wanted)
+        wait_for(graph.node._outputs.has_subscribers)
         stamp = graph.send()
         assert read_messages.stamp_ns(graph.wait_for_messages('depth/image_rect')[0].header.stamp) == stamp
 
@@ -175,7 +175,7 @@ def test_clouds_for_a_navigation_stack_need_the_height_of_the_camera():
     with Graph(listen=topics) as graph:
         graph.open_camera()
         graph.stream(3)
-        assert 'set camera_height_m' in graph.wait_for_status('needs the height')[1]
+        assert 'set camera_height_m' in graph.wait_for_status('requires the height')[1]
         assert not graph.received['scan'] and not graph.received['points_clear']
         assert graph.set_parameters('stereo_depth', camera_height_m=0.5).successful
         graph.stream(3)
@@ -193,7 +193,7 @@ def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_it
         for side in ('left', 'right'):
             graph.publisher(Image, f'/camera/{side}/image_raw')
         graph.publisher(CameraInfo, 'left/camera_info').publish(CameraInfo())
-        about = lambda role: [text for text in logged if text.startswith(f'no {role}: nobody has published')]  # noqa: E731
+        about = lambda role: [text for text in logged if text.startswith(f'no {role}: no publisher on')]  # noqa: E731
         wait_for(lambda: about('right camera_info'), 15)
         time.sleep(2.0)
         assert ['/right/image_rect' in text for text in about('right image')] == [True]
@@ -207,6 +207,8 @@ def test_a_topic_without_a_similar_one_says_that_there_is_none():
     with MonoGraph({'model': 'x'}, lambda settings, watch: FakeEstimator(), listen=()) as graph:
         logged = []
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
-        wait_for(lambda: any('nobody has published /image' in text for text in logged), 15, lambda: f'{logged}')
-        text = next(text for text in logged if 'nobody has published /image' in text)
-        assert 'no other sensor_msgs/msg/Image either. Start the driver' in text  # our own topics do not count
+        wait_for(lambda: any('no publisher on /image' in text for text in logged), 15, lambda: f'{logged}')
+        text = next(text for text in logged if 'no publisher on /image' in text)
+        assert (
+            'no other topic has the type sensor_msgs/msg/Image. Start the driver' in text
+        )  # our own topics do not count

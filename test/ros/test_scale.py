@@ -292,7 +292,7 @@ def test_no_reference_and_no_camera_info_are_said():
             {'scale__source': 'reference', 'scale__extrinsics': '1 2 3'},
             'expected six numbers, x y z (m) roll pitch yaw (rad)',
         ),
-        ({'scale__source': 'lidar'}, "scale.source is 'lidar'; expected one of none, fixed, reference, ground"),
+        ({'scale__source': 'lidar'}, "scale.source is 'lidar' (str); expected one of none, fixed, reference, ground"),
     ],
 )
 def test_settings_that_cannot_give_metres_fail_configure(parameters, words):

@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'quality': 'best'}, "quality is 'best'; expected one of balanced, strict"),
-        ({'quality': 1}, 'quality is 1 of type int; expected str'),
-        ({'rectify': 'yes'}, "rectify is 'yes' of type str; expected bool"),
-        ({'rectify': 1}, 'rectify is 1 of type int; expected bool'),
-        ({'cloud_stride': True}, 'cloud_stride is True of type bool; expected int'),
+        ({'quality': 'best'}, "quality is 'best' (str); expected one of balanced, strict"),
+        ({'quality': 1}, 'quality is 1 (int); expected one of balanced, strict'),
+        ({'rectify': 'yes'}, "rectify is 'yes' (str); expected true or false"),
+        ({'rectify': 1}, 'rectify is 1 (int); expected true or false'),
+        ({'cloud_stride': True}, 'cloud_stride is True (bool); expected a whole number'),
+        ({'model': None}, 'model is empty; expected text'),
         ({'cloud_stride': 0}, 'cloud_stride is 0; expected 1 to 64 px'),
         ({'range_min_m': float('nan')}, 'range_min_m is nan; expected 0.01 to 1000 m'),
         (
@@ -30,18 +31,18 @@ ROOT = Path(__file__).parents[2]
         ({'zzz': 5.0}, "unknown parameter 'zzz'; known: autostart"),
     ],
 )
-def test_a_wrong_value_says_what_got_and_expected(values, message):
+def test_an_error_names_the_parameter_its_value_and_the_expected_value(values, message):
     with pytest.raises(BadSettings) as caught:
         StereoSettings().changed(values)
     assert message in str(caught.value)
 
 
-def test_all_problems_are_told_at_once():
+def test_one_error_names_all_invalid_values():
     with pytest.raises(BadSettings, match='colormap.*quality'):
         StereoSettings().changed({'quality': 'best', 'colormap': 'jet'})
 
 
-def test_a_change_makes_a_new_object_and_a_whole_number_may_stand_for_a_float():
+def test_a_change_makes_a_new_object_and_accepts_an_integer_for_a_float():
     old = StereoSettings()
     new = old.changed({'range_max_m': 20})
     assert (old.range_max_m, new.range_max_m) == (40.0, 20.0)
@@ -52,7 +53,7 @@ def test_a_change_makes_a_new_object_and_a_whole_number_may_stand_for_a_float():
     st.sampled_from(sorted(rules(StereoSettings))),
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())),
 )
-def test_any_value_for_any_name_is_taken_or_refused_with_words(name, value):
+def test_any_value_of_any_parameter_is_accepted_or_rejected_with_its_name(name, value):
     try:
         StereoSettings().changed({name: value})
     except BadSettings as error:
@@ -66,6 +67,12 @@ def test_the_configuration_file_has_every_parameter_at_its_default_and_nothing_e
     for name, value in content['/**']['ros__parameters'].items():
         found |= {f'{name}.{key}': each for key, each in value.items()} if isinstance(value, dict) else {name: value}
     assert found == dict(defaults(kind))
+
+
+@pytest.mark.parametrize(('name', 'kind'), [('stereo', StereoSettings), ('mono', MonoSettings)])
+def test_the_comments_of_the_configuration_file_are_the_descriptions_of_the_parameters(name, kind):
+    comments = ' '.join((ROOT / f'config/{name}.yaml').read_text().replace('#', ' ').split())
+    assert not {key for key, rule in rules(kind).items() if rule.description not in comments}
 
 
 def test_the_reference_page_is_up_to_date():

@@ -199,7 +199,7 @@ def test_ten_clients_and_one_that_stops_reading():
             client.close_socket()
         wait_for(lambda: viewer.page.browsers == 0, 10)
         wait_for(lambda: not viewer._topic_subscriptions, 5)
-        wait_for(lambda: not graph.node._outputs.wanted(), 10)
+        wait_for(lambda: not graph.node._outputs.has_subscribers(), 10)
 
 
 def test_there_is_no_subscription_without_a_browser():
