@@ -158,11 +158,11 @@ def test_a10_a_16_bit_png_keeps_its_upper_bits():
     ('name', 'data', 'message'),
     [
         ('jpeg', b'', 'is empty'),
-        ('jpeg', b'not a jpeg at all', 'damaged or cut short'),
+        ('jpeg', b'not a jpeg at all', 'damaged, truncated, or not an image'),
         ('png', jpeg(SMOOTH_BGR, '.png')[:40], 'cannot be decoded'),
-        ('', jpeg(SMOOTH_BGR), 'not a camera picture'),  # no format
-        ('16UC1; compressedDepth png', jpeg(SMOOTH_BGR, '.png'), 'not a camera picture'),
-        ('h264', b'\x00\x00\x00\x01', 'not a camera picture'),
+        ('', jpeg(SMOOTH_BGR), 'not that of a camera image'),  # no format
+        ('16UC1; compressedDepth png', jpeg(SMOOTH_BGR, '.png'), 'not that of a camera image'),
+        ('h264', b'\x00\x00\x00\x01', 'not that of a camera image'),
     ],
 )  # fmt: skip
 def test_a10_what_is_no_image_is_refused(name, data, message):

@@ -77,7 +77,7 @@ def test_b5_distortion_without_rectification_is_noticed():
         (LEFT, with_p(RIGHT, tx=60.0), r'p\[3\] is 60; expected'),
         (LEFT, with_p(RIGHT, tx=float('nan')), r'p\[3\] is nan'),
         (RIGHT, LEFT, r'swapped. Exchange them'),
-        (LEFT, replace(RIGHT, p=ZERO_P), r'right camera_info\.p is all zero: no baseline'),
+        (LEFT, replace(RIGHT, p=ZERO_P), r'right camera_info\.p is all zero; expected the baseline'),
         (LEFT, with_p(RIGHT, cy=260.0), r'differ in cy \(240 and 260\).*set rectify if the images are raw'),
         (LEFT, with_p(RIGHT, fx=520.0), r'differ in fx'),
         (LEFT, replace(RIGHT, width=320), r'right image is 640x480 but its camera_info describes 320x480'),
