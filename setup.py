@@ -1,4 +1,4 @@
-"""ament_python package, which pip installs too."""
+"""Package of build type ament_python, which can also be installed with pip."""
 
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -9,22 +9,22 @@ from setuptools import find_packages, setup
 
 NAME = 'depth_ros'
 
-# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 has no such option and refuses
-# it, so it cannot stand in setup.cfg beside that of `install`.
+# `colcon build --symlink-install` looks for executables in lib/<package>. Setuptools 80 removed
+# the option and rejects it, so it cannot be set in setup.cfg like that of `install`.
 DEVELOP = {'develop': {'script_dir': f'$base/lib/{NAME}'}} if int(setuptools.__version__.split('.')[0]) < 80 else {}
 
 
 def files(folder, pattern):
-    """Return the files of a folder, as distutils wants them: relative, as strings."""
+    """Return the files of a folder, as relative paths (strings), which distutils requires."""
     return [str(path) for path in sorted(Path(folder).glob(pattern))]
 
 
-# pip writes the command depth-ros itself. In a ROS workspace console scripts belong to lib/<package>, which is not on
-# PATH, and the folder bin of the installation is.
+# pip installs the command depth-ros itself. In a ROS workspace, console scripts are installed to lib/<package>,
+# which is not on PATH; the folder bin of the installation is.
 BUILDS_WHEEL = any(command.endswith('_wheel') for command in sys.argv)
 WORKSPACE_COMMAND = [] if BUILDS_WHEEL else [('bin', ['resource/bin/depth-ros'])]
 
-# The owner sets maintainer and repository in package.xml, and only there.
+# Maintainer and repository are set by the owner, only in package.xml.
 PACKAGE = ElementTree.parse(Path(__file__).resolve().parent / 'package.xml').getroot()
 MAINTAINER = PACKAGE.find('maintainer')
 
@@ -76,7 +76,7 @@ setup(
         'view': ['viser'],
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
         'demo': ['scikit-image'],
-        'test': TEST,  # colcon test looks for pytest here; with pytest-cov it would measure coverage every time
+        'test': TEST,  # colcon test looks for pytest here; with pytest-cov, it would always measure coverage
         'dev': [*TEST, *LINT],
         'colcon': ['colcon-core', 'colcon-ros'],
     },

@@ -31,7 +31,7 @@ IMPORTED_AS = {
     'hypothesis': 'python3-hypothesis', 'selenium': 'python3-selenium', 'websockets': 'python3-websockets', 'PIL': 'python3-pil',
 }  # fmt: skip
 WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec', 'huggingface_hub'}
-"""Libraries that pip adds, as README.md says. rosdep does not know them, except huggingface_hub, whose dependency anyio
+"""Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""
 INSTALLED_AS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'skimage': 'scikit-image', 'PIL': 'pillow'}
 
@@ -50,7 +50,7 @@ def colcon(*arguments, cwd):
 
 @pytest.fixture(scope='module')
 def workspace(tmp_path_factory):
-    """Return a workspace that colcon has built."""
+    """Return a workspace built with colcon."""
     root = tmp_path_factory.mktemp('workspace')
     ignored = shutil.ignore_patterns(
         '.git', '.venv*', 'build', 'install', 'log', '*.egg-info', 'demo_output', '.*_cache'
@@ -118,7 +118,7 @@ def test_the_changelog_has_the_format_of_ros_packages():
     assert 'Apache License' in (ROOT / 'LICENSE').read_text()
 
 
-def test_rosdoc2_is_told_where_the_documents_are():
+def test_rosdoc2_is_configured_with_the_documentation_folder():
     package = ElementTree.parse(ROOT / 'package.xml').getroot()
     _, configuration = yaml.safe_load_all((ROOT / package.findtext('export/rosdoc2')).read_text())
     (sphinx,) = (builder['sphinx'] for builder in configuration['builders'] if 'sphinx' in builder)
@@ -189,7 +189,7 @@ def test_scripts_are_executable_and_valid_shell():
         run('bash', '-n', str(script))
 
 
-def test_links_of_the_documentation_lead_somewhere():
+def test_links_of_the_documentation_are_valid():
     for page in (ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *(ROOT / 'docs').glob('*.md')):
         for target in re.findall(r'\]\((?!https?:)([^)#]+)', page.read_text()):
             assert (page.parent / target).exists(), f'{page.name}: {target}'
@@ -216,7 +216,7 @@ def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, wor
 
 
 def stub_python(folder, log, answers):
-    """Write an interpreter whose venv and pip only note how they are called; ``answers``: patterns and exit codes."""
+    """Write an interpreter whose venv and pip only record their arguments; ``answers``: patterns and exit codes."""
     cases = '\n'.join(f'  *{pattern}*) exit {code} ;;' for pattern, code in answers.items())
     (folder / 'python3').write_text(f"""#!/bin/sh
 case "$*" in
@@ -230,7 +230,7 @@ esac
 
 @pytest.mark.parametrize('version_is_supported', [0, 1])
 def test_a_sourced_ros_is_used_instead_of_wheels_whatever_its_python(tmp_path, version_is_supported):
-    """All but the installation itself: a python3 that has rclpy."""
+    """Everything except the installation, with a python3 that has rclpy."""
     log = tmp_path / 'log'
     stub_python(tmp_path, log, {'rclpy': 0, 'ensurepip': 0, 'version_info': version_is_supported})
     environment = {
@@ -244,7 +244,7 @@ def test_a_sourced_ros_is_used_instead_of_wheels_whatever_its_python(tmp_path, v
 
 @pytest.mark.parametrize('fails', ['ruff', 'mypy', 'pytest', None])
 def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fails):
-    """The real script in a copy of its folder; the tools in its environment only note that they ran."""
+    """The real script in a copy of its folder; the tools in its environment only record that they ran."""
     (tmp_path / 'scripts').mkdir()
     shutil.copy(ROOT / 'scripts/test', tmp_path / 'scripts')
     (tmp_path / 'scripts/_environment.sh').write_text(
