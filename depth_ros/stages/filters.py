@@ -135,7 +135,7 @@ def without_speckles(depth_m: Float32Array, largest_px: int) -> Float32Array:
     return _removed(depth_m, _enlarged(removed, step, depth_m.shape).view(np.bool_))
 
 
-def without_doubtful(depth_m: Float32Array, confidence: Float32Array, min_confidence: float) -> Float32Array:
+def without_low_confidence(depth_m: Float32Array, confidence: Float32Array, min_confidence: float) -> Float32Array:
     """Remove pixels whose confidence is below ``min_confidence``."""
     return _removed(depth_m, confidence < np.float32(min_confidence))
 
