@@ -24,7 +24,7 @@ def files(folder, pattern):
 BUILDS_WHEEL = any(command.endswith('_wheel') for command in sys.argv)
 WORKSPACE_COMMAND = [] if BUILDS_WHEEL else [('bin', ['resource/bin/depth-ros'])]
 
-# The owner sets maintainer and repository in package.xml, and only there.
+# Maintainer and repository are set by the owner, only in package.xml.
 PACKAGE = ElementTree.parse(Path(__file__).resolve().parent / 'package.xml').getroot()
 MAINTAINER = PACKAGE.find('maintainer')
 
@@ -76,7 +76,7 @@ setup(
         'view': ['viser'],
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
         'demo': ['scikit-image'],
-        'test': TEST,  # colcon test looks for pytest here; with pytest-cov it would measure coverage every time
+        'test': TEST,  # colcon test looks for pytest here; with pytest-cov, it would always measure coverage
         'dev': [*TEST, *LINT],
         'colcon': ['colcon-core', 'colcon-ros'],
     },

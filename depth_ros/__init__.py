@@ -1,6 +1,6 @@
 """Turn camera images into metric depth images and point clouds.
 
-This module is the Python interface, which needs no ROS::
+This module is the Python interface, which does not require ROS::
 
     import depth_ros
 
@@ -11,7 +11,7 @@ This module is the Python interface, which needs no ROS::
     depth_ros.write_ply('points.ply', depth_ros.point_cloud(depth))
 
 Its names are those of ``depth_ros.python_interface``, imported on first use so that ``import depth_ros`` is fast;
-everything else is internal. The flow is in ``depth_ros.pipeline``, the nodes are in ``depth_ros.ros``.
+everything else is internal. The processing steps are in ``depth_ros.pipeline``, the nodes are in ``depth_ros.ros``.
 """
 
 from importlib import import_module

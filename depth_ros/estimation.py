@@ -41,7 +41,7 @@ class StereoDepth(_Closing):
         depth.depth_m  # (H, W) metres
 
     Args:
-        parameters: Those of the node ``stereo_depth`` (docs/parameters.md), with ``_`` for ``.``:
+        parameters: Parameters of the node ``stereo_depth`` (docs/parameters.md), with ``_`` instead of ``.``:
             ``filter_edges=True``.
 
     Raises:
@@ -64,7 +64,7 @@ class StereoDepth(_Closing):
 
         Args:
             left: (H, W) grey or (H, W, 3) RGB, rectified; raw with ``rectify=True``.
-            right: Of the same size.
+            right: Right image, of the same size.
             left_calibration: Calibration of the left image.
             right_calibration: Calibration of the right image; its P holds the baseline.
 
@@ -93,7 +93,7 @@ class MonoDepth(_Closing):
 
     Args:
         model: The id of a manifest (``depth-ros models list``), or the path of a manifest or ONNX file.
-        parameters: Those of the node ``mono_depth`` (docs/parameters.md), with ``_`` for ``.``.
+        parameters: Parameters of the node ``mono_depth`` (docs/parameters.md), with ``_`` instead of ``.``.
 
     Raises:
         BadSettings: a parameter is unknown, out of range, or contradicts another.
@@ -115,11 +115,11 @@ class MonoDepth(_Closing):
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB.
-            calibration: Calibration of the image; required for points, and for metres by networks that need it.
-            known_depths: Pixels of known depth, which give a relative prediction metres.
+            calibration: Calibration of the image; required for points, and by networks that need the focal length.
+            known_depths: Pixels of known depth, which determine the scale of a relative prediction.
 
         Returns:
-            Metres, or a ``RelativeMap`` that says what is missing for metres.
+            Depth in metres, or a ``RelativeMap`` that states what is missing for metres.
 
         Raises:
             BadInput: the image, the calibration or the known depths are unusable.
@@ -138,16 +138,16 @@ class MonoDepth(_Closing):
 def process_recording(
     source: Path | str, target: Path | str, settings: StereoSettings | MonoSettings, namespaces: Sequence[str] = ('',)
 ) -> 'ProcessingReport':
-    """Write a recording with the depth of another one, as the node of the settings would publish it.
+    """Write a recording with the depth of another recording, as the node with these settings would publish it.
 
     Args:
         source: The recording, a rosbag2 folder.
         target: The new recording; must not exist.
-        settings: Those of ``stereo_depth`` or ``mono_depth``.
-        namespaces: One for each camera: ``/front`` for ``/front/left/image_rect``.
+        settings: Settings of ``stereo_depth`` or ``mono_depth``.
+        namespaces: One namespace per camera, for example ``/front`` for ``/front/left/image_rect``.
 
     Returns:
-        How many frames there were, how many were written, and why the others were not used.
+        The number of frames and of written frames, and why the others were dropped.
 
     Raises:
         BadFile: a recording is unusable, a topic is missing, or the extra ``bags`` is not installed.
@@ -159,10 +159,10 @@ def process_recording(
 
 
 def _settings(kind: type[SettingsT], parameters: Mapping[str, Any]) -> SettingsT:
-    """Return settings from parameters whose names have ``_`` for ``.``.
+    """Return settings from parameters whose names have ``_`` instead of ``.``.
 
     Raises:
-        BadSettings: a parameter is unknown, or a value is wrong.
+        BadSettings: a parameter is unknown, or a value is invalid.
     """
     names = {name.replace('.', '_'): name for name in rules(kind)}
     for parameter in parameters:

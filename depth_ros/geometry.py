@@ -1,4 +1,4 @@
-"""Pixel rays, poses as 4x4 matrices, and where a camera is mounted."""
+"""Pixel rays, poses as 4x4 matrices, and the mounting pose of a camera."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from depth_ros.types import AnyArray, Camera, Float32Array
 
-_FORM = 'expected six numbers, x y z (m) roll pitch yaw (rad)'
+_EXPECTED = 'expected six numbers, x y z (m) roll pitch yaw (rad)'
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ def parse_pose(text: str) -> Float32Array:
         ValueError: the text is not six finite numbers.
     """
     try:
-        numbers = [float(word) for word in text.replace(',', ' ').split()]
+        numbers = [float(number) for number in text.replace(',', ' ').split()]
     except ValueError:
-        raise ValueError(_FORM) from None
+        raise ValueError(_EXPECTED) from None
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
-        raise ValueError(_FORM)
+        raise ValueError(_EXPECTED)
     x, y, z, roll, pitch, yaw = numbers
     half = [angle / 2 for angle in (roll, pitch, yaw)]
     (cr, sr), (cp, sp), (cy, sy) = ((math.cos(angle), math.sin(angle)) for angle in half)

@@ -183,7 +183,7 @@ def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None
     if settings.filter_speckle_px:
         depth_m = filters.without_speckles(depth_m, settings.filter_speckle_px)
     if settings.filter_min_confidence and depth.confidence is not None:
-        depth_m = filters.without_doubtful(depth_m, depth.confidence, settings.filter_min_confidence)
+        depth_m = filters.without_low_confidence(depth_m, depth.confidence, settings.filter_min_confidence)
     if settings.filter_mask_file:
         depth_m = filters.without_region(depth_m, _checked_mask(mask, depth_m, settings.filter_mask_file))
     if settings.filter_fill_px:

@@ -1,4 +1,4 @@
-"""The names of ``import depth_ros``."""
+"""The public names of ``import depth_ros``."""
 
 from depth_ros.errors import BadInput, BadSettings, DepthRosError, EstimatorError, ModelError
 from depth_ros.estimation import MonoDepth, StereoDepth, process_recording

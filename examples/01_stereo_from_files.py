@@ -1,9 +1,9 @@
-"""A stereo pair to metric depth and a coloured point cloud.
+"""Compute metric depth and a coloured point cloud from a stereo pair.
 
     python 01_stereo_from_files.py left.png right.png left.yaml right.yaml
-    python 01_stereo_from_files.py          # the Motorcycle pair of Middlebury 2014, as shipped with scikit-image
+    python 01_stereo_from_files.py          # the Motorcycle pair of Middlebury 2014, from scikit-image
 
-The calibrations are the YAML files of ROS's camera calibrator; one Middlebury calib.txt stands for both.
+The calibrations are YAML files of camera_calibration, or one Middlebury calib.txt for both cameras.
 """
 
 import sys
@@ -23,7 +23,7 @@ with depth_ros.StereoDepth(range_min_m=1.0) as stereo:
     depth = stereo(left, right, *calibrations)
 
 known = np.isfinite(depth.depth_m)  # NaN = unknown, +Inf = beyond range, -Inf = too close
-print(f'{known.mean():.0%} of the pixels known, median {np.median(depth.depth_m[known]):.2f} m')
+print(f'{known.mean():.0%} of the pixels have depth, median {np.median(depth.depth_m[known]):.2f} m')
 depth_ros.write_image('depth.png', depth_ros.to_millimetres(depth.depth_m))  # 16-bit, as in REP 118
 depth_ros.write_image('depth_turbo.png', depth_ros.colorize(depth.depth_m))
 count = depth_ros.write_ply('points.ply', depth_ros.point_cloud(depth, colored=True, organized=False))

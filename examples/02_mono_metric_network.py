@@ -1,4 +1,4 @@
-"""One image to metric depth, with a network that gives metres.
+"""Compute metric depth from one image with a metric network.
 
     depth-ros models pull depth-anything-v2-metric-indoor-small
     python 02_mono_metric_network.py depth-anything-v2-metric-indoor-small room.png [camera.yaml]
@@ -20,6 +20,6 @@ with depth_ros.MonoDepth(model) as mono:
     depth = mono(image, calibration)
 
 if isinstance(depth, depth_ros.RelativeMap):
-    sys.exit(f'{model} gives no metres here: {depth.missing_for_metres}')
+    sys.exit(f'the depth is not in metres: {depth.missing_for_metres}')
 print(f'median {np.nanmedian(depth.depth_m):.2f} m, nearest {np.nanmin(depth.depth_m):.2f} m')
 depth_ros.write_image('depth_turbo.png', depth_ros.colorize(depth.depth_m))

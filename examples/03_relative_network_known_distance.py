@@ -1,4 +1,4 @@
-"""One image to metric depth, with a relative network and distances that were measured by hand.
+"""Compute metric depth from one image with a relative network and manually measured distances.
 
     python 03_relative_network_known_distance.py MODEL image.png 320,400,1.5 100,220,6.0
 
@@ -22,6 +22,6 @@ with depth_ros.MonoDepth(model) as mono:
     depth = mono(depth_ros.read_image(image_path), known_depths=known)
 
 if isinstance(depth, depth_ros.RelativeMap):
-    sys.exit(f'no metres: {depth.missing_for_metres}')
+    sys.exit(f'the depth is not in metres: {depth.missing_for_metres}')
 print(f'median {np.nanmedian(depth.depth_m):.2f} m')
 np.save('depth.npy', depth.depth_m)

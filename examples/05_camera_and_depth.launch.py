@@ -1,4 +1,4 @@
-"""A depth node in your own launch file, beside the driver of the camera.
+"""Start a depth node together with a camera driver in your own launch file.
 
     ros2 launch ./05_camera_and_depth.launch.py
 
@@ -16,9 +16,9 @@ def generate_launch_description() -> LaunchDescription:
     """Start a camera and stereo_depth in the namespace front."""
     camera = Node(
         package='depth_ros',
-        executable='file_camera',  # in place of the driver: shows the Motorcycle pair
+        executable='file_camera',  # instead of a driver: publishes the Motorcycle pair
         namespace='front',
-        # Your driver's topics may have other names; the depth node expects these.
+        # Remap the topics of your driver to these names, which the depth node expects.
         remappings=[('left/image_rect', 'left/image_rect'), ('right/image_rect', 'right/image_rect')],
     )
     depth = Node(
@@ -27,5 +27,5 @@ def generate_launch_description() -> LaunchDescription:
         namespace='front',
         parameters=[{'quality': 'strict', 'range_max_m': 10.0}],
     )
-    # Shared memory that holds whole images; without it, Fast DDS cuts them into pieces of 64 KB.
+    # Shared memory for whole images; otherwise Fast DDS splits them into fragments of 64 KB.
     return LaunchDescription([SetEnvironmentVariable(*depth_ros.fastdds_profile()), camera, depth])

@@ -1,4 +1,4 @@
-"""Read depth/image_rect and points in a node of your own, with cv_bridge and sensor_msgs_py.
+"""Read depth/image_rect and points in your own node, with cv_bridge and sensor_msgs_py.
 
 python 06_subscriber.py --ros-args -r __ns:=/front
 """
@@ -26,7 +26,7 @@ class DepthReader(Node):
         depth_m = self._bridge.imgmsg_to_cv2(message, '32FC1')  # NaN = unknown, +Inf = beyond range, -Inf = too close
         known = depth_m[np.isfinite(depth_m)]
         if known.size:
-            self.get_logger().info(f'nearest pixel {known.min():.2f} m, {known.size / depth_m.size:.0%} known')
+            self.get_logger().info(f'nearest pixel {known.min():.2f} m, density {known.size / depth_m.size:.0%}')
 
     def _on_points(self, message: PointCloud2) -> None:
         points = point_cloud2.read_points_numpy(message, field_names=['x', 'y', 'z'], skip_nans=True)

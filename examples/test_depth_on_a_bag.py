@@ -1,4 +1,4 @@
-"""A robot's own regression test: depth from a recorded drive keeps its limits. Run it with pytest.
+"""Regression test of a robot: depth from a recorded drive stays within limits. Run it with pytest.
 
 Set ROBOT_BAG to a recording with left/right images, camera_info, and a topic of reference depth.
 """
@@ -16,8 +16,8 @@ BAG = Path(os.environ.get('ROBOT_BAG', 'robot_bag'))
 SETTINGS = StereoSettings(quality='strict', range_min_m=0.5)
 
 
-@pytest.mark.skipif(not BAG.exists(), reason=f'{BAG} is not here: set ROBOT_BAG')
-def test_depth_of_a_recorded_drive_keeps_its_limits(tmp_path: Path) -> None:
+@pytest.mark.skipif(not BAG.exists(), reason=f'{BAG} does not exist: set ROBOT_BAG')
+def test_depth_of_a_recorded_drive_is_within_limits(tmp_path: Path) -> None:
     process_recording(BAG, tmp_path / 'depth', SETTINGS, keep_inputs=True)
     figures = measure(tmp_path / 'depth', reference=Reference('/truth/depth', bag=BAG))
     results = check_limits(figures, read_limits(Path(__file__).with_name('depth_limits.yaml')))

@@ -1,4 +1,4 @@
-"""Stereo pairs whose truth is known, made from noise; and calibrations for them."""
+"""Synthetic stereo pairs of known disparity, made from noise, with calibrations."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from depth_ros.types import Calibration, Float32Array, StereoFrame, StereoRig, U
 
 
 def texture(height: int, width: int, seed: int = 0) -> UInt8Array:
-    """Return smooth grey noise, in which every place looks different."""
+    """Return smooth grey noise, which is distinctive everywhere."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
     return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
@@ -27,7 +27,7 @@ def pair(disparity_px: Float32Array, seed: int = 0) -> tuple[UInt8Array, UInt8Ar
 def calibrations(
     width: int = 320, height: int = 240, focal: float = 300.0, baseline_m: float = 0.1, offset_px: float = 0.0
 ) -> tuple[Calibration, Calibration]:
-    """Return a rectified pair's calibrations; ``offset_px`` = cx_left - cx_right."""
+    """Return the calibrations of a rectified pair; ``offset_px`` = cx_left - cx_right."""
 
     def k(cx: float) -> tuple[float, ...]:
         return (focal, 0.0, cx, 0.0, focal, height / 2, 0.0, 0.0, 1.0)
@@ -46,7 +46,7 @@ def frame(
 
 
 def write_info(path, calibration):
-    """Write a camera_info YAML as the calibrator does."""
+    """Write a camera_info YAML in the format of camera_calibration."""
     shapes = {'camera_matrix': calibration.k, 'rectification_matrix': calibration.r, 'projection_matrix': calibration.p,
               'distortion_coefficients': calibration.d}  # fmt: skip
     info = {name: {'data': list(values)} for name, values in shapes.items()}

@@ -1,4 +1,4 @@
-"""Every example runs as its docstring says; the Python interface is what they import."""
+"""Every example runs as documented and imports only the Python interface."""
 
 import ast
 import importlib.util
@@ -66,12 +66,12 @@ def test_stereo_from_files_writes_depth_and_points(tmp_path):
     assert {'depth.png', 'depth_turbo.png', 'points.ply'} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_a_metric_network_gives_metres_and_a_relative_one_says_what_is_missing(tmp_path):
+def test_a_metric_network_gives_metres_and_a_relative_one_states_what_is_missing(tmp_path):
     image = grey(tmp_path / 'image.png', 20, 20)
     done = run('02', model(tmp_path / 'metric', MANIFEST, plus=1.0), image, cwd=tmp_path)
     assert done.returncode == 0 and 'median 21.00 m' in done.stdout, done.stdout + done.stderr
     done = run('02', model(tmp_path / 'relative', RELATIVE), image, cwd=tmp_path)
-    assert done.returncode == 1 and 'gives no metres here' in done.stderr
+    assert done.returncode == 1 and 'the depth is not in metres' in done.stderr
 
 
 def test_two_known_distances_give_a_relative_network_scale_and_shift(tmp_path):
@@ -115,8 +115,8 @@ def test_the_subscriber_reads_depth_and_points(tmp_path):
         environment = {**os.environ, 'ROS_DOMAIN_ID': str(graph.domain)}
         reader = subprocess.Popen([sys.executable, path], stdout=out, stderr=subprocess.STDOUT, env=environment)
         try:
-            for words in ('nearest pixel', 'nearest point'):
-                wait_for(lambda words=words: graph.send() and words in log.read_text(), what=log.read_text)
+            for text in ('nearest pixel', 'nearest point'):
+                wait_for(lambda text=text: graph.send() and text in log.read_text(), what=log.read_text)
         finally:
             reader.terminate()
             reader.wait()

@@ -35,7 +35,7 @@ IMPORTED_AS = {
     'hypothesis': 'python3-hypothesis', 'selenium': 'python3-selenium', 'websockets': 'python3-websockets', 'PIL': 'python3-pil',
 }  # fmt: skip
 WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec', 'huggingface_hub'}
-"""Libraries that pip adds, as README.md says. rosdep does not know them, except huggingface_hub, whose dependency anyio
+"""Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""
 INSTALLED_AS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'skimage': 'scikit-image', 'PIL': 'pillow'}
 
@@ -54,7 +54,7 @@ def colcon(*arguments, cwd):
 
 @pytest.fixture(scope='module')
 def workspace(tmp_path_factory):
-    """Return a workspace that colcon has built."""
+    """Return a workspace built with colcon."""
     root = tmp_path_factory.mktemp('workspace')
     ignored = shutil.ignore_patterns(
         '.git', '.venv*', 'build', 'install', 'log', '*.egg-info', 'demo_output', '.*_cache'

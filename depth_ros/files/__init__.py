@@ -1,1 +1,1 @@
-"""Reading and writing files, for the command line, the demo and the examples."""
+"""Reading and writing of files: images, calibrations, clouds, masks; installed files and the model cache."""

@@ -1,4 +1,4 @@
-"""Calibration files → Calibration: ROS camera_info YAML, or a Middlebury calib.txt."""
+"""Reading of calibration files: camera_info YAML as used by ROS, and Middlebury calib.txt."""
 
 import re
 from collections.abc import Callable
@@ -14,10 +14,10 @@ T = TypeVar('T')
 
 
 def read_camera_info(path: Path | str) -> Calibration:
-    """Read a camera_info YAML as ROS's camera_calibration and camera_info_manager write it.
+    """Read a camera_info YAML, the format of camera_calibration and camera_info_manager.
 
     Raises:
-        BadFile: missing, not YAML, or without a usable entry; the message names the file and the key.
+        BadFile: the file is missing or not YAML, or lacks a valid entry; the message names the file and the key.
     """
     path = Path(path)
     try:
@@ -25,10 +25,10 @@ def read_camera_info(path: Path | str) -> Calibration:
     except yaml.YAMLError as error:
         raise BadFile(f'{path} is not valid YAML: {error}') from error
     if not isinstance(content, dict):
-        raise BadFile(f'{path} holds {type(content).__name__}; expected a camera_info YAML (image_width, …)')
+        raise BadFile(f'{path} contains {type(content).__name__}; expected a camera_info YAML (image_width, …)')
     return Calibration(
-        width=_entry(path, content, 'image_width', _whole),
-        height=_entry(path, content, 'image_height', _whole),
+        width=_entry(path, content, 'image_width', _positive_int),
+        height=_entry(path, content, 'image_height', _positive_int),
         k=_entry(path, content, 'camera_matrix', _matrix(9)),
         p=_entry(path, content, 'projection_matrix', _matrix(12)),
         r=_entry(path, content, 'rectification_matrix', _matrix(9)),
@@ -42,7 +42,7 @@ def read_middlebury(path: Path) -> tuple[Calibration, Calibration]:
     """Read a Middlebury 2014 ``calib.txt`` (cam0, cam1, doffs, baseline in mm, width, height) as left and right.
 
     Raises:
-        BadFile: missing, or without one of its entries.
+        BadFile: the file is missing, or one of its entries is missing or invalid.
     """
     entries = dict(re.findall(r'^\s*(\w+)\s*=\s*(.+?)\s*$', _text(path), re.MULTILINE))
     cam0, cam1 = (_entry(path, entries, name, _bracketed) for name in ('cam0', 'cam1'))
@@ -54,25 +54,27 @@ def read_middlebury(path: Path) -> tuple[Calibration, Calibration]:
 def stereo_calibration(
     width: int, height: int, k_left: tuple[float, ...], k_right: tuple[float, ...], baseline_m: float
 ) -> tuple[Calibration, Calibration]:
-    """Return the calibrations of a rectified, undistorted pair from the 3x3 intrinsics of both images."""
+    """Return the calibrations of a rectified, undistorted pair from the 3x3 intrinsics of both images, row-major."""
 
-    def one(k: tuple[float, ...], tx: float) -> Calibration:
+    def calibration(k: tuple[float, ...], tx: float) -> Calibration:
         p = (*k[0:3], tx, *k[3:6], 0.0, *k[6:9], 0.0)
         return Calibration(width, height, k=k, p=p, d=(0.0,) * 5)
 
-    return one(k_left, 0.0), one(k_right, -k_right[0] * baseline_m)
+    return calibration(k_left, 0.0), calibration(k_right, -k_right[0] * baseline_m)
 
 
 def read_pair(left: Path | str, right: Path | str | None = None) -> tuple[Calibration, Calibration]:
     """Read the calibrations of a pair: two camera_info YAMLs, or one calib.txt.
 
     Raises:
-        BadFile: as the readers, or a YAML without its partner.
+        BadFile: a file is unusable, or the second YAML is missing.
     """
     if Path(left).suffix.lower() == '.txt':
         return read_middlebury(Path(left))
     if right is None:
-        raise BadFile(f'{left} is one camera_info; expected a second one for the right camera (--right-info)')
+        raise BadFile(
+            f'{left} is the camera_info of one camera; expected a second file for the right camera (--right-info)'
+        )
     return read_camera_info(left), read_camera_info(right)
 
 
@@ -85,16 +87,16 @@ def _text(path: Path) -> str:
 
 def _entry(path: Path, content: dict[str, Any], key: str, read: Callable[[Any], T]) -> T:
     if key not in content:
-        raise BadFile(f"{path} has no '{key}'; it has: {', '.join(map(str, content)) or 'nothing'}")
+        raise BadFile(f"{path} has no '{key}'; its keys are: {', '.join(map(str, content)) or 'none'}")
     try:
         return read(content[key])
     except (TypeError, ValueError, KeyError) as error:
         raise BadFile(f"{path}: '{key}' is {content[key]!r}: {error}") from error
 
 
-def _whole(value: Any) -> int:
+def _positive_int(value: Any) -> int:
     if not isinstance(value, int) or value <= 0:
-        raise ValueError('expected a whole number of pixels above 0')
+        raise ValueError('expected a positive integer number of pixels')
     return value
 
 

@@ -1,4 +1,4 @@
-"""Picture files."""
+"""Reading and writing of image files."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', 
 
 
 def read_image_file(path: Path | str) -> UInt8Array:
-    """Read a picture as (H, W) grey or (H, W, 3) RGB.
+    """Read an image as (H, W) grey or (H, W, 3) RGB.
 
     Raises:
-        BadFile: missing, unreadable, or not a picture.
+        BadFile: the file is missing, unreadable, or not an image.
     """
     path = Path(path)
     try:
@@ -29,24 +29,24 @@ def read_image_file(path: Path | str) -> UInt8Array:
 
 
 def list_image_files(path: Path) -> list[Path]:
-    """Return the pictures of a folder by name, or the file itself.
+    """Return the image files of a folder, sorted by name, or the file itself.
 
     Raises:
-        BadFile: a folder without pictures.
+        BadFile: the folder contains no images.
     """
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
-    if not found:
-        raise BadFile(f'{path} holds no pictures ({", ".join(_SUFFIXES)})')
-    return found
+    images = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not images:
+        raise BadFile(f'{path} contains no images; expected at least one file ending in {", ".join(_SUFFIXES)}')
+    return images
 
 
 def write_image_file(path: Path | str, image: AnyArray) -> None:
-    """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, as the format that the name says.
+    """Write (H, W) grey or 16-bit, or (H, W, 3) RGB, in the format of the file name's suffix.
 
     Raises:
-        BadFile: the place cannot be written.
+        BadFile: the file cannot be written.
     """
     path = Path(path)
     encoded = cv2.imencode(path.suffix, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]

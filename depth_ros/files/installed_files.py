@@ -1,4 +1,4 @@
-"""Where the files are that are installed beside the code: ``config/``, ``launch/``."""
+"""Paths of the files that are installed with the code: ``config/``, ``launch/``."""
 
 import os
 import sys
@@ -11,10 +11,10 @@ from depth_ros.errors import BadFile
 def shared_file(name: str) -> Path:
     """Return the path of an installed file, such as ``config/fastdds.xml``.
 
-    A checkout's own file comes first, then the workspaces that are sourced (AMENT_PREFIX_PATH), then the environment.
+    The file of a checkout comes first, then sourced workspaces (AMENT_PREFIX_PATH), then the Python environment.
 
     Raises:
-        BadFile: it is in none of these places.
+        BadFile: the file is in none of these folders.
     """
     workspaces = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     folders = [
@@ -24,13 +24,16 @@ def shared_file(name: str) -> Path:
     for folder in folders:
         if (folder / name).is_file() and (folder / 'package.xml').is_file():
             return folder / name
-    raise BadFile(f'{name} of depth_ros is not installed; looked in {", ".join(map(str, folders))}. Install again')
+    raise BadFile(
+        f'{name} of depth_ros is not installed; expected it in one of {", ".join(map(str, folders))}. '
+        'Install depth_ros again'
+    )
 
 
 def fastdds_profile() -> tuple[str, str]:
-    """Return the environment variable that gives Fast DDS a profile, and the path of ours.
+    """Return the environment variable for a Fast DDS profile, and the path of the profile of depth_ros.
 
-    Fast DDS 3 renamed the variable and warns of the old name; Fast DDS 2 (Humble to Jazzy) knows only the old one.
+    Fast DDS 3 warns about the old name of the variable; Fast DDS 2 (Humble to Jazzy) supports only this one.
     """
     old = 'ROS_DISTRO' in os.environ and os.environ['ROS_DISTRO'] in ('humble', 'iron', 'jazzy')
     if 'ROS_DISTRO' not in os.environ:

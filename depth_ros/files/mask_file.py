@@ -1,4 +1,4 @@
-"""The file of ``filter.mask_file``: where depth counts."""
+"""The mask image of ``filter.mask_file``, which selects the pixels whose depth is used."""
 
 import time
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _Version = tuple[int, int] | None
 
 
 class MaskFile:
-    """Reads a mask once, and again when its file has changed, for which it looks once a second.
+    """Reads a mask, and reads it again when the file changes; changes are checked once per second.
 
     Args:
-        clock: Seconds.
+        clock: Returns a time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class MaskFile:
         """Return the mask as (H, W), 0 where depth is to be removed; None if the path is empty.
 
         Raises:
-            BadFile: missing, or not an image; the file is read again when it has changed.
+            BadFile: the file is missing or not an image; it is read again after it changes.
         """
         if not path:
             return None
@@ -59,7 +59,7 @@ class MaskFile:
 
 def _version(path: Path) -> _Version:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size

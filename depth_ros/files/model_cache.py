@@ -7,15 +7,15 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """Return the folder for downloaded and exported models: $DEPTH_ROS_CACHE, or the user's cache directory."""
-    own = os.environ.get('DEPTH_ROS_CACHE')
+    custom = os.environ.get('DEPTH_ROS_CACHE')
     base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(own) if own else Path(base) / 'depth_ros'
+    return Path(custom) if custom else Path(base) / 'depth_ros'
 
 
 def sha256(path: Path) -> str:
-    """Return the checksum of a file, read piece by piece."""
+    """Return the SHA-256 checksum of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""PFM, the float images of Middlebury and ETH3D.
+"""Reading of PFM files, the float images of Middlebury and ETH3D.
 
-OpenCV reads them too, and multiplies the values by the scale in the header, which the published files do not mean.
+cv2.imread scales the values by the scale in the header, which is wrong for the published files.
 """
 
 import re
@@ -12,16 +12,16 @@ from depth_ros.errors import BadFile
 from depth_ros.types import Float32Array
 
 _HEADER = re.compile(rb'P([Ff])[ \t]*\r?\n\s*(\d+)\s+(\d+)[ \t]*\r?\n[ \t]*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)[ \t]*\r?\n')
-"""Kind, width, height, scale; blanks at the end of a line and CRLF are accepted."""
+"""Kind, width, height, scale; spaces at the end of a line and CRLF are accepted."""
 
 
 def read_pfm(path: Path) -> Float32Array:
-    """Read a PFM as it is: (H, W), or (H, W, 3) for colour, the top row first.
+    """Read a PFM without scaling: (H, W), or (H, W, 3) for colour, the top row first.
 
-    The sign of the scale is the byte order; its magnitude says nothing about the values and is ignored.
+    The sign of the scale gives the byte order; its magnitude is ignored.
 
     Raises:
-        BadFile: missing, no PFM, or with less data than the header says.
+        BadFile: the file is missing, not a PFM, or shorter than its header declares.
     """
     try:
         content = path.read_bytes()
@@ -34,10 +34,11 @@ def read_pfm(path: Path) -> Float32Array:
             'height, scale'
         )
     width, height, channels = int(header[2]), int(header[3]), 3 if header[1] == b'F' else 1
-    expected, found = 4 * width * height * channels, len(content) - header.end()
-    if not expected or found < expected:
+    expected, size = 4 * width * height * channels, len(content) - header.end()
+    if not expected or size < expected:
         raise BadFile(
-            f'{path} has {found} bytes of data; expected {expected} for {width}x{height}. Is the download complete?'
+            f'{path} has {size} bytes of data; expected {expected} for {width}x{height}. '
+            'Check that the download is complete'
         )
     order = '<f4' if header[4].startswith(b'-') else '>f4'
     values = np.frombuffer(content, order, width * height * channels, header.end())

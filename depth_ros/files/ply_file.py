@@ -1,4 +1,4 @@
-"""Clouds as binary PLY, which MeshLab, CloudCompare and Open3D read."""
+"""Writing of point clouds as binary PLY, the format of MeshLab, CloudCompare and Open3D."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from depth_ros.types import Cloud
 
 
 def write_ply(path: Path | str, cloud: Cloud) -> int:
-    """Write the finite points of a cloud, with colour where it has some, and return how many.
+    """Write the finite points of a cloud, with colour if it has any; return the number of points.
 
     Raises:
-        BadFile: the place cannot be written.
+        BadFile: the file cannot be written.
     """
     points = cloud.points.reshape(-1, cloud.points.shape[-1])
     points = points[np.isfinite(points[:, 2])]

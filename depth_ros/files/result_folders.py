@@ -1,4 +1,4 @@
-"""Folders for results."""
+"""Creation of folders for results."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from depth_ros.errors import BadFile
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for results before the work, which may take hours; it may be there already.
+    """Create a folder for results, before work that may take hours; an existing folder is accepted.
 
     Raises:
-        BadFile: it cannot be made.
+        BadFile: the folder cannot be created.
     """
     if path.is_file():
-        raise BadFile(f'{path} is a file; expected a folder for the results, which is made if missing')
+        raise BadFile(f'{path} is a file; expected a folder for the results, which is created if missing')
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadFile(f'{path} cannot be made a folder: {error.strerror}') from error
+        raise BadFile(f'{path} cannot be created: {error.strerror}') from error

@@ -1,1 +1,1 @@
-"""ROS messages to frames and back, for rclpy and for recordings alike. Nothing here imports ROS."""
+"""Conversion between ROS messages and frames, for rclpy and for recordings; nothing here imports ROS."""

@@ -1,21 +1,21 @@
-"""Why a frame was not used: the reasons that nodes, recordings and their reports count by."""
+"""Reasons for which frames are dropped, as counted by nodes, recordings and their reports."""
 
 from enum import Enum
 
 
 class DropReason(str, Enum):
-    """One reason; its value is the key in ``/diagnostics`` and in reports."""
+    """A reason; the value is the key in ``/diagnostics`` and in reports."""
 
     SUPERSEDED = 'superseded'
     """A newer frame arrived before this one was estimated."""
     NO_SUBSCRIBER = 'no_subscriber'
-    """Nobody subscribes to any output."""
+    """No output has a subscriber."""
     STALE = 'stale'
     """The frame was older than ``max_age_s``."""
     MAX_RATE = 'max_rate'
     """``max_rate_hz`` was reached."""
     UNPAIRED = 'unpaired'
-    """No image of the other side within ``max_skew_ms``."""
+    """No image of the other side was received within ``max_skew_ms``."""
     ZERO_STAMP = 'zero_stamp'
     """The image has no stamp, and ``accept_zero_stamps`` is false."""
     OUT_OF_ORDER = 'out_of_order'
@@ -23,7 +23,7 @@ class DropReason(str, Enum):
     DUPLICATE = 'duplicate'
     """An image with the same stamp is already waiting."""
     TIME_JUMP = 'time_jump'
-    """Time jumped back; the frame belongs to the old time line."""
+    """Time jumped back; the frame is from before the jump."""
     NO_CAMERA_INFO = 'no_camera_info'
     """No calibration was received."""
     BAD_IMAGE = 'bad_image'
@@ -37,13 +37,13 @@ class DropReason(str, Enum):
     ESTIMATOR_FAILED = 'estimator_failed'
     """The estimator failed on the frame."""
     OUT_OF_MEMORY = 'out_of_memory'
-    """The device had not enough memory."""
+    """The device does not have enough memory."""
     DEVICE_LOST = 'device_lost'
     """The device is unusable until the process is restarted."""
     DAMAGED = 'damaged'
     """The message cannot be deserialized (recordings)."""
     REST_OF_BAG_UNREADABLE = 'rest_of_bag_unreadable'
-    """The recording breaks off."""
+    """The recording ends prematurely."""
     SHUTDOWN = 'shutdown'
     """The node was deactivated or the recording ended while the frame was waiting."""
 

@@ -1,4 +1,4 @@
-"""A camera's messages → the frame that they show. For rclpy's messages and those of the library rosbags alike."""
+"""Frames from the messages of a camera; the messages may be those of rclpy or of the library rosbags."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from depth_ros.types import Calibration, Frame, StereoFrame
 def mono_frame_of(
     image: Any, info: Calibration | None, settings: MonoSettings, rectifier: Rectifier | None = None
 ) -> Frame:
-    """Decode one image; its own frame_id counts, else that of the camera_info.
+    """Decode one image; the frame_id is that of the image, or of the camera_info if the image has none.
 
     Raises:
-        BadImage, BadCameraInfo: what is wrong with the messages.
+        BadImage, BadCameraInfo: a message is unusable.
     """
     frame_id = image.header.frame_id or (info.frame_id if info is not None else '')
     return mono_frame(image_pixels(image), info, settings, stamp_ns(image.header.stamp), frame_id, rectifier)
@@ -29,10 +29,10 @@ def stereo_frame_of(
     settings: StereoSettings,
     rectifier: Rectifier | None = None,
 ) -> StereoFrame:
-    """Decode a pair; stamp and frame_id are the left image's, or its camera_info's.
+    """Decode a pair; stamp and frame_id are those of the left image (frame_id of its camera_info if it has none).
 
     Raises:
-        BadImage, BadCameraInfo: what is wrong with the messages.
+        BadImage, BadCameraInfo: a message is unusable.
     """
     head = left.header
     stamp, frame_id = stamp_ns(head.stamp), head.frame_id or left_info.frame_id

@@ -1,4 +1,4 @@
-"""Plain values to ROS messages, for every library that has message classes (rclpy, rosbags)."""
+"""ROS messages from plain values, for any library with message classes (rclpy, rosbags)."""
 
 import sys
 from collections.abc import Callable
@@ -15,18 +15,18 @@ _FLOAT32 = 7  # sensor_msgs/PointField
 
 
 class MessageBuilder:
-    """Builds messages of one library.
+    """Builds the messages of one library.
 
     Args:
         make: Returns a message of a type, such as ``sensor_msgs/msg/Image``, from the values of all its fields.
-            Numbers come as lists of floats or as arrays, the bytes of ``data`` as an array of any type.
+            Sequences are passed as lists of floats or as arrays; ``data`` is an array of any type.
     """
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self._make = make
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
-        """Return a std_msgs/Header from nanoseconds and a frame."""
+        """Return a std_msgs/Header from a stamp and a frame."""
         stamp = self._make('builtin_interfaces/msg/Time', sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
         return self._make('std_msgs/msg/Header', stamp=stamp, frame_id=frame_id)
 
@@ -68,7 +68,7 @@ class MessageBuilder:
         )  # fmt: skip
 
     def disparity_image(self, disparity: Disparity, header: Any) -> Any:
-        """Return a DisparityImage; unknown pixels are below min_disparity, as stereo_msgs asks for."""
+        """Return a DisparityImage; unknown pixels are below min_disparity, as stereo_msgs specifies."""
         below = np.float32(disparity.min_px - 1)
         known = np.where(np.isnan(disparity.disparity_px), below, disparity.disparity_px)
         height, width = known.shape
@@ -82,7 +82,7 @@ class MessageBuilder:
         )  # fmt: skip
 
     def point_cloud(self, cloud: Cloud, header: Any) -> Any:
-        """Return a cloud as PointCloud2: float32 x y z (rgb), packed; row by row when organized.
+        """Return a cloud as PointCloud2: float32 x y z (rgb), without padding; row by row if organized.
 
         Pixel (u, v) of an organized cloud is point ``v * width + u``. ``is_dense`` is false if a point is NaN.
         """
@@ -90,7 +90,7 @@ class MessageBuilder:
         return self.point_cloud_of(cloud.points, cloud.points.shape, header, dense)
 
     def point_cloud_of(self, data: Any, shape: tuple[int, ...], header: Any, dense: bool) -> Any:
-        """Return a PointCloud2 of points of a shape, (N, C) or (H, W, C), around ``data`` as the library stores it.
+        """Return a PointCloud2 of points of shape (N, C) or (H, W, C); ``data`` is in the type of the library.
 
         Args:
             dense: Whether no point is NaN.

@@ -1,4 +1,4 @@
-"""Fields of ROS messages → our values; the messages may be rclpy's or those of the library rosbags."""
+"""Values from the fields of ROS messages; the messages may be those of rclpy or of the library rosbags."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from depth_ros.types import AnyArray, Calibration, Float32Array, UInt8Array
 
 _NS = 1_000_000_000
 _DEPTHS = {'32FC1': ('f4', 1.0), '16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3)}
-"""Type and unit in metres of what REP 118 calls a depth image; drivers also call 16UC1 mono16."""
+"""Type and unit in metres of the depth images of REP 118; some drivers label 16UC1 as mono16."""
 _FLOATS = {7: 'f4', 8: 'f8'}
-"""Of sensor_msgs/PointField."""
+"""Types of sensor_msgs/PointField."""
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -22,7 +22,7 @@ def stamp_ns(stamp: Any) -> int:
 
 
 def image_pixels(message: Any) -> UInt8Array:
-    """Decode an Image or CompressedImage as (H, W) grey or (H, W, 3) RGB; may share the message's memory.
+    """Decode an Image or CompressedImage as (H, W) grey or (H, W, 3) RGB; may share the memory of the message.
 
     Encodings that ``decode_image`` does not support are decoded by cv_bridge, where it is installed.
 
@@ -48,7 +48,7 @@ def _decoded_by_cv_bridge(message: Any) -> UInt8Array:
         ) from error
     try:
         rgb = CvBridge().imgmsg_to_cv2(message, 'rgb8')
-    except Exception as error:  # besides CvBridgeError those of numpy and OpenCV, for damaged messages
+    except Exception as error:  # CvBridgeError, and errors of NumPy and OpenCV for damaged messages
         raise BadImage(
             f'{unsupported_encoding(message.encoding)}. cv_bridge does not decode it either: {error}'
         ) from error
@@ -62,20 +62,22 @@ def _decoded_by_cv_bridge(message: Any) -> UInt8Array:
 
 
 def depth_m(message: Any) -> Float32Array:
-    """Return the depth of an Image, (H, W) metres; NaN = unknown. 32FC1 shares the message's memory.
+    """Return the depth of an Image, (H, W) metres; NaN = unknown. 32FC1 may share the memory of the message.
 
     Raises:
-        BadImage: another encoding than 32FC1 or 16UC1 (REP 118), or less data than the message says.
+        BadImage: another encoding than 32FC1 or 16UC1 (REP 118), or less data than the header declares.
     """
     if message.encoding not in _DEPTHS:
-        raise BadImage(f"the depth image is '{message.encoding}'; expected 32FC1 or 16UC1 (REP 118)")
+        raise BadImage(
+            f"the depth image is '{message.encoding}'; expected 32FC1 or 16UC1 (REP 118). Remap a depth topic"
+        )
     code, unit_m = _DEPTHS[message.encoding]
     kind = np.dtype(('>' if message.is_bigendian else '<') + code)
     height, width, step = int(message.height), int(message.width), int(message.step)
     if step < width * kind.itemsize or len(message.data) < height * step:
         raise BadImage(
             f'the depth image of {width}x{height} has {len(message.data)} bytes and step {step}; expected '
-            f'{height * step} and at least {width * kind.itemsize}'
+            f'at least {height * step} bytes and a step of at least {width * kind.itemsize}. Check the publisher'
         )
     rows = np.frombuffer(message.data, np.uint8, height * step).reshape(height, step)
     raw = np.ascontiguousarray(rows[:, : width * kind.itemsize]).view(kind)
@@ -87,15 +89,16 @@ def depth_m(message: Any) -> Float32Array:
 
 
 def point_fields(message: Any, names: Sequence[str]) -> AnyArray:
-    """Return fields of the points of a PointCloud2, (N,) structured, without a copy where rows are not padded.
+    """Return fields of the points of a PointCloud2, (N,) structured, without a copy if rows are not padded.
 
     Raises:
-        BadInput: a field is missing or no floating point, or there is less data than the message says.
+        BadInput: a field is missing or not floating-point, or there is less data than declared.
     """
     fields = {field.name: field for field in message.fields}
     if not set(names) <= fields.keys() or any(fields[name].datatype not in _FLOATS for name in names):
         raise BadInput(
-            f'the cloud has the fields {", ".join(fields)}; expected {", ".join(names)} as FLOAT32 or FLOAT64'
+            f'the cloud has the fields {", ".join(fields)}; expected {", ".join(names)} as FLOAT32 or FLOAT64. '
+            'Check the topic'
         )
     order = '>' if message.is_bigendian else '<'
     kind = np.dtype({
@@ -108,14 +111,15 @@ def point_fields(message: Any, names: Sequence[str]) -> AnyArray:
     if len(message.data) < needed or message.row_step < width_bytes:
         raise BadInput(
             f'the cloud of {message.width}x{message.height} points has {len(message.data)} bytes and row_step '
-            f'{message.row_step}; expected {needed} and at least {width_bytes}'
+            f'{message.row_step}; expected at least {needed} bytes and a row_step of at least {width_bytes}. '
+            'Check the publisher'
         )
     rows = np.frombuffer(message.data, np.uint8, needed).reshape(message.height, message.row_step)
     return np.ascontiguousarray(rows[:, :width_bytes]).view(kind).reshape(-1)
 
 
 def calibration(message: Any) -> Calibration:
-    """Return what a CameraInfo states, unchecked."""
+    """Return the values of a CameraInfo, not validated."""
     roi = message.roi
     return Calibration(
         width=message.width,

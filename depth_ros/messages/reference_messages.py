@@ -1,4 +1,4 @@
-"""Messages of metric sensors → points in the frame of the sensor."""
+"""Points of metric sensors from their messages, in the frame of the sensor."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from depth_ros.scale.reference_points import ReferencePoints
 from depth_ros.stages.intrinsics import rectified_camera
 from depth_ros.types import AnyArray, Float32Array
 
-_MOST_POINTS = 20_000
+_MAX_POINTS = 20_000
 """More points do not improve the scale."""
 _RANGE_RAYS = 5
-_STANDARD_GRAVITY, _LARGEST_EXTRA = 9.81, 1.5
+_STANDARD_GRAVITY, _MAX_DEVIATION = 9.81, 1.5
 
 
 def points_of_cloud(message: Any) -> ReferencePoints:
@@ -24,16 +24,16 @@ def points_of_cloud(message: Any) -> ReferencePoints:
         BadInput: it has no floating-point x, y, z, or less data than declared.
     """
     points = point_fields(message, 'xyz')
-    some = points[:: max(points.size // _MOST_POINTS, 1)]
-    return _reference(np.stack([some[name] for name in 'xyz'], axis=1), message)
+    sampled = points[:: max(points.size // _MAX_POINTS, 1)]
+    return _reference(np.stack([sampled[name] for name in 'xyz'], axis=1), message)
 
 
 def points_of_scan(message: Any) -> ReferencePoints:
     """Return the valid ranges of a laser scan as points in its x-y plane."""
     ranges = np.asarray(message.ranges, np.float32)
     angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
-    hit = (ranges >= message.range_min) & (ranges <= message.range_max)
-    ranges, angles = ranges[hit], angles[hit]
+    valid = (ranges >= message.range_min) & (ranges <= message.range_max)
+    ranges, angles = ranges[valid], angles[valid]
     return _reference(np.stack([ranges * np.cos(angles), ranges * np.sin(angles), 0 * ranges], axis=1), message)
 
 
@@ -55,7 +55,7 @@ def points_of_depth(message: Any, info: Any) -> ReferencePoints:
     """
     depth = depth_m(message)
     camera = rectified_camera(calibration(info), message.width, message.height)
-    stride = max(int(np.sqrt(depth.size / _MOST_POINTS)), 1)
+    stride = max(int(np.sqrt(depth.size / _MAX_POINTS)), 1)
     z = depth[::stride, ::stride]
     x, y = pixel_slopes(camera, *(np.arange(0, side, stride) for side in depth.shape[::-1]))
     points = np.stack([x * z, y * z, z], axis=-1)
@@ -71,7 +71,7 @@ def down_of_imu(message: Any) -> Float32Array:
     measured = message.linear_acceleration
     up = np.array([measured.x, measured.y, measured.z], np.float32)
     size = float(np.linalg.norm(up))
-    if not abs(size - _STANDARD_GRAVITY) < _LARGEST_EXTRA:
+    if not abs(size - _STANDARD_GRAVITY) < _MAX_DEVIATION:
         raise BadInput(
             f'the IMU measures {size:.1f} m/s²; expected about {_STANDARD_GRAVITY}. Check that gravity is included'
         )

@@ -1,4 +1,4 @@
-"""Topics that a scale needs, and how their messages reach the scaler; for live topics and recordings."""
+"""Topics required by ``scale.source`` and the passing of their messages to the scaler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

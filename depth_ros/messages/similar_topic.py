@@ -1,4 +1,4 @@
-"""Which topic of a graph was probably meant by a name that nobody publishes."""
+"""Suggestion of a similar topic for a topic without a publisher."""
 
 import difflib
 from collections.abc import Collection
@@ -12,14 +12,14 @@ def similar_topic(argument: str, topic: str, candidates: Collection[str]) -> str
         topic: The same after namespace and remapping.
         candidates: Topics of the same type that are published.
     """
-    words = argument.replace('_', '/').split('/')
-    side = next((word for word in words if word in ('left', 'right')), '')
+    parts = argument.replace('_', '/').split('/')
+    side = next((part for part in parts if part in ('left', 'right')), '')
     same_side = [name for name in candidates if side in name]
-    near = difflib.get_close_matches(topic, same_side or candidates, n=1, cutoff=0.0)
-    return near[0] if near else None
+    similar = difflib.get_close_matches(topic, same_side or candidates, n=1, cutoff=0.0)
+    return similar[0] if similar else None
 
 
 def remap_to(argument: str, topic: str) -> str:
-    """Return how the topic of an input is set, in a launch file and on the command line."""
+    """Return the arguments that set the topic of an input, for ros2 launch and on the command line."""
     launch_argument = argument.removesuffix('/compressed').replace('/', '_')
     return f'{launch_argument}:={topic.removesuffix("/compressed")} in ros2 launch, or -r {argument}:={topic}'

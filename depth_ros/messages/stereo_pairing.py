@@ -1,4 +1,4 @@
-"""Left and right messages → pairs, by their stamps. No ROS, no threads, no clock."""
+"""Pairing of left and right messages by stamp, without ROS, threads or a clock."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ Side = Literal['left', 'right']
 T = TypeVar('T')
 
 _JUMP_NS = 1_000_000_000
-"""Stamps that go back further than this are a new time line (a bag that loops). Less may be disorder, until a second
-message follows in order."""
+"""A larger step back of the stamps is a jump back in time (for example a bag that loops). A smaller step may be a
+message out of order, until a second message follows in order."""
 _QUEUE_LENGTH = 10
 
 
 @dataclass(frozen=True)
 class Pair(Generic[T]):
-    """Two messages of one instant."""
+    """Two messages acquired at the same time."""
 
     left: T
     right: T
@@ -28,21 +28,22 @@ class Pair(Generic[T]):
 
 @dataclass
 class Outcome(Generic[T]):
-    """What one message brought about."""
+    """Result of adding one message."""
 
     pair: Pair[T] | None = None
     dropped: list[tuple[Side, DropReason]] = field(default_factory=list)
-    """Messages given up, with the side and the reason."""
+    """Discarded messages, with side and reason."""
     jumped_back: bool = False
+    """Whether a jump back in time was detected."""
     missed_by_ns: int | None = None
-    """How far the nearest message of the other side is away, if it is too far for a pair."""
+    """Distance to the nearest message of the other side, if it is larger than ``max_skew_ns``."""
 
 
 class StereoPairing(Generic[T]):
     """Pairs messages whose stamps differ by at most ``max_skew_ns``; every message is used at most once.
 
-    A newer pair makes everything older obsolete. When stamps jump back, what is left of the old time line is given up
-    and pairing goes on at once.
+    Messages older than the newest pair are discarded. When stamps jump back, the waiting messages from before the jump
+    are discarded and pairing continues at once.
     """
 
     def __init__(self, max_skew_ns: int = 0, accept_zero_stamps: bool = False) -> None:
@@ -51,24 +52,24 @@ class StereoPairing(Generic[T]):
         self._waiting: dict[Side, deque[tuple[int, T]]] = {'left': deque(), 'right': deque()}
         self._newest: dict[Side, int | None] = {'left': None, 'right': None}
         self._paired: dict[Side, int | None] = {'left': None, 'right': None}
-        self._behind: dict[Side, int | None] = {'left': None, 'right': None}
-        """Stamp of the last message if it came too late for its place."""
+        self._out_of_order: dict[Side, int | None] = {'left': None, 'right': None}
+        """Stamp of the last message, if it was out of order."""
 
     def add(self, side: Side, stamp_ns: int, message: T) -> Outcome[T]:
-        """Take one message and say what follows from it."""
+        """Add one message and return the result."""
         outcome: Outcome[T] = Outcome()
         if stamp_ns == 0 and not self.accept_zero_stamps:
             outcome.dropped.append((side, DropReason.ZERO_STAMP))
             return outcome
-        if self._starts_new_time_line(side, stamp_ns):
-            self._forget_old_time_line(stamp_ns, outcome)
+        if self._is_jump_back(side, stamp_ns):
+            self._discard_before_jump(stamp_ns, outcome)
         self._newest[side] = max(stamp_ns, self._newest[side] or 0)
         paired = self._paired[side]
         if paired is not None and stamp_ns <= paired and stamp_ns != 0:
-            self._behind[side] = stamp_ns
+            self._out_of_order[side] = stamp_ns
             outcome.dropped.append((side, DropReason.OUT_OF_ORDER))
             return outcome
-        self._behind[side] = None
+        self._out_of_order[side] = None
         other: Side = 'right' if side == 'left' else 'left'
         partner = self._nearest(other, stamp_ns)
         skew_ns = abs(self._waiting[other][partner][0] - stamp_ns) if partner is not None else None
@@ -85,11 +86,11 @@ class StereoPairing(Generic[T]):
         return outcome
 
     def waiting(self, side: Side) -> int:
-        """Return how many messages of a side have no partner yet."""
+        """Return the number of messages of a side that are not paired yet."""
         return len(self._waiting[side])
 
     def clear(self) -> list[tuple[Side, DropReason]]:
-        """Give up everything that waits and forget the time line; return what was dropped."""
+        """Discard all waiting messages and reset the time; return what was dropped."""
         dropped = [(side, DropReason.SHUTDOWN) for side in self._sides() for _ in self._waiting[side]]
         self.__init__(self.max_skew_ns, self.accept_zero_stamps)  # type: ignore[misc]
         return dropped
@@ -98,13 +99,13 @@ class StereoPairing(Generic[T]):
         yield 'left'
         yield 'right'
 
-    def _starts_new_time_line(self, side: Side, stamp_ns: int) -> bool:
-        newest, paired, behind = self._newest[side], self._paired[side], self._behind[side]
+    def _is_jump_back(self, side: Side, stamp_ns: int) -> bool:
+        newest, paired, out_of_order = self._newest[side], self._paired[side], self._out_of_order[side]
         if newest is not None and stamp_ns < newest - _JUMP_NS:
             return True
-        return paired is not None and behind is not None and behind < stamp_ns < paired
+        return paired is not None and out_of_order is not None and out_of_order < stamp_ns < paired
 
-    def _forget_old_time_line(self, stamp_ns: int, outcome: Outcome[T]) -> None:
+    def _discard_before_jump(self, stamp_ns: int, outcome: Outcome[T]) -> None:
         outcome.jumped_back = True
         for each in self._sides():
             queue = self._waiting[each]

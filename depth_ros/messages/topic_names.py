@@ -1,15 +1,15 @@
-"""Names of a node's topics in a recording: the rules of ``-r from:=to``."""
+"""Names of the topics of a node in a recording, with the rules of ``-r from:=to``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 Remap = tuple[str, str]
-"""From, to; a name without a leading slash is below the namespace of the node."""
+"""(from, to); a name without a leading slash is relative to the namespace of the node."""
 
 
 @dataclass(frozen=True)
 class TopicNames:
-    """Resolves names as a node does: the namespace comes first, then the first remapping that matches."""
+    """Resolves topic names as a node does: the namespace is added, then the first matching remapping is applied."""
 
     namespace: str = ''
     remaps: Sequence[Remap] = ()

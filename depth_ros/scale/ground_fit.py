@@ -1,4 +1,4 @@
-"""Metres from the floor: with known camera height and gravity direction, the depth of every floor pixel is known.
+"""Scale from the floor: with known camera height and gravity direction, the depth of every floor pixel is known.
 
 A floor pixel with ray ``r = K⁻¹ [u, v, 1]`` lies at depth ``z = height / (down · r)``. The pixels below the horizon
 are therefore a dense reference that is correct on the floor and wrong elsewhere; the robust fit separates the two. The
@@ -12,16 +12,16 @@ from depth_ros.scale.scale_fit import Law, ScaleFit, fit
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 _COLUMNS, _ROWS = 80, 60
-_FARTHEST_HEIGHTS = 20.0
-"""Floor farther away than this many camera heights is seen at too small an angle to be used."""
+_MAX_HEIGHTS = 20.0
+"""Floor farther away than this many camera heights is viewed at too small an angle to be used."""
 _TOLERANCE = 0.08
 _TUKEY = 3.0
-"""Smaller than the usual constant: objects standing on the floor deviate gradually, and always to the same side."""
-_LEAST_IMAGE_SHARE = 0.10
+"""Smaller than the usual constant: objects standing on the floor deviate gradually, always in one direction."""
+_MIN_IMAGE_SHARE = 0.10
 """Smallest share of the image that must be inliers."""
-_LEAST_SPREAD = 0.3
+_MIN_SPREAD = 0.3
 """Smallest spread of the inliers: largest divided by smallest inverse depth, minus 1; a facing wall has none."""
-_LEAST_CORRELATION = 0.9
+_MIN_CORRELATION = 0.9
 
 
 def down_from_pitch(pitch_rad: float) -> Float32Array:
@@ -45,26 +45,26 @@ def fit_ground(law: Law, values: Float32Array, camera: Camera, height_m: float, 
     rows = np.unique(np.linspace(0, camera.height - 1, _ROWS).astype(np.intp))
     columns = np.unique(np.linspace(0, camera.width - 1, _COLUMNS).astype(np.intp))
     x, y = pixel_slopes(camera, columns, rows)
-    falls = down[0] * x + down[1] * y + down[2]
-    below = falls > 1 / _FARTHEST_HEIGHTS
+    descent = down[0] * x + down[1] * y + down[2]
+    below = descent > 1 / _MAX_HEIGHTS
     if not below.any():
         return None
-    floor_m, seen = (height_m / falls[below]).astype(np.float32), values[np.ix_(rows, columns)][below]
-    found = fit(law, seen, floor_m, _TOLERANCE, _TUKEY)
-    if found is None or not _like_a_floor(found, floor_m, seen, below.size):
+    floor_m, predicted = (height_m / descent[below]).astype(np.float32), values[np.ix_(rows, columns)][below]
+    fitted = fit(law, predicted, floor_m, _TOLERANCE, _TUKEY)
+    if fitted is None or not _is_floor(fitted, floor_m, predicted, below.size):
         return None
-    return found
+    return fitted
 
 
-def _like_a_floor(found: ScaleFit, floor_m: Float32Array, seen: Float32Array, pixels: int) -> bool:
-    if found.inliers.sum() < _LEAST_IMAGE_SHARE * pixels:
+def _is_floor(fitted: ScaleFit, floor_m: Float32Array, predicted: Float32Array, pixels: int) -> bool:
+    if fitted.inliers.sum() < _MIN_IMAGE_SHARE * pixels:
         return False
-    near = 1 / floor_m[found.inliers]
+    near = 1 / floor_m[fitted.inliers]
     low, high = np.quantile(near, (0.05, 0.95))
-    if high / low - 1 < _LEAST_SPREAD:
+    if high / low - 1 < _MIN_SPREAD:
         return False
-    depth = found.scale.depth_m(seen[found.inliers])
-    return _correlation(1 / depth, near) > _LEAST_CORRELATION
+    depth = fitted.scale.depth_m(predicted[fitted.inliers])
+    return _correlation(1 / depth, near) > _MIN_CORRELATION
 
 
 def _correlation(a: AnyArray, b: AnyArray) -> float:

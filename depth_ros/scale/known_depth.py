@@ -54,14 +54,14 @@ class KnownDepthScale:
 
 def _predictions(values: Float32Array, known: Sequence[KnownDepth]) -> list[float]:
     height, width = values.shape
-    found = []
+    predictions = []
     for u, v, _ in known:
         if not (0 <= u < width and 0 <= v < height):
             raise BadInput(f'the pixel of known depth ({u}, {v}) is outside the image of {width}x{height}')
         if not np.isfinite(values[v, u]):
             raise BadInput(f'the prediction at the pixel of known depth ({u}, {v}) is unknown; choose another pixel')
-        found.append(float(values[v, u]))
-    return found
+        predictions.append(float(values[v, u]))
+    return predictions
 
 
 def _scale(law: Law, predictions: list[float], depths_m: list[float]) -> Scale:

@@ -1,4 +1,4 @@
-"""Points of another sensor → pixels of known depth, without points that are hidden from the camera."""
+"""Projection of the points of another sensor to pixels of known depth, without occluded points."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy as np
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 _CELLS_ACROSS = 40
-_BEHIND = 1.1
+_OCCLUDED_RATIO = 1.1
 """A point farther than this factor times its nearest neighbour in the image is assumed to be hidden from the camera."""
 
 
@@ -49,8 +49,8 @@ def known_pixels(points_m: Float32Array, camera: Camera, sensor_to_camera: Float
     column, row = np.rint(camera.fx * x / z + camera.cx), np.rint(camera.fy * y / z + camera.cy)
     inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
     rows, columns, depth = row[inside].astype(np.intp), column[inside].astype(np.intp), z[inside].astype(np.float32)
-    seen = depth <= _BEHIND * _nearest_around(rows, columns, depth, camera)
-    return KnownPixels(rows[seen], columns[seen], depth[seen])
+    visible = depth <= _OCCLUDED_RATIO * _nearest_around(rows, columns, depth, camera)
+    return KnownPixels(rows[visible], columns[visible], depth[visible])
 
 
 def _nearest_around(rows: AnyArray, columns: AnyArray, depth_m: Float32Array, camera: Camera) -> Float32Array:

@@ -1,4 +1,4 @@
-"""Fits of single frames → a scale that is smoothed, gated against outliers, and has an age."""
+"""Tracking of the scale over frames: smoothing, rejection of outliers, and age."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -70,7 +70,7 @@ class ScaleTracker:
             self._current, self._pending = None, []
         self._newest_ns = stamp_ns
         if fit is not None:
-            why = self._take(fit.scale, probes, stamp_ns)
+            why = self._add(fit.scale, probes, stamp_ns)
         age_s = (stamp_ns - self._confirmed_ns) / _NS
         if self._current is not None and age_s > hold_s:
             self._current = None
@@ -82,7 +82,7 @@ class ScaleTracker:
         state: State = 'tracking' if age_s <= _FRESH_S else 'held'
         return ScaleStatus(state, self._current, *_figures(fit), age_s, why)
 
-    def _take(self, scale: Scale, probes: Float32Array, stamp_ns: int) -> str:
+    def _add(self, scale: Scale, probes: Float32Array, stamp_ns: int) -> str:
         if self._current is not None and _agree(scale, self._current, probes):
             self._current = _between(self._current, scale, _GAIN)
             self._pending = []

@@ -18,14 +18,16 @@ from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
 
 Transform = Callable[[str, str, int], Float32Array | None]
 """Target frame, source frame, stamp in ns → (4, 4) pose of the source in the target frame, or None if unknown."""
-_KEPT = 15
+_MAX_COUNT = 15
 _PROBES = 64
-_LEAST_PIXELS: dict[Law, int] = {'factor': 5, 'affine': 12, 'inverse_affine': 12}
-_LEAST_AGREEING = 0.4
+_MIN_PIXELS: dict[Law, int] = {'factor': 5, 'affine': 12, 'inverse_affine': 12}
+_MIN_AGREEING = 0.4
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Prediction:
+    """A recent prediction with its frame."""
+
     values: Float32Array
     camera: Camera
     frame_id: str
@@ -52,9 +54,9 @@ class Scaler:
     def __init__(self, transform: Transform = lambda target, source, stamp_ns: None) -> None:
         self._transform = transform
         self._lock = threading.Lock()
-        self._references: deque[ReferencePoints] = deque(maxlen=_KEPT)
+        self._references: deque[ReferencePoints] = deque(maxlen=_MAX_COUNT)
         self._down: tuple[Float32Array, str] | None = None
-        self._recent: deque[_Seen] = deque(maxlen=_KEPT)
+        self._recent: deque[_Prediction] = deque(maxlen=_MAX_COUNT)
         self._tracker: ScaleTracker | None = None
         self._newest_reference_ns: int | None = None
         self.status = UNKNOWN
@@ -94,71 +96,71 @@ class Scaler:
             if self._tracker is None or self._tracker.law != law:
                 self._tracker = ScaleTracker(law)
             tracker = self._tracker
-        found, why = self._fit(law, estimate.values, frame, settings)
-        return tracker.update(found, why, _probes(estimate.values), frame.stamp_ns, settings.scale_hold_s)
+        fitted, why = self._fit(law, estimate.values, frame, settings)
+        return tracker.update(fitted, why, _probes(estimate.values), frame.stamp_ns, settings.scale_hold_s)
 
     def _fit(self, law: Law, values: Float32Array, frame: Frame, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         if frame.camera is None:
             return None, 'no camera_info received, so reference points cannot be projected: publish camera_info'
-        seen = _Seen(values, frame.camera, frame.frame_id, frame.stamp_ns)
+        prediction = _Prediction(values, frame.camera, frame.frame_id, frame.stamp_ns)
         if settings.scale_source == 'ground':
-            return self._fit_ground(law, seen, settings)
-        if self._recent and seen.stamp_ns < self._recent[-1].stamp_ns:
+            return self._fit_ground(law, prediction, settings)
+        if self._recent and prediction.stamp_ns < self._recent[-1].stamp_ns:
             self._recent.clear()
-        self._recent.append(seen)
+        self._recent.append(prediction)
         return self._fit_reference(law, settings)
 
-    def _fit_ground(self, law: Law, seen: _Seen, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
+    def _fit_ground(self, law: Law, prediction: _Prediction, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         down = down_from_pitch(settings.camera_pitch_rad)
         if settings.scale_imu:
             with self._lock:
                 measured = self._down
             if measured is None:
                 return None, 'no IMU message received: publish imu, or set scale.imu: false and camera_pitch_rad'
-            pose = self._pose(seen, measured[1], settings)
+            pose = self._pose(prediction, measured[1], settings)
             if pose is None:
-                return None, _no_transform(seen.frame_id, measured[1])
+                return None, _no_transform(prediction.frame_id, measured[1])
             down = pose[:3, :3] @ measured[0]
-        found = fit_ground(law, seen.values, seen.camera, settings.camera_height_m, down)
-        return found, '' if found else 'no floor is visible'
+        fitted = fit_ground(law, prediction.values, prediction.camera, settings.camera_height_m, down)
+        return fitted, '' if fitted else 'no floor is visible'
 
     def _fit_reference(self, law: Law, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         matched = self._match(settings.scale_max_skew_ms * 1e6)
         if isinstance(matched, str):
             return None, matched
-        reference, seen = matched
-        pose = self._pose(seen, reference.frame_id, settings)
+        reference, prediction = matched
+        pose = self._pose(prediction, reference.frame_id, settings)
         if pose is None:
-            return None, _no_transform(seen.frame_id, reference.frame_id)
-        known = known_pixels(reference.points_m, seen.camera, pose)
-        if known.depth_m.size < _LEAST_PIXELS[law]:
+            return None, _no_transform(prediction.frame_id, reference.frame_id)
+        known = known_pixels(reference.points_m, prediction.camera, pose)
+        if known.depth_m.size < _MIN_PIXELS[law]:
             return None, (
                 f'{known.depth_m.size} of {len(reference.points_m)} reference points are inside the image; expected at '
-                f'least {_LEAST_PIXELS[law]}. Check that the fields of view overlap, and scale.extrinsics or tf'
+                f'least {_MIN_PIXELS[law]}. Check that the fields of view overlap, and scale.extrinsics or tf'
             )
-        found = fit(law, seen.values[known.rows, known.columns], known.depth_m)
-        if found is None or found.inlier_share < _LEAST_AGREEING:
-            share = 0.0 if found is None else found.inlier_share
+        fitted = fit(law, prediction.values[known.rows, known.columns], known.depth_m)
+        if fitted is None or fitted.inlier_share < _MIN_AGREEING:
+            share = 0.0 if fitted is None else fitted.inlier_share
             return None, (
                 f'{share:.0%} of {known.depth_m.size} reference points agree on a scale; expected '
-                f'{_LEAST_AGREEING:.0%}. Check scale.extrinsics or tf, and the stamps; fitting scale and '
+                f'{_MIN_AGREEING:.0%}. Check scale.extrinsics or tf, and the stamps; fitting scale and '
                 'shift requires points at several depths'
             )
-        return found, ''
+        return fitted, ''
 
-    def _match(self, skew_ns: float) -> tuple[ReferencePoints, _Seen] | str:
+    def _match(self, skew_ns: float) -> tuple[ReferencePoints, _Prediction] | str:
         """Return the newest unused reference with the prediction of its stamp, or why there is none."""
         with self._lock:
             waiting, newest_ns = list(self._references), self._newest_reference_ns
         if newest_ns is None:
             return 'no reference received: publish scale/reference, of the type scale.reference_type'
         for reference in reversed(waiting):
-            seen = min(self._recent, key=lambda each: abs(each.stamp_ns - reference.stamp_ns))
-            if abs(seen.stamp_ns - reference.stamp_ns) <= skew_ns:
+            prediction = min(self._recent, key=lambda each: abs(each.stamp_ns - reference.stamp_ns))
+            if abs(prediction.stamp_ns - reference.stamp_ns) <= skew_ns:
                 with self._lock:
                     while self._references and self._references[0].stamp_ns <= reference.stamp_ns:
                         self._references.popleft()
-                return reference, seen
+                return reference, prediction
         apart_s = (self._recent[-1].stamp_ns - newest_ns) / 1e9
         if abs(apart_s) * 1e9 <= skew_ns:
             return 'no new reference received'
@@ -167,12 +169,12 @@ class Scaler:
             'than scale.max_skew_ms. Check that both clocks are synchronised'
         )
 
-    def _pose(self, seen: _Seen, source: str, settings: MonoSettings) -> Float32Array | None:
+    def _pose(self, prediction: _Prediction, source: str, settings: MonoSettings) -> Float32Array | None:
         if settings.scale_extrinsics:
             return parse_pose(settings.scale_extrinsics)
-        if source == seen.frame_id:
+        if source == prediction.frame_id:
             return np.eye(4, dtype=np.float32)
-        return self._transform(seen.frame_id, source, seen.stamp_ns)
+        return self._transform(prediction.frame_id, source, prediction.stamp_ns)
 
 
 def _no_transform(target: str, source: str) -> str:

@@ -1,1 +1,1 @@
-"""A small ray-cast world with a robot in it: images, exact depth, odometry and a laser scan, without hardware."""
+"""A small ray-casting simulator with one robot: images, exact depth, odometry and a laser scan."""

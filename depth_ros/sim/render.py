@@ -1,4 +1,4 @@
-"""What a camera and a laser scanner on the robot see."""
+"""Rendering of camera images, depth and laser scans of the simulated robot."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,17 +17,17 @@ _LIGHT = np.array([0.35, 0.25, 0.9], np.float32)
 
 @dataclass(frozen=True)
 class RobotMount:
-    """Where a camera sits on the robot: it looks forward, pitched down by ``pitch_rad``."""
+    """Pose of a camera on the robot; the camera points forward, pitched down by ``pitch_rad``."""
 
     height_m: float = 0.5
     pitch_rad: float = 0.0
     left_m: float = 0.0
-    """Offset to the left of the robot's middle."""
+    """Offset from the centre of the robot to the left."""
 
 
 def render(world: World, pose: PlanarPose, mount: RobotMount, camera: Camera) -> tuple[UInt8Array, Float32Array]:
-    """Return the picture, (H, W, 3) RGB, and the exact depth, (H, W) metres along the optical axis."""
-    origin, turn = _placed(pose, mount)
+    """Return the image, (H, W, 3) RGB, and the exact depth, (H, W) metres along the optical axis."""
+    origin, turn = _camera_pose(pose, mount)
     rays = _rays(camera)
     direction = rays.reshape(-1, 3) @ turn.T
     hit = world.room.hit(origin, direction)
@@ -37,18 +37,18 @@ def render(world: World, pose: PlanarPose, mount: RobotMount, camera: Camera) ->
         window = _window(solid, origin, turn, camera)
         if window is None:
             continue
-        seen = solid.hit(origin, (rays[window].reshape(-1, 3) @ turn.T))
-        nearer = seen.distance.reshape(depth[window].shape) < depth[window]
+        solid_hit = solid.hit(origin, (rays[window].reshape(-1, 3) @ turn.T))
+        nearer = solid_hit.distance.reshape(depth[window].shape) < depth[window]
         if nearer.any():
             chosen = nearer.reshape(-1)
-            depth[window][nearer] = seen.distance[chosen]
-            only = Hit(seen.distance[chosen], seen.normal[chosen], seen.uv[chosen])
-            image[window][nearer] = _painted(only, texture)
+            depth[window][nearer] = solid_hit.distance[chosen]
+            nearer_hit = Hit(solid_hit.distance[chosen], solid_hit.normal[chosen], solid_hit.uv[chosen])
+            image[window][nearer] = _painted(nearer_hit, texture)
     return image, depth
 
 
 def scan(world: World, pose: PlanarPose, height_m: float, count: int = 360) -> Float32Array:
-    """Return the ranges of a level laser scan about the robot, metres, from straight ahead to the left."""
+    """Return the ranges of a level laser scan about the robot, metres, counter-clockwise from straight ahead."""
     angles = pose.yaw_rad + np.arange(count) * (2 * np.pi / count)
     direction = np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1).astype(np.float32)
     origin = np.array([pose.x, pose.y, height_m], np.float32)
@@ -60,13 +60,13 @@ def scan(world: World, pose: PlanarPose, height_m: float, count: int = 360) -> F
 
 @lru_cache(maxsize=4)
 def _rays(camera: Camera) -> Float32Array:
-    """Return (H, W, 3) directions of every pixel in the optical frame, z = 1, so that a hit's distance is its depth."""
+    """Return (H, W, 3) ray directions in the optical frame with z = 1, so that hit distances equal depth."""
     x, y = pixel_slopes(camera, np.arange(camera.width), np.arange(camera.height))
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def _placed(pose: PlanarPose, mount: RobotMount) -> tuple[Array, Array]:
-    """Return the camera's centre in the world, and the rotation from its optical frame to the world."""
+def _camera_pose(pose: PlanarPose, mount: RobotMount) -> tuple[Array, Array]:
+    """Return the position of the camera in the world, and the rotation from its optical frame to the world."""
     c, s = np.cos(pose.yaw_rad), np.sin(pose.yaw_rad)
     forward, left, up = np.array([c, s, 0.0]), np.array([-s, c, 0.0]), np.array([0.0, 0.0, 1.0])
     centre = np.array([pose.x, pose.y, mount.height_m]) + mount.left_m * left
@@ -76,11 +76,11 @@ def _placed(pose: PlanarPose, mount: RobotMount) -> tuple[Array, Array]:
 
 
 def _window(solid: Solid, origin: Array, turn: Array, camera: Camera) -> tuple[slice, slice] | None:
-    """Return the part of the picture that can show a solid, by the sphere around it; None if it is behind."""
+    """Return the part of the image that can contain a solid, from its bounding sphere; None if it is not visible."""
     x, y, z = (np.array(solid.centre, np.float32) - origin) @ turn
     if z < -solid.radius:
         return None
-    if z < solid.radius * 1.5:  # too near for a projection to bound it
+    if z < solid.radius * 1.5:  # too near for a bound by projection
         return slice(0, camera.height), slice(0, camera.width)
     reach = 1.5 * solid.radius / (z - solid.radius)
     sides = []
@@ -104,9 +104,9 @@ def _painted_room(hit: Hit, world: World) -> npt.NDArray[np.uint8]:
 
 
 def _painted(hit: Hit, texture: UInt8Array) -> npt.NDArray[np.uint8]:
-    """Return the colour of every hit: the surface's texture in the light."""
+    """Return the colour of every hit: the texture of the surface, shaded."""
     at = (hit.uv / TEXEL_M).astype(np.float32)
-    # remap takes at most 32767 rows or columns, so the points are laid out as a picture of that width.
+    # remap takes at most 32767 rows or columns, so the points are arranged as an image.
     columns = 4096
     rows = -(-len(at) // columns)
     padded = np.zeros((rows * columns, 2), np.float32)

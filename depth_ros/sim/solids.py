@@ -1,7 +1,7 @@
-"""Convex solids and what a ray hits: boxes, cylinders, ramps, and the room around them.
+"""Intersection of rays with boxes, cylinders, ramps, and the room around them.
 
 World frame: x forward, y left, z up, metres (REP 103). Rays are an origin (3,) and directions (N, 3) of any length;
-hits are distances in units of the direction's length, +Inf where nothing is hit.
+distances are in units of the length of the direction, +Inf without a hit.
 """
 
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
-_NEAREST = 1e-3
+_MIN_DISTANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Hit:
-    """Where rays meet a solid."""
+    """Intersections of rays with a solid."""
 
     distance: Array
-    """(N,) in lengths of the direction."""
+    """(N,) in units of the length of the direction; +Inf without a hit."""
     normal: Array
-    """(N, 3) unit, outwards; undefined where nothing is hit."""
+    """(N, 3) unit vectors pointing outwards; undefined without a hit."""
     uv: Array
-    """(N, 2) metres on the surface, for textures."""
+    """(N, 2) texture coordinates on the surface, metres."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """The inside of a box: floor at z = 0."""
+    """The inside of a box with the floor at z = 0."""
 
     half_x: float
     half_y: float
     height: float
 
     def hit(self, origin: Array, direction: Array) -> Hit:
-        """Meet floor, ceiling and walls from inside."""
+        """Intersect rays with floor, ceiling and walls, from inside."""
         low = np.array([-self.half_x, -self.half_y, 0.0], np.float32)
         high = np.array([self.half_x, self.half_y, self.height], np.float32)
         with np.errstate(divide='ignore', invalid='ignore'):
@@ -50,22 +50,22 @@ class Room:
 
 @dataclass(frozen=True)
 class Box:
-    """A box standing anywhere, turned about z; with a slope, its top is a ramp that rises along its own x."""
+    """A box rotated about z; with a slope, its top is a ramp that rises along the x axis of the box."""
 
     centre: tuple[float, float, float]
     half: tuple[float, float, float]
     yaw_rad: float = 0.0
     slope: float = 0.0
-    """Rise of the top along its own x, metres a metre, about its middle."""
+    """Rise of the top along the x axis of the box, metres per metre, about its centre."""
 
     @property
     def radius(self) -> float:
-        """Of a sphere about the centre that holds it."""
+        """Radius of the bounding sphere around the centre."""
         x, y, z = self.half
         return float(np.sqrt(x * x + y * y + (z + abs(self.slope) * x) ** 2))
 
     def hit(self, origin: Array, direction: Array) -> Hit:
-        """Meet the surface from outside: the last plane entered before the first one left."""
+        """Intersect rays with the surface from outside: the last plane entered, before the first plane left."""
         turn = _about_z(-self.yaw_rad)
         o = turn @ (origin - np.array(self.centre, np.float32))
         d = direction @ turn.T
@@ -82,9 +82,9 @@ class Box:
             better = inwards & (at > enter)
             enter[better], face[better] = at[better], index
             leave = np.where(speed > 0, np.minimum(leave, at), leave)
-            if gap < 0:  # outside this plane: rays that never come nearer miss
+            if gap < 0:  # outside this plane: rays that do not approach it miss
                 leave[(speed >= 0)] = -np.inf
-        missed = (enter > leave) | (enter < _NEAREST)
+        missed = (enter > leave) | (enter < _MIN_DISTANCE)
         distance = np.where(missed, np.float32(np.inf), enter)
         at_surface = o + d * np.where(missed, 0, enter)[:, None]
         axis = np.array([0, 0, 1, 1, 2, 2])[face]
@@ -107,36 +107,36 @@ class Cylinder:
 
     @property
     def centre(self) -> tuple[float, float, float]:
-        """Middle of the solid."""
+        """Centre of the solid."""
         return (*self.centre_xy, self.height / 2)
 
     @property
     def radius(self) -> float:
-        """Of a sphere about the centre that holds it."""
+        """Radius of the bounding sphere around the centre."""
         return float(np.hypot(self.radius_m, self.height / 2))
 
     def hit(self, origin: Array, direction: Array) -> Hit:
-        """Meet the mantle or the lid from outside."""
+        """Intersect rays with the side or the top from outside."""
         o, d = origin[:2] - np.array(self.centre_xy, np.float32), direction[:, :2]
         a, b = (d * d).sum(axis=1), d @ o
         under_root = b * b - a * (float(o @ o) - self.radius_m**2)
         with np.errstate(divide='ignore', invalid='ignore'):
-            mantle = (-b - np.sqrt(under_root)) / a
-            lid = (self.height - origin[2]) / direction[:, 2]
-        z = origin[2] + mantle * direction[:, 2]
-        mantle[~((under_root > 0) & (mantle > _NEAREST) & (z >= 0) & (z <= self.height))] = np.inf
-        on_lid = o + d * np.where(np.isfinite(lid), lid, 0)[:, None]
-        lid[~((lid > _NEAREST) & (direction[:, 2] < 0) & ((on_lid**2).sum(axis=1) <= self.radius_m**2))] = np.inf
-        distance = np.minimum(mantle, lid).astype(np.float32)
+            side = (-b - np.sqrt(under_root)) / a
+            top = (self.height - origin[2]) / direction[:, 2]
+        z = origin[2] + side * direction[:, 2]
+        side[~((under_root > 0) & (side > _MIN_DISTANCE) & (z >= 0) & (z <= self.height))] = np.inf
+        on_top = o + d * np.where(np.isfinite(top), top, 0)[:, None]
+        top[~((top > _MIN_DISTANCE) & (direction[:, 2] < 0) & ((on_top**2).sum(axis=1) <= self.radius_m**2))] = np.inf
+        distance = np.minimum(side, top).astype(np.float32)
         at = np.where(np.isfinite(distance), distance, 0)[:, None]
-        point, upwards = o + d * at, lid < mantle
+        point, upwards = o + d * at, top < side
         normal = np.zeros((len(d), 3), np.float32)
         normal[:, :2] = np.where(upwards[:, None], 0, point / self.radius_m)
         normal[:, 2] = upwards
         around = np.arctan2(point[:, 1], point[:, 0]) * self.radius_m
         height = origin[2] + direction[:, 2] * at[:, 0]
-        side = np.stack([around, height], axis=1)
-        return Hit(distance, normal, np.where(upwards[:, None], point, side).astype(np.float32))
+        side_uv = np.stack([around, height], axis=1)
+        return Hit(distance, normal, np.where(upwards[:, None], point, side_uv).astype(np.float32))
 
 
 Solid = Box | Cylinder

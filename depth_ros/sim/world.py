@@ -1,4 +1,4 @@
-"""A seeded world: a room or a corridor with things in it, and a path through it."""
+"""Random worlds from a seed: a room or corridor with solids, and the path of the robot."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from depth_ros.types import UInt8Array
 
 _TEXELS = 512
 TEXEL_M = 0.01
-"""Size of a texture's pixel on a surface; textures repeat after 5.12 m."""
+"""Size of a texture pixel on a surface, metres; textures repeat after 5.12 m."""
 
 
 @dataclass(frozen=True)
 class PlanarPose:
-    """Of the robot on the floor."""
+    """Pose of the robot on the floor."""
 
     x: float
     y: float
@@ -29,12 +29,12 @@ class World:
     room: Room
     solids: tuple[Solid, ...]
     room_textures: tuple[UInt8Array, ...]
-    """Of floor, ceiling and walls."""
+    """Textures of floor, ceiling and walls."""
     solid_textures: tuple[UInt8Array, ...]
     seed: int
 
     def pose_at(self, time_s: float) -> PlanarPose:
-        """Return where the robot is: on an ellipse about the middle, looking where it goes; 30 s a round."""
+        """Return the pose of the robot: on an ellipse around the centre, facing forward, 30 s per round."""
         angle = 2 * np.pi * time_s / 30.0 + self.seed
         a, b = 0.45 * self.room.half_x, 0.45 * self.room.half_y
         heading = np.arctan2(b * np.cos(angle), -a * np.sin(angle))
@@ -42,7 +42,7 @@ class World:
 
 
 def make_world(seed: int) -> World:
-    """Make a world; the same seed gives the same world."""
+    """Create a world; the same seed gives the same world."""
     rng = np.random.default_rng(seed)
     corridor = rng.random() < 0.3
     half_y = rng.uniform(1.4, 2.0) if corridor else rng.uniform(3.0, 5.0)
@@ -53,7 +53,7 @@ def make_world(seed: int) -> World:
 
 
 def _solid(rng: np.random.Generator, room: Room) -> Solid:
-    """Put something beside the robot's path, which keeps half a metre clear."""
+    """Return a solid beside the path of the robot, with half a metre of clearance."""
     angle = rng.uniform(0, 2 * np.pi)
     ring = rng.choice([0.15, 0.8])  # inside or outside of the path
     x, y = float(ring * room.half_x * np.cos(angle)), float(ring * room.half_y * np.sin(angle))
@@ -68,7 +68,7 @@ def _solid(rng: np.random.Generator, room: Room) -> Solid:
 
 
 def _texture(rng: np.random.Generator) -> UInt8Array:
-    """Return noise in several sizes about one colour, so that every place looks different from near and far."""
+    """Return noise at several scales around one colour, which is distinctive at all distances."""
     noise = np.zeros((_TEXELS, _TEXELS), np.float32)
     for side, weight in ((8, 0.5), (32, 0.8), (128, 1.0), (512, 0.6)):
         octave = rng.normal(size=(side, side)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""The stages between a message's bytes and a cloud's points: pure functions, in the order of the flow."""
+"""Processing stages from image bytes to point clouds, as pure functions."""

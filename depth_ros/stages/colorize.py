@@ -1,4 +1,4 @@
-"""Depth map → picture for people. Never a measurement."""
+"""Colour images of depth maps, for display only."""
 
 from typing import Literal
 
@@ -14,8 +14,8 @@ Colormap = Literal['turbo', 'viridis', 'grayscale']
 def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
     """Colour near to far: red to blue (turbo), yellow to violet (viridis), white to black (grayscale).
 
-    The scale is linear in 1 / z between the 1st and 99th percentile of the picture, as nearness is what one looks for.
-    Unknown pixels are black, beyond range takes the far colour, too close the near one.
+    The scale is linear in 1 / z between the 1st and 99th percentile of the map, which
+    emphasises near objects. Unknown pixels are black; beyond range has the farthest colour, too close the nearest.
 
     Returns:
         (H, W, 3) RGB.
@@ -28,10 +28,10 @@ def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
     scaled = (nearness - far) * (255.0 / max(near - far, 1e-6))
     scaled[depth_m == -np.inf] = 255.0
     levels = np.clip(scaled, 0, 255).astype(np.uint8)
-    return _painted(levels, np.isnan(depth_m), colormap)
+    return _color_mapped(levels, np.isnan(depth_m), colormap)
 
 
-def _painted(levels: UInt8Array, unknown: npt.NDArray[np.bool_], name: Colormap) -> UInt8Array:
+def _color_mapped(levels: UInt8Array, unknown: npt.NDArray[np.bool_], name: Colormap) -> UInt8Array:
     if name == 'grayscale':
         image = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
     else:

@@ -1,4 +1,4 @@
-"""Bytes of an image message → picture. Nothing is allocated before the header has been checked against the bytes."""
+"""Decoding of image messages. Nothing is allocated before the header has been checked against the data."""
 
 import re
 import sys
@@ -75,18 +75,18 @@ def decode_image(
 ) -> UInt8Array:
     """Decode the fields of a sensor_msgs/Image.
 
-    ``8UC3`` and ``8UC4`` are read as BGR(A), OpenCV's order. 16-bit pictures are reduced to their upper eight bits.
+    ``8UC3`` and ``8UC4`` are read as BGR(A), OpenCV's order. 16-bit images are reduced to their upper eight bits.
     Bytes after the last row are ignored.
 
     Args:
-        step: Bytes from one row to the next; may hold any padding.
+        step: Bytes from one row to the next, padding included.
         data: At least ``step * height`` bytes.
 
     Returns:
-        (H, W) grey or (H, W, 3) RGB. It may share ``data``'s memory, and is then read-only.
+        (H, W) grey or (H, W, 3) RGB. Read-only; may share the memory of ``data``.
 
     Raises:
-        BadImage: unknown encoding, or a header that its bytes cannot fill.
+        BadImage: the encoding is not supported, or the header does not match the data.
     """
     layout = _ENCODINGS.get(encoding)
     if layout is None:
@@ -104,7 +104,7 @@ def decode_image(
 
 
 def unsupported_encoding(encoding: str) -> str:
-    """Say which encodings are supported instead of this one."""
+    """Return the text of an error for an encoding that is not supported."""
     return (
         f"image encoding '{encoding}' is not supported; supported: {', '.join(SUPPORTED_ENCODINGS)}. "
         'Set the camera driver or an image_proc node to one of these'
@@ -112,17 +112,24 @@ def unsupported_encoding(encoding: str) -> str:
 
 
 def _rows(encoding: str, layout: _Encoding, width: int, height: int, step: int, data: Buffer) -> UInt8Array:
-    """Return the (height, row bytes) of an image without its padding, after checking that they are there."""
+    """Return the data as (height, bytes per row) without padding, after checking the header."""
     row_bytes = width * layout.channels * layout.bytes_per_channel
-    what = f"image of {width}x{height} '{encoding}' with step {step} and {_size(data)} bytes of data"
+    described = f"image of {width}x{height} '{encoding}' with step {step} and {_size(data)} bytes of data"
     if width <= 0 or height <= 0:
-        raise BadImage(f'{what} is empty; expected at least 1x1. Check the camera driver')
+        raise BadImage(f'{described} is empty; expected at least 1x1. Check the camera driver')
     if width % layout.block[0] or height % layout.block[1]:
-        raise BadImage(f'{what}: this encoding needs a size that is a multiple of {layout.block[0]}x{layout.block[1]}')
+        raise BadImage(
+            f'{described}: expected a size that is a multiple of '
+            f'{layout.block[0]}x{layout.block[1]}, which this encoding requires. Check the camera driver'
+        )
     if step < row_bytes:
-        raise BadImage(f'{what}: a row needs {row_bytes} bytes, so step must be at least that. Check the camera driver')
+        raise BadImage(
+            f'{described}: expected a step of at least {row_bytes}, the bytes of one row. Check the camera driver'
+        )
     if _size(data) < step * height:
-        raise BadImage(f'{what}: expected at least step * height = {step * height} bytes. The message is cut short')
+        raise BadImage(
+            f'{described}: expected at least step * height = {step * height} bytes. The message is truncated'
+        )
     flat = np.frombuffer(data, dtype=np.uint8, count=step * height)
     return flat.reshape(height, step)[:, :row_bytes]
 
@@ -139,29 +146,29 @@ def decode_compressed(image_format: str, data: Buffer) -> UInt8Array:
     """Decode the fields of a sensor_msgs/CompressedImage.
 
     Returns:
-        (H, W) grey or (H, W, 3) RGB; 16-bit pictures are reduced to their upper eight bits.
+        (H, W) grey or (H, W, 3) RGB; 16-bit images are reduced to their upper eight bits.
 
     Raises:
-        BadImage: an empty or damaged stream, or a format that is not a picture.
+        BadImage: the stream is empty or damaged, or the format is not that of a camera image.
     """
     if 'compressedDepth' in image_format or not _IMAGE_FORMAT.search(image_format):
-        raise BadImage(f"compressed image format '{image_format}' is not a camera picture. {_ADVICE}")
-    what = f"compressed image ('{image_format}', {_size(data)} bytes)"
+        raise BadImage(f"compressed image format '{image_format}' is not that of a camera image. {_ADVICE}")
+    described = f"compressed image ('{image_format}', {_size(data)} bytes)"
     try:
         return decode_file(data)
     except BadImage as error:
-        raise BadImage(f'{what} {error}. {_ADVICE}') from error
+        raise BadImage(f'{described} {error}. {_ADVICE}') from error
 
 
 def decode_file(data: Buffer) -> UInt8Array:
     """Decode the bytes of an image file, in any format that OpenCV reads.
 
     Returns:
-        (H, W) grey or (H, W, 3) RGB; 16-bit images are reduced to their upper eight bits, those of a PGM or PPM with
-        10 or 12 bits to the upper eight of these.
+        (H, W) grey or (H, W, 3) RGB; 16-bit images are reduced to their upper eight bits; a PGM or PPM with 10 or
+        12 bits, to the upper eight of these.
 
     Raises:
-        BadImage: empty, damaged, or not an image; the message continues a sentence that names the file.
+        BadImage: empty, damaged, or not an image; the message starts with a verb, for a sentence that names the file.
     """
     if _size(data) == 0:
         raise BadImage('is empty')
@@ -170,11 +177,11 @@ def decode_file(data: Buffer) -> UInt8Array:
     except cv2.error as error:
         raise BadImage(f'cannot be decoded: {error.err}') from error
     if image is None:
-        raise BadImage('cannot be decoded: it is damaged or cut short, or not an image')
+        raise BadImage('cannot be decoded: it is damaged, truncated, or not an image')
     if image.dtype == np.uint16:
         image = (image >> _bits(data) - 8).astype(np.uint8)
     if image.dtype != np.uint8:
-        raise BadImage(f'holds {image.dtype} samples; expected 8 or 16 bits')
+        raise BadImage(f'contains {image.dtype} samples; expected 8 or 16 bits')
     return _as_rgb(image)
 
 
@@ -182,20 +189,20 @@ _PNM_HEADER = re.compile(rb'P[2356](?:\s+(?:#[^\n]*\n\s*)*(\d+)){3}\s')
 
 
 def _bits(data: Buffer) -> int:
-    """Return how many bits the samples of a 16-bit image have: 16, or what the largest value of a PGM or PPM needs."""
+    """Return the bits per sample of a 16-bit image: 16, or as many as the maximum value of a PGM or PPM requires."""
     header = _PNM_HEADER.match(bytes(data[:1024]))
     return max(int(header[1]).bit_length(), 8) if header else 16
 
 
 def _as_rgb(image: AnyArray) -> UInt8Array:
-    """Turn what OpenCV read (grey, BGR, BGRA) into grey or RGB."""
+    """Convert an image read by OpenCV (grey, BGR, BGRA) to grey or RGB."""
     if image.ndim == 2:
         return image
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGB))
 
 
 def as_grey(image: UInt8Array) -> UInt8Array:
-    """Return a picture's luminance; a grey picture is returned as it is."""
+    """Return the luminance of an image; a grey image is returned unchanged."""
     if image.ndim == 2:
         return image
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))

@@ -1,7 +1,6 @@
-"""Filters of a depth map, each a pure function: (H, W) metres in, a map out, NaN where a pixel is no longer believed.
+"""Filters of depth maps, as pure functions: (H, W) metres in, a new map out, NaN where a pixel was removed.
 
-None of them invents depth, except ``fill_holes``, which says so. Pixels that are not finite pass through as they are,
-and nothing is concluded from them.
+Only ``fill_holes`` adds depth values. Pixels that are not finite are passed through unchanged and do not affect others.
 """
 
 from functools import lru_cache
@@ -12,7 +11,7 @@ import numpy as np
 from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
 
 _GRAZING_RAD = np.radians(8.0)
-"""A surface that meets the viewing ray at a smaller angle is suspect, unless it continues."""
+"""Surfaces that meet the viewing ray at a smaller angle are suspect, unless they continue."""
 _CONTINUES_PX = 13
 """Smeared edges are narrower than this; a surface seen at a grazing angle is wider."""
 _SAME_SURFACE = 0.05
@@ -22,43 +21,43 @@ _ASSUMED_VIEW_RAD = np.radians(60.0)
 _SPECKLE_RELATIVE = 0.05
 _LEVELS_PER_LOG, _NO_LEVEL = 1000, -32000
 _LARGE_PX = 1000
-"""Wide maps are filtered at half their size, to stay within the time of a frame."""
+"""Maps of at least this width are filtered at half their size, to keep the filters fast enough."""
 
 
 def without_flying_pixels(depth_m: Float32Array, camera: Camera | None = None) -> Float32Array:
-    """Remove the pixels that hang between two surfaces, where a network or an interpolation has smeared an edge.
+    """Remove flying pixels: pixels between two surfaces, where a network or interpolation has blurred a depth edge.
 
-    Through such pixels runs a surface that does not exist and that the viewing rays only graze. A pixel is suspect if
-    the surface through it and its neighbours meets the viewing ray at less than 8 degrees, beyond what a plane around
-    it explains: the inverse depth of a plane has the same slope everywhere, so a slope that continues for 13 pixels
-    belongs to a real surface, for example a floor that runs far away. Suspect pixels and the pixels next to them are
-    removed unless their depth is within 5 % of a surface that begins within two pixels.
+    The surface through such pixels does not exist and is nearly parallel to the viewing rays. A pixel is suspect if
+    the surface through it and its neighbours meets the viewing ray at less than 8 degrees, after subtracting the slope
+    that continues around it. The inverse depth of a plane has a constant slope, so a slope that continues for 13
+    pixels belongs to a real surface, for example a floor that extends far away. Suspect pixels and the pixels next to
+    them are removed unless their depth is within 5 % of a surface that is at most two pixels away.
 
-    The slope at a pixel is the smaller one of the slopes to both sides, and none where their signs differ. The two
-    sides of a sharp step are therefore kept, as are thin objects. The angle needs the focal length, so that it means
-    the same at every image size. Maps wider than 1000 pixels are examined in every second row and column.
+    The slope at a pixel is the smaller of the slopes to both sides, and zero where their signs differ. Both sides of a
+    sharp step, and thin objects, are therefore kept. The focal length is required to compute the angle, which makes
+    the result independent of the image size. Maps at least 1000 pixels wide are processed at half their size.
 
     Args:
         depth_m: Depth.
-        camera: Intrinsics of the map; None = unknown, a horizontal field of view of 60 degrees is assumed.
+        camera: Intrinsics of the map; if None, a horizontal field of view of 60 degrees is assumed.
     """
     step = _step(depth_m)
-    some = np.ascontiguousarray(depth_m[::step, ::step])
-    suspect = cv2.dilate(_grazed(some, camera or _assumed_camera(depth_m), step), np.ones((3, 3), np.uint8))
-    near_m, far_m = _surfaces_around(some, suspect)
-    off_m = cv2.min(cv2.absdiff(some, near_m), cv2.absdiff(some, far_m))
-    suspect &= cv2.compare(off_m, cv2.multiply(some, _SAME_SURFACE), cv2.CMP_GT)
-    if step > 1:  # the pixels between two samples are removed with either of them
+    sampled = np.ascontiguousarray(depth_m[::step, ::step])
+    suspect = cv2.dilate(_grazed(sampled, camera or _assumed_camera(depth_m), step), np.ones((3, 3), np.uint8))
+    near_m, far_m = _surfaces_around(sampled, suspect)
+    off_m = cv2.min(cv2.absdiff(sampled, near_m, near_m), cv2.absdiff(sampled, far_m, far_m), near_m)
+    suspect &= cv2.compare(off_m, sampled * np.float32(_SAME_SURFACE), cv2.CMP_GT)
+    if step > 1:  # pixels between two samples are removed if either sample is
         suspect = cv2.dilate(suspect, np.ones((step, step), np.uint8), anchor=(0, 0))
-    return _forgotten(depth_m, _enlarged(suspect, depth_m).view(np.bool_))
+    return _removed(depth_m, _enlarged(suspect, step, depth_m.shape).view(np.bool_))
 
 
 def _grazed(depth_m: Float32Array, camera: Camera, step: int) -> UInt8Array:
     """Return a mask of the pixels whose surface meets the viewing ray at a grazing angle and does not continue.
 
     The cotangent of the angle between ray and surface is the relative change of inverse depth per radian between
-    neighbouring rays. Rays (x, y, 1) that differ by dx are dx / (1 + x^2 + y^2) radians apart, away from the centre of
-    the image, and slightly more in other directions.
+    neighbouring rays. The angle between rays (x, y, 1) whose x differs by dx is dx / (1 + x^2 + y^2) radians in the
+    radial direction of the image, and slightly larger in other directions.
 
     Args:
         depth_m: (H, W) depth of every ``step``-th pixel.
@@ -70,40 +69,51 @@ def _grazed(depth_m: Float32Array, camera: Camera, step: int) -> UInt8Array:
         inverse = np.float32(1) / depth_m
     slope = _slope(inverse, camera.fy / camera.fx)
     side = _CONTINUES_PX // step | 1
-    # The opening is the slope that continues; noise and the steps of coarse disparities leave gaps, closed before.
-    closed = cv2.erode(cv2.dilate(slope, np.ones((3, 3), np.uint8)), np.ones((side + 2, side + 2), np.uint8))
-    excess = cv2.subtract(slope, cv2.dilate(closed, np.ones((side, side), np.uint8)))
+    # The morphological opening is the slope that continues; the first dilation closes gaps, which are caused by noise
+    # and by coarse disparity steps.
+    continued = cv2.dilate(slope, np.ones((3, 3), np.uint8))
+    cv2.erode(continued, np.ones((side + 2, side + 2), np.uint8), continued)
+    cv2.dilate(continued, np.ones((side, side), np.uint8), continued)
+    excess = cv2.subtract(slope, continued, continued)
     x = ((np.arange(width) * step - camera.cx) / camera.fx).astype(np.float32)
     y = ((np.arange(height) * step - camera.cy) / camera.fy).astype(np.float32)
-    inverse /= (x**2 + (1 + y**2)[:, None]) * np.float32(camera.fx / step * np.tan(_GRAZING_RAD))
+    per_cotangent = np.float32(camera.fx / step * np.tan(_GRAZING_RAD))
+    inverse /= (per_cotangent * (1 + y**2))[:, None] + per_cotangent * x**2
     return np.asarray(cv2.compare(excess, inverse, cv2.CMP_GT), np.uint8)
 
 
 def _slope(values: Float32Array, down_by: float) -> Float32Array:
     """Return the change per column, or per row times ``down_by``, whichever is steeper.
 
-    Each is the smaller one of the changes on both sides, without sign; not positive where their signs differ.
+    Each is the smaller of the absolute changes to both sides; not positive where their signs differ.
     """
     across = cv2.subtract(values[:, 1:], values[:, :-1])
-    down = cv2.multiply(cv2.subtract(values[1:], values[:-1]), down_by)
+    down = np.asarray(cv2.subtract(values[1:], values[:-1]))
+    if down_by != 1.0:
+        down *= np.float32(down_by)
     cv2.patchNaNs(across)
     cv2.patchNaNs(down)
     before, after = across[1:-1, :-1], across[1:-1, 1:]
     above, below = down[:-1, 1:-1], down[1:, 1:-1]
-    rising = cv2.max(cv2.min(before, after), cv2.min(above, below))
-    falling = cv2.min(cv2.max(before, after), cv2.max(above, below))
-    slope = cv2.max(rising, cv2.multiply(falling, -1))
+    rising, other = cv2.min(before, after), cv2.min(above, below)
+    cv2.max(rising, other, rising)
+    falling = np.asarray(cv2.max(before, after))
+    cv2.min(falling, cv2.max(above, below, other), falling)
+    slope = cv2.max(rising, np.negative(falling, out=falling), rising)
     return np.asarray(cv2.copyMakeBorder(slope, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.float32)
 
 
 def _surfaces_around(depth_m: Float32Array, suspect: UInt8Array) -> tuple[Float32Array, Float32Array]:
-    """Return the smallest and the largest depth within two samples that is not suspect; +Inf and 0 if there is none."""
-    trusted = (np.isfinite(depth_m) & (suspect == 0)).view(np.uint8)
+    """Return the smallest and the largest depth of the other pixels within two samples; +Inf and 0 without any."""
+    trusted = np.isfinite(depth_m).view(np.uint8)
+    trusted &= ~suspect  # 255 where suspect
     near_m, far_m = np.full(depth_m.shape, np.inf, np.float32), np.zeros(depth_m.shape, np.float32)
     cv2.copyTo(depth_m, trusted, near_m)
     cv2.copyTo(depth_m, trusted, far_m)
     around = np.ones((5, 5), np.uint8)
-    return np.asarray(cv2.erode(near_m, around), np.float32), np.asarray(cv2.dilate(far_m, around), np.float32)
+    cv2.erode(near_m, around, near_m)
+    cv2.dilate(far_m, around, far_m)
+    return near_m, far_m
 
 
 def _assumed_camera(depth_m: Float32Array) -> Camera:
@@ -113,7 +123,7 @@ def _assumed_camera(depth_m: Float32Array) -> Camera:
 
 
 def without_speckles(depth_m: Float32Array, largest_px: int) -> Float32Array:
-    """Forget islands of at most ``largest_px`` pixels whose depth differs by 5 % from everything around them."""
+    """Remove speckles: regions of at most ``largest_px`` pixels whose depth differs by 5 % from their surroundings."""
     step = 2 * _step(depth_m)
     with np.errstate(divide='ignore', invalid='ignore'):
         levels = np.log(depth_m[::step, ::step]) * np.float32(_LEVELS_PER_LOG)
@@ -121,21 +131,22 @@ def without_speckles(depth_m: Float32Array, largest_px: int) -> Float32Array:
     islands = cv2.patchNaNs(np.clip(levels, -20000, 20000), _NO_LEVEL).astype(np.int16)
     islands[~known] = _NO_LEVEL
     cv2.filterSpeckles(islands, _NO_LEVEL, max(largest_px // step**2, 1), _LEVELS_PER_LOG * _SPECKLE_RELATIVE)
-    return _forgotten(depth_m, _enlarged((known & (islands == _NO_LEVEL)).view(np.uint8), depth_m).view(np.bool_))
+    removed = (known & (islands == _NO_LEVEL)).view(np.uint8)
+    return _removed(depth_m, _enlarged(removed, step, depth_m.shape).view(np.bool_))
 
 
-def without_doubtful(depth_m: Float32Array, confidence: Float32Array, least: float) -> Float32Array:
-    """Forget pixels whose confidence is below ``least``."""
-    return _forgotten(depth_m, confidence < np.float32(least))
+def without_low_confidence(depth_m: Float32Array, confidence: Float32Array, min_confidence: float) -> Float32Array:
+    """Remove pixels whose confidence is below ``min_confidence``."""
+    return _removed(depth_m, confidence < np.float32(min_confidence))
 
 
 def without_region(depth_m: Float32Array, region: AnyArray) -> Float32Array:
-    """Forget the pixels where ``region``, (H, W) of the same size, is 0: the robot's own body, say."""
-    return _forgotten(depth_m, region == 0)
+    """Remove the pixels where ``region``, (H, W) of the same size, is 0, for example the robot's own body."""
+    return _removed(depth_m, region == 0)
 
 
 def fill_holes(depth_m: Float32Array, widest_px: int) -> Float32Array:
-    """Invent depth in holes at most ``widest_px`` wide in some direction: the mean of the known pixels around."""
+    """Fill holes of at most ``widest_px`` pixels in one direction with the mean of the finite pixels around them."""
     known = np.isfinite(depth_m).astype(np.uint8)
     side = widest_px + 1 + widest_px % 2
     closed = cv2.morphologyEx(known, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
@@ -143,22 +154,22 @@ def fill_holes(depth_m: Float32Array, widest_px: int) -> Float32Array:
     if not holes.any():
         return depth_m
     step = _step(depth_m)
-    some, some_known = np.ascontiguousarray(depth_m[::step, ::step]), np.ascontiguousarray(known[::step, ::step])
+    sampled, sampled_known = np.ascontiguousarray(depth_m[::step, ::step]), np.ascontiguousarray(known[::step, ::step])
     reach = (2 * side // step + 1, 2 * side // step + 1)
     with np.errstate(divide='ignore', invalid='ignore'):
-        around = cv2.boxFilter(cv2.copyTo(some, some_known), -1, reach, normalize=False)
-        around /= cv2.boxFilter(some_known, cv2.CV_32F, reach, normalize=False)
+        around = cv2.boxFilter(cv2.copyTo(sampled, sampled_known), -1, reach, normalize=False)
+        around /= cv2.boxFilter(sampled_known, cv2.CV_32F, reach, normalize=False)
     return _replaced(depth_m, holes, cv2.resize(around, depth_m.shape[::-1], interpolation=cv2.INTER_NEAREST))
 
 
 def stabilized(depth_m: Float32Array, before: Float32Array | None, gain: float, change: float) -> Float32Array:
-    """Let static pixels change slowly: ``before + gain * (now - before)``; one that changed by more is taken as it is.
+    """Smooth static pixels over time: ``before + gain * (now - before)``; larger changes are adopted at once.
 
     Args:
-        depth_m: Now.
-        before: What this function returned for the frame before; None = none, or of another size.
-        gain: Of what is new.
-        change: Relative difference that is no flicker but another thing.
+        depth_m: The current map.
+        before: Result of this function for the previous frame; ignored if None or of another size.
+        gain: Weight of the current map.
+        change: Relative difference from which a pixel is no longer static.
     """
     if before is None or before.shape != depth_m.shape:
         return depth_m
@@ -173,20 +184,24 @@ def _step(depth_m: Float32Array) -> int:
     return 2 if depth_m.shape[1] >= _LARGE_PX else 1
 
 
-def _enlarged(some: AnyArray, depth_m: Float32Array) -> AnyArray:
-    """Bring a map of every n-th pixel to the size of the depth map."""
-    if some.shape == depth_m.shape:
-        return some
-    return np.asarray(cv2.resize(some, depth_m.shape[::-1], interpolation=cv2.INTER_NEAREST))
+def _enlarged(mask: UInt8Array, step: int, shape: tuple[int, ...]) -> UInt8Array:
+    """Return a mask of every ``step``-th pixel at full size, (H, W) = ``shape``."""
+    if step == 1:
+        return mask
+    rows, columns = mask.shape
+    wide = np.asarray(cv2.merge([mask] * step), np.uint8).reshape(rows, 1, columns * step)  # faster than cv2.resize
+    return np.broadcast_to(wide, (rows, step, columns * step)).reshape(rows * step, -1)[: shape[0], : shape[1]]
 
 
-def _forgotten(depth_m: Float32Array, where: AnyArray) -> Float32Array:
-    """Write NaN where it is told to and the depth is finite."""
-    return _replaced(depth_m, where & np.isfinite(depth_m), _unknown(depth_m.shape))
+def _removed(depth_m: Float32Array, where: AnyArray) -> Float32Array:
+    """Return a copy with NaN where ``where`` is set and the depth is finite."""
+    finite = np.isfinite(depth_m)
+    finite &= where
+    return _replaced(depth_m, finite, _unknown(depth_m.shape))
 
 
 def _replaced(depth_m: Float32Array, where: AnyArray, by: Float32Array) -> Float32Array:
-    """Return a copy with another map's pixels where it is told to; OpenCV's masks are ten times faster than numpy's."""
+    """Return a copy with the pixels of ``by`` where ``where`` is set; copyTo is faster than NumPy's masks."""
     changed: Float32Array = depth_m.copy()
     cv2.copyTo(by, where.view(np.uint8), changed)
     return changed

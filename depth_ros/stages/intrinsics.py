@@ -1,4 +1,4 @@
-"""A calibration as published → the intrinsics of the image at hand, or a refusal that says what to repair."""
+"""Intrinsics and stereo geometry from published calibrations, which are validated here."""
 
 import math
 
@@ -7,8 +7,8 @@ import numpy as np
 from depth_ros.errors import BadCameraInfo
 from depth_ros.types import Calibration, Camera, StereoRig
 
-_LARGEST_ASPECT = 3.0
-"""fx / fy (or its inverse) beyond this is a mistake in the file, not a lens."""
+_MAX_ASPECT = 3.0
+"""fx / fy (or its inverse) beyond this indicates an error in the calibration."""
 _ROW_TOLERANCE_PX = 1.0
 _FOCAL_TOLERANCE = 0.01
 
@@ -16,14 +16,14 @@ _FOCAL_TOLERANCE = 0.01
 def rectified_camera(calibration: Calibration, width: int, height: int, side: str = 'camera') -> Camera:
     """Return the intrinsics of a rectified image of the given size.
 
-    P is used; where P is all zero, K (the image is then its own rectification). Binning and region of interest are
+    P is used, or K where P is all zero (the image needs no rectification). Binning and region of interest are
     applied as image_geometry does: ``c' = (c - offset) / binning``.
 
     Args:
-        side: What to call the camera in an error.
+        side: Name of the camera in errors.
 
     Raises:
-        BadCameraInfo: uncalibrated, not finite, absurd, or not of this image's size.
+        BadCameraInfo: the calibration is missing, not finite, implausible, or does not match the size of the image.
     """
     _check_size(calibration, width, height, side)
     fx, fy, cx, cy = _intrinsics(calibration, side)
@@ -46,7 +46,7 @@ def stereo_rig(left: Calibration, right: Calibration, width: int, height: int) -
     The baseline is ``-P_right[3] / P_right[0]`` (sensor_msgs/CameraInfo: Tx = -fx * B).
 
     Raises:
-        BadCameraInfo: either calibration is unusable, or the two are not those of a rectified left-right pair.
+        BadCameraInfo: either calibration is unusable, or the two do not describe a rectified left-right pair.
     """
     left_camera = rectified_camera(left, width, height, 'left')
     right_camera = rectified_camera(right, width, height, 'right')
@@ -68,10 +68,10 @@ def _intrinsics(calibration: Calibration, side: str) -> tuple[float, float, floa
             f'{side} camera_info.{name} has fx = {fx:g}, fy = {fy:g}, cx = {cx:g}, cy = {cy:g}; expected finite '
             'numbers with fx > 0 and fy > 0. Recalibrate'
         )
-    if not 1 / _LARGEST_ASPECT <= fx / fy <= _LARGEST_ASPECT:
+    if not 1 / _MAX_ASPECT <= fx / fy <= _MAX_ASPECT:
         raise BadCameraInfo(
-            f'{side} camera_info.{name} has fx = {fx:g} and fy = {fy:g}; expected them to be alike (at most '
-            f'{_LARGEST_ASPECT:g} times apart). Recalibrate'
+            f'{side} camera_info.{name} has fx = {fx:g} and fy = {fy:g}; expected similar values (a ratio of at '
+            f'most {_MAX_ASPECT:g}). Recalibrate'
         )
     return fx, fy, cx, cy
 
@@ -105,7 +105,8 @@ def _check_rows(left: Camera, right: Camera) -> None:
 def _baseline_m(left: Calibration, right: Calibration) -> float:
     if not any(right.p):
         raise BadCameraInfo(
-            'right camera_info.p is all zero: no baseline, so no metres. Calibrate the pair as a stereo camera'
+            'right camera_info.p is all zero; expected the baseline in p[3]. Depth in metres is impossible '
+            'without it: calibrate the pair as a stereo camera'
         )
     tx = right.p[3]
     if tx < 0 and math.isfinite(tx):
@@ -117,11 +118,11 @@ def _baseline_m(left: Calibration, right: Calibration) -> float:
         )
     raise BadCameraInfo(
         f'right camera_info.p[3] is {tx:g}; expected -fx * baseline, a negative number. '
-        'Without a baseline there are no metres: calibrate the pair as a stereo camera'
+        'Depth in metres is impossible without a baseline: calibrate the pair as a stereo camera'
     )
 
 
 def looks_unrectified(calibration: Calibration) -> bool:
-    """Tell whether a calibration has distortion but no rectification: P's left part is K itself."""
+    """Return whether a calibration has distortion but no rectification: the left part of P equals K."""
     p = calibration.p
     return any(calibration.d) and (not any(p) or np.allclose((*p[0:3], *p[4:7], *p[8:11]), calibration.k))

@@ -1,4 +1,4 @@
-"""Disparity in pixels → depth in metres, by ``z = fx * B / d`` with the principal points' difference taken out."""
+"""Disparity in pixels → depth in metres, by ``z = fx * B / d``, where d excludes the offset of the principal points."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ import numpy.typing as npt
 from depth_ros.types import Disparity, Float32Array, RawDisparity, StereoRig
 
 _HORIZON_PX = 1.0
-"""A match this far beyond infinity is noise of a point at infinity; farther beyond, it is a mismatch."""
+"""Disparities down to minus this are noise of a point at infinity; smaller ones are mismatches."""
 
 
 def rectified_disparity(raw: RawDisparity, rig: StereoRig) -> Disparity:
-    """Take ``cx_left - cx_right`` out of a raw disparity, as stereo_msgs/DisparityImage wants it."""
+    """Subtract ``cx_left - cx_right`` from a raw disparity, as stereo_msgs/DisparityImage requires."""
     offset = rig.offset_px
     return Disparity(
         disparity_px=raw.disparity_px - np.float32(offset),
@@ -23,14 +23,14 @@ def rectified_disparity(raw: RawDisparity, rig: StereoRig) -> Disparity:
 
 
 def depth_from_disparity(disparity: Disparity, range_min_m: float, range_max_m: float) -> Float32Array:
-    """Turn disparity into depth along the optical axis.
+    """Convert disparity to depth along the optical axis.
 
     Returns:
         (H, W) metres. NaN where the disparity is unknown or impossible, +Inf beyond ``range_max_m`` (a match at or
         slightly past infinity included), -Inf nearer than ``range_min_m`` (REP 117).
     """
     d, depth_per_px = disparity.disparity_px, np.float32(disparity.fx * disparity.baseline_m)
-    # Every pass over the image is one vector operation; masks are only applied where they catch something.
+    # Each pass over the image is one vector operation; masks are applied only if they select any pixel.
     farther = cv2.threshold(d, float(depth_per_px) / range_max_m, 0.0, cv2.THRESH_TOZERO)[1]
     unknown = cv2.subtract(d, d)  # 0, or NaN where d is NaN, which the threshold has turned into 0
     with np.errstate(divide='ignore'):

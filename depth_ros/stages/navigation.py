@@ -1,7 +1,7 @@
-"""Depth map → what a navigation stack takes: points that mark, points that clear, a laser scan.
+"""Inputs of a navigation stack from depth maps: points for marking, points for clearing, a laser scan.
 
-Heights are above the floor, which is level and ``Mount.height_m`` below the camera; the camera may look down, but not
-roll.
+Heights are relative to the floor, which is level and ``Mount.height_m`` below the camera. The camera may be pitched
+down but has no roll.
 """
 
 from dataclasses import dataclass, replace
@@ -14,20 +14,20 @@ from depth_ros.types import AnyArray, Camera, Cloud, DepthMap, Float32Array
 
 _SCAN_STRIDE = 2
 _BEFORE_OBSTACLE_M = 0.1
-"""Clearing rays end this far before an obstacle of their own column, so that they never clear what is still there."""
+"""Clearing rays end this far before an obstacle in their column, so that they do not clear the obstacle."""
 
 
-def cropped(depth: DepthMap, farthest_m: float, band: Band | None, mount: Mount) -> DepthMap:
-    """Return the map with NaN farther than ``farthest_m`` and outside of a band of heights; to be projected."""
+def cropped(depth: DepthMap, max_depth_m: float, band: Band | None, mount: Mount) -> DepthMap:
+    """Return the map with NaN beyond ``max_depth_m`` and outside a band of heights."""
     depth_m = depth.depth_m
-    outside = depth_m > np.float32(farthest_m)
+    outside = depth_m > np.float32(max_depth_m)
     if band is not None and depth.camera is not None:
         outside |= ~_within(_heights_m(depth_m, depth.camera, mount), band)
     return replace(depth, depth_m=np.where(outside, np.float32(np.nan), depth_m))
 
 
 def one_per_voxel(cloud: Cloud, side_m: float) -> Cloud:
-    """Return the first point of every cube of a grid; the cloud is dense."""
+    """Return the first point of every voxel of a grid with side ``side_m``; the cloud must be dense."""
     cells = np.floor(cloud.points[:, :3] / np.float32(side_m)).astype(np.int64) + (1 << 20)
     key = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
     _, first = np.unique(key, return_index=True)
@@ -37,19 +37,19 @@ def one_per_voxel(cloud: Cloud, side_m: float) -> Cloud:
 def clearing_points(
     depth: DepthMap, mount: Mount, obstacles: Band, range_m: float, spacing_m: float, rays: PixelRays | None = None
 ) -> Cloud:
-    """Return the ends of rays along which there is nothing: for a source that clears and never marks.
+    """Return the ends of free rays, for an observation source with clearing and without marking.
 
-    A ray ends on the floor, or at ``range_m`` where it meets something farther or nothing (+Inf: beyond range, sky).
-    Where its column shows an obstacle, it ends before the nearest one, so that it clears over no obstacle that it
-    looks over. Pixels that are not known, and obstacles within the range, give no ray.
+    A ray ends on the floor, or at ``range_m`` where the surface is farther or there is none (+Inf: beyond range, sky).
+    If there is an obstacle in the same column, the ray ends before the nearest one; otherwise a ray above a low
+    obstacle would clear it. Unknown pixels, and obstacles within the range, give no ray.
 
     Args:
-        depth: With a camera.
-        mount: Of the camera.
-        obstacles: Heights of what must not be cleared.
-        range_m: Longest ray.
-        spacing_m: Largest distance of neighbouring rays at ``range_m``.
-        rays: Of the camera, kept between calls; None = computed for this call.
+        depth: Depth map with a camera.
+        mount: Pose of the camera relative to the floor.
+        obstacles: Heights of obstacles, which must not be cleared.
+        range_m: Maximum length of a ray.
+        spacing_m: Maximum distance between neighbouring rays at ``range_m``.
+        rays: Pixel rays of the camera, kept between calls; computed for this call if None.
     """
     assert depth.camera is not None
     rays = rays or PixelRays()
@@ -71,10 +71,10 @@ def clearing_points(
 
 @dataclass(frozen=True)
 class Scan:
-    """A level laser scan about the vertical through the camera: x forward, y left, angles to the left."""
+    """A level laser scan with its origin at the camera: x forward, y left, angles counter-clockwise."""
 
     ranges_m: Float32Array
-    """+Inf where nothing is in the way, NaN where nothing is known."""
+    """(N,) metres; +Inf without an obstacle, NaN where the depth is unknown."""
     angle_min_rad: float
     angle_increment_rad: float
 
@@ -83,10 +83,10 @@ def scan(depth: DepthMap, mount: Mount, obstacles: Band, rays: PixelRays | None 
     """Return the nearest obstacle in every direction, by horizontal distance.
 
     Args:
-        depth: With a camera.
-        mount: Of the camera.
+        depth: Depth map with a camera.
+        mount: Pose of the camera relative to the floor.
         obstacles: Heights of obstacles.
-        rays: Of the camera, kept between calls; None = computed for this call.
+        rays: Pixel rays of the camera, kept between calls; computed for this call if None.
     """
     assert depth.camera is not None
     rays = rays or PixelRays()
@@ -96,7 +96,7 @@ def scan(depth: DepthMap, mount: Mount, obstacles: Band, rays: PixelRays | None 
     sectors = rays.sectors(depth.camera, mount.pitch_rad, _SCAN_STRIDE)
     solid = np.isfinite(depth_m) & _within(_heights_m(depth_m, depth.camera, mount, _SCAN_STRIDE), obstacles)
     ranges = np.full(sectors.count, np.nan, np.float32)
-    known = depth_m > 0  # +Inf is known to be far
+    known = depth_m > 0  # +Inf: beyond range
     ranges[sectors.index[known]] = np.inf
     horizontal = depth_m[solid] * np.hypot(x, forward)[solid]
     np.fmin.at(ranges, sectors.index[solid], horizontal)
@@ -104,7 +104,7 @@ def scan(depth: DepthMap, mount: Mount, obstacles: Band, rays: PixelRays | None 
 
 
 def _heights_m(depth_m: Float32Array, camera: Camera, mount: Mount, stride: int = 1) -> Float32Array:
-    """Return the height above the floor of every n-th pixel, (h, w) as ``depth_m``."""
+    """Return the height above the floor of every ``stride``-th pixel, (h, w) as ``depth_m``."""
     y = (np.arange(0, camera.height, stride, dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
     falls = np.float32(np.cos(mount.pitch_rad)) * y + np.float32(np.sin(mount.pitch_rad))
     with np.errstate(invalid='ignore'):

@@ -1,4 +1,4 @@
-"""Rays through the pixels of a camera, for everything that turns depth into points."""
+"""Rays through the pixels of a camera, for the projection of depth to points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from depth_ros.geometry import pixel_slopes
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 _STRIDES = 3
-"""Strides in use at the same time: of the cloud, of the clearing rays and of the scan."""
+"""Strides in use at the same time: for the cloud, the clearing rays and the scan."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Sectors:
-    """The horizontal field of view, divided into sectors of one angle."""
+    """The horizontal field of view, divided into sectors of equal angle."""
 
     index: AnyArray
-    """(h, w) sector of every pixel."""
+    """(h, w) index of the sector of every pixel."""
     angle_min_rad: float
     angle_increment_rad: float
     count: int
@@ -37,7 +37,7 @@ class Sectors:
 class PixelRays:
     """Rays of one camera; each table is computed once and kept until the intrinsics, the pitch or the stride change.
 
-    ``stride`` n stands for every n-th row and column of the image. All results are shared: do not write to them.
+    With ``stride`` n, a table has every n-th row and column of the image. The results are shared: do not modify them.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ def _sectors(
 ) -> Sectors:
     angles = np.arctan2(-slopes(camera, stride).x, forward(camera, pitch_rad, stride))
     low, high = float(angles.min()), float(angles.max())
-    widest = float(np.abs(np.diff(angles, axis=1)).max())  # so that every sector has a pixel
-    count = max(int((high - low) / widest), 1) + 1
+    max_step = float(np.abs(np.diff(angles, axis=1)).max())  # every sector contains a pixel
+    count = max(int((high - low) / max_step), 1) + 1
     increment = (high - low) / (count - 1)
     return Sectors(np.rint((angles - low) / increment).astype(np.intp), low, increment, count)

@@ -1,4 +1,4 @@
-"""Depth map → points in the camera's optical frame."""
+"""Point clouds from depth maps, in the optical frame of the camera."""
 
 import cv2
 import numpy as np
@@ -19,10 +19,10 @@ def project(
     """Back-project every ``stride``-th pixel: ``x = (u - cx) / fx * z``, ``y = (v - cy) / fy * z``.
 
     Args:
-        colored: Add a fourth column, ``rgb`` packed as PCL does; grey pictures give grey points.
-        organized: Keep the grid and write NaN where the depth is not finite; else return only the finite points.
-        out: (H, W, C) float32 to write into, for callers that reuse memory; its shape must fit.
-        rays: Of the camera, kept between calls; None = computed for this call.
+        colored: Add a fourth column, ``rgb`` packed as in PCL; grey images give grey points.
+        organized: Keep the grid and write NaN where the depth is not finite; if False, return only the finite points.
+        out: (H, W, C) float32 to write into, to reuse memory; must have the shape of the grid.
+        rays: Pixel rays of the camera, kept between calls; computed for this call if None.
 
     Raises:
         BadCameraInfo: the map has no camera.
@@ -31,9 +31,11 @@ def project(
         Points that share ``out``'s memory if it was given and the cloud is organized.
     """
     if depth.camera is None:
-        raise BadCameraInfo('there is no camera_info, so no points; publish the calibration of the camera')
+        raise BadCameraInfo(
+            'no camera_info received, so points cannot be computed: publish the calibration of the camera'
+        )
     z = np.ascontiguousarray(depth.depth_m[::stride, ::stride])
-    z = cv2.add(z, cv2.subtract(z, z))  # inf - inf = NaN: what is not finite becomes NaN in all three columns
+    z = cv2.add(z, cv2.subtract(z, z))  # inf - inf = NaN: values that are not finite become NaN
     slopes = (rays or PixelRays()).slopes(depth.camera, stride)
     columns = [cv2.multiply(z, slopes.x), cv2.multiply(z, slopes.y), z]
     if colored:
@@ -46,7 +48,7 @@ def project(
 
 
 def _packed_rgb(image: UInt8Array) -> Float32Array:
-    """Pack a picture as 0x00RRGGBB and hand out the bits as float32."""
+    """Pack an image as 0x00RRGGBB and return the bits as float32."""
     code = cv2.COLOR_GRAY2BGRA if image.ndim == 2 else cv2.COLOR_RGB2BGRA
     packed = np.asarray(cv2.cvtColor(image, code)).view(np.uint32)[..., 0]  # little-endian: A R G B from the top
     return np.asarray(np.bitwise_and(packed, np.uint32(0x00FFFFFF))).view(np.float32)

@@ -1,4 +1,4 @@
-"""Raw pair + calibration → row-aligned pair."""
+"""Rectification of raw images."""
 
 from functools import lru_cache
 
@@ -12,16 +12,16 @@ _MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant', '')
 
 
 class Rectifier:
-    """Rectifies the images of one camera or stereo pair; the maps are computed once and kept with their calibration."""
+    """Rectifies the images of one camera or stereo pair; the maps are computed once per calibration."""
 
     def __init__(self) -> None:
         self._maps = lru_cache(maxsize=2)(_maps)  # left and right
 
     def rectify(self, image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
-        """Undistort and rotate one image as its K, D, R and P say; pixels from outside the image are 0.
+        """Undistort and rectify one image by its K, D, R and P; pixels outside the raw image are 0.
 
         Raises:
-            BadCameraInfo: no usable K and P, or a distortion model that is not known.
+            BadCameraInfo: K or P is unusable, the size differs, or the distortion model is not supported.
         """
         map_xy, map_fraction = self._maps(calibration, side)
         if image.shape[:2] != map_xy.shape[:2]:
@@ -33,7 +33,7 @@ class Rectifier:
 
 
 def rectify(image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
-    """Do the same for a single image.
+    """Rectify a single image; ``Rectifier`` keeps the maps for the next one.
 
     Raises:
         BadCameraInfo: as ``Rectifier.rectify``.
@@ -45,8 +45,8 @@ def _maps(calibration: Calibration, side: str) -> tuple[AnyArray, AnyArray]:
     k, p = np.reshape(calibration.k, (3, 3)), np.reshape(calibration.p, (3, 4))[:, :3]
     if not (np.isfinite((*calibration.k, *calibration.p, *calibration.d)).all() and k[0, 0] > 0 and p[0, 0] > 0):
         raise BadCameraInfo(
-            f'{side} camera_info has k[0] = {k[0, 0]:g} and p[0] = {p[0, 0]:g}; rectify: true needs K, D, R and P of a '
-            'stereo calibration, all finite. Calibrate the pair (camera_calibration)'
+            f'{side} camera_info has k[0] = {k[0, 0]:g} and p[0] = {p[0, 0]:g}; rectify: true requires finite K, D, R '
+            'and P of a stereo calibration. Calibrate the pair (camera_calibration)'
         )
     if calibration.distortion_model not in _MODELS:
         raise BadCameraInfo(

@@ -1,4 +1,4 @@
-"""A pair at a fraction of its size, with its geometry."""
+"""Downscaling of stereo pairs together with their geometry."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The memory of temporal stabilisation: the map before."""
+"""State of the temporal filter: the previous map."""
 
 from dataclasses import replace
 
@@ -6,20 +6,20 @@ from depth_ros.stages.filters import stabilized
 from depth_ros.types import DepthMap
 
 _GAIN, _CHANGE = 0.4, 0.1
-_LONGEST_GAP_NS = 1_000_000_000
+_MAX_GAP_NS = 1_000_000_000
 
 
 class Stabilizer:
-    """Stabilises the maps of one camera. Forgets what is older than a second, or newer than now: time jumped."""
+    """Smooths the maps of one camera over time; a previous map older than one second, or newer, is ignored."""
 
     def __init__(self) -> None:
         self._before: DepthMap | None = None
 
     def apply(self, depth: DepthMap) -> DepthMap:
-        """Return the map with static pixels held still."""
+        """Return the map with static pixels smoothed."""
         before = self._before
-        if before is not None and not 0 <= depth.stamp_ns - before.stamp_ns <= _LONGEST_GAP_NS:
+        if before is not None and not 0 <= depth.stamp_ns - before.stamp_ns <= _MAX_GAP_NS:
             before = None
-        steady = stabilized(depth.depth_m, before.depth_m if before else None, _GAIN, _CHANGE)
-        self._before = replace(depth, depth_m=steady)
+        smoothed = stabilized(depth.depth_m, before.depth_m if before else None, _GAIN, _CHANGE)
+        self._before = replace(depth, depth_m=smoothed)
         return self._before

@@ -1,1 +1,1 @@
-"""Semi-global matching, and what only it needs."""
+"""Semi-global matching and its helpers."""

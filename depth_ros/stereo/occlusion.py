@@ -1,4 +1,4 @@
-"""Disparity of what only the left camera sees, from the background beside it."""
+"""Filling of pixels that only the left camera sees, from the background beside them."""
 
 import cv2
 import numpy as np
@@ -6,22 +6,22 @@ import numpy.typing as npt
 
 from depth_ros.types import Float32Array
 
-_SLACK_PX = 3.0
-"""Matches end about this far from the true edge of a surface, on both sides together."""
+_TOLERANCE_PX = 3.0
+"""Total distance, of both sides, between the last matches and the true edge of a surface."""
 _VOTING_ROWS = 15
 BoolArray = npt.NDArray[np.bool_]
 
 
 def fill_occlusions(disparity_px: Float32Array) -> tuple[Float32Array, BoolArray]:
-    """Fill the gaps that the geometry of a pair explains.
+    """Fill the gaps that are explained by occlusion.
 
-    Where a near surface begins right of a far one, the right camera does not see a strip of the far one, as wide as
-    the step in disparity. A gap in a row that is no wider than that (and a little) is explained. It is given the
-    disparity of the farther neighbour where most of the gaps in the rows above and below are explained too. Other
-    gaps, and those at the image's border, stay unknown: nothing there says how far it is.
+    Where a near surface begins to the right of a far one, a strip of the far one is occluded in the right image; its
+    width is the step in disparity. A gap in a row is explained if it is at most this wide, plus a tolerance. It is
+    filled with the disparity of the farther neighbour if most of the gaps in the rows above and below are explained
+    too. All other gaps, and those at the border of the image, stay unknown.
 
     Returns:
-        (H, W) disparity with gaps filled, and the mask of the filled pixels.
+        (H, W) disparity with filled gaps, and the (H, W) mask of the filled pixels.
     """
     width = disparity_px.shape[1]
     known = np.isfinite(disparity_px)
@@ -34,7 +34,7 @@ def fill_occlusions(disparity_px: Float32Array) -> tuple[Float32Array, BoolArray
     first, last = before[rows, cols], after[rows, cols]
     left, right = disparity_px[rows, first], disparity_px[rows, last]
     explained = np.zeros_like(gap)
-    explained[rows, cols] = last - first - 1 <= np.maximum(right - left, 0) + _SLACK_PX
+    explained[rows, cols] = last - first - 1 <= np.maximum(right - left, 0) + _TOLERANCE_PX
 
     filled = gap & (_in_rows_around(explained) > 0.5 * _in_rows_around(gap))
     result = disparity_px.copy()
@@ -44,7 +44,7 @@ def fill_occlusions(disparity_px: Float32Array) -> tuple[Float32Array, BoolArray
 
 
 def _in_rows_around(mask: BoolArray) -> npt.NDArray[np.uint8]:
-    """Count how many of the rows around each pixel are set in its column."""
+    """Return, for each pixel, the number of set pixels in its column within the rows around it."""
     size = (1, _VOTING_ROWS)
     counts = cv2.boxFilter(mask.view(np.uint8), -1, size, normalize=False, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(counts)

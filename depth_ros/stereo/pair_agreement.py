@@ -1,4 +1,4 @@
-"""How well two images agree as a pair: tells exchanged and unrectified images from those that fit."""
+"""Share of matching pixels of two images, which detects exchanged and unrectified images."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ _MATCHED = 0.3
 
 
 def matched_share(images: Sequence[UInt8Array], rig: StereoRig) -> float:
-    """Return the share of the pixels, of a copy 320 pixels wide, that the left and right image agree on."""
+    """Return the share of pixels with a consistent match, computed on copies at most 320 pixels wide."""
     height, width = images[0].shape[:2]
     scale = min(_WIDTH_PX / width, 1.0)
     size = (max(round(width * scale), 32), max(round(height * scale), 32))
     left, right = (np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in images)
     frame = StereoFrame(left, right, rig.resized(*size))
     try:
-        seen = SemiGlobalMatching('strict', max_disparity_px=size[0] / 3).estimate(frame)
+        result = SemiGlobalMatching('strict', max_disparity_px=size[0] / 3).estimate(frame)
     except EstimatorError:
         return 0.0
-    return float(np.isfinite(seen.disparity_px).mean())
+    return float(np.isfinite(result.disparity_px).mean())
 
 
 def clearly_better(share: float, than: float) -> bool:
-    """Tell whether images that agree on a share of their pixels are right, and those that agree on ``than`` wrong."""
+    """Return whether a matched share indicates a correct pair and the share ``than`` a wrong one."""
     return share > _MATCHED and share > 2 * than

@@ -119,7 +119,7 @@ def test_a_good_camera_has_no_fault(capsys):
     [
         ({'infos': False}, 'silent', '/right/camera_info'),
         ({'info': zeroed}, 'camera_info', 'uncalibrated'),
-        ({'info': without_baseline}, 'baseline', 'Without a baseline there are no metres'),
+        ({'info': without_baseline}, 'baseline', 'Depth in metres is impossible without a baseline'),
         ({'info': of_the_other_side}, 'baseline', 'left and right are swapped'),
         ({'images': (RIGHT, LEFT)}, 'swapped', 'with left and right exchanged'),
         ({'info': of_another_size}, 'camera_info', 'camera_info describes 320x240'),

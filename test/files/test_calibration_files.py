@@ -60,10 +60,10 @@ def test_a_middlebury_calibration_gives_baseline_and_offset(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('', 'holds NoneType; expected a camera_info YAML'),
+        ('', 'contains NoneType; expected a camera_info YAML'),
         ('a: [', 'is not valid YAML'),
-        (CALIBRATOR.replace('image_width', 'width'), "has no 'image_width'; it has: width"),
-        (CALIBRATOR.replace('640', 'wide'), "'image_width' is 'wide': expected a whole number"),
+        (CALIBRATOR.replace('image_width', 'width'), "has no 'image_width'; its keys are: width"),
+        (CALIBRATOR.replace('640', 'wide'), "'image_width' is 'wide': expected a positive integer"),
         (CALIBRATOR.replace('-58.8, ', ''), "'projection_matrix'.*expected 12 numbers in 'data', got 11"),
         (CALIBRATOR.replace('490.0, 0.0, 321.0', 'x, 0.0, 321.0'), "'projection_matrix'.*could not convert"),
         ('!!python/object/apply:os.system ["true"]', 'is not valid YAML'),  # nothing is executed
@@ -92,7 +92,7 @@ def test_a_bad_calib_txt_is_refused(tmp_path, text, message):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(BadFile, match='nowhere.yaml cannot be read'):
         read_camera_info(tmp_path / 'nowhere.yaml')
-    with pytest.raises(BadFile, match='expected a second one'):
+    with pytest.raises(BadFile, match='expected a second file'):
         read_pair(write(tmp_path / 'left.yaml', CALIBRATOR), None)
 
 

@@ -1,4 +1,4 @@
-"""The file of ``filter.mask_file``: read once, read again when it changes, refused with one sentence."""
+"""The file of ``filter.mask_file``: read once, read again when it changes, rejected with one error."""
 
 import os
 
@@ -14,7 +14,7 @@ SIZE = (48, 64)
 
 
 class Seconds:
-    """A clock that is moved by hand."""
+    """A clock that the test advances."""
 
     now = 100.0
 
@@ -41,7 +41,7 @@ def test_without_a_path_there_is_no_mask():
     assert MaskFile().current('') is None
 
 
-def test_it_is_read_once_and_looked_at_once_a_second(tmp_path, reads):
+def test_it_is_read_once_and_checked_once_per_second(tmp_path, reads):
     path, clock = write(tmp_path / 'mask.png', 255), Seconds()
     mask = MaskFile(clock)
     for _ in range(300):
@@ -53,7 +53,7 @@ def test_it_is_read_once_and_looked_at_once_a_second(tmp_path, reads):
     assert (mask.current(path) == 0).all() and len(reads) == 2
 
 
-def test_a_change_of_the_size_alone_is_seen(tmp_path):
+def test_a_change_of_the_size_alone_is_detected(tmp_path):
     path, clock = write(tmp_path / 'mask.png', 255), Seconds()
     mask = MaskFile(clock)
     mask.current(path)
@@ -70,7 +70,7 @@ def test_another_path_is_read_at_once(tmp_path):
     assert (mask.current(write(tmp_path / 'b.png', 0)) == 0).all()
 
 
-def test_a_colour_image_counts_where_any_channel_does(tmp_path):
+def test_a_colour_image_is_set_where_any_channel_is(tmp_path):
     image = np.zeros((*SIZE, 3), np.uint8)
     image[:10, :, 2] = 200
     write_image_file(tmp_path / 'mask.png', image)
@@ -81,7 +81,7 @@ def test_a_colour_image_counts_where_any_channel_does(tmp_path):
 def test_a_bad_file_is_refused_without_reading_it_for_every_frame_and_the_next_good_one_works(tmp_path, reads):
     path, clock = tmp_path / 'mask.png', Seconds()
     mask = MaskFile(clock)
-    for content, words in (
+    for content, message in (
         (None, r'filter\.mask_file: .*mask\.png cannot be read: No such file'),
         (b'half of a', 'mask'),
     ):
@@ -89,7 +89,7 @@ def test_a_bad_file_is_refused_without_reading_it_for_every_frame_and_the_next_g
             path.write_bytes(content)
         clock.now += 1.0
         for _ in range(5):
-            with pytest.raises(BadFile, match=words):
+            with pytest.raises(BadFile, match=message):
                 mask.current(str(path))
     assert len(reads) == 2
     write(path, 255)

@@ -12,7 +12,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 
 
 @pytest.mark.parametrize('pixels', [RGB, RGB[..., 0]])
-def test_a_image_survives_a_png(tmp_path, pixels):
+def test_an_image_survives_a_png(tmp_path, pixels):
     write_image_file(tmp_path / 'a.png', np.ascontiguousarray(pixels))
     np.testing.assert_array_equal(read_image_file(tmp_path / 'a.png'), pixels)
 
@@ -35,7 +35,7 @@ def test_a_pgm_of_8_12_and_16_bits_is_read(tmp_path, largest, bits):
     assert list_image_files(tmp_path) == [tmp_path / 'a.pgm']
 
 
-def test_what_is_no_image_is_refused_by_name(tmp_path):
+def test_a_file_that_is_not_an_image_is_refused_by_name(tmp_path):
     (tmp_path / 'a.png').write_bytes(b'nonsense')
     with pytest.raises(BadFile, match=r'a\.png cannot be decoded: .*damaged.* Expected an image file \(png, jpg'):
         read_image_file(tmp_path / 'a.png')

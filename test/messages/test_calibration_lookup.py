@@ -1,4 +1,4 @@
-"""Which calibration belongs to an image, live and in a recording."""
+"""Lookup of the calibration of an image, for live topics and recordings."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from depth_ros.messages.calibration_lookup import CalibrationLookup, LiveCalibra
 
 
 @pytest.mark.parametrize('lookup', [CalibrationLookup(), LiveCalibrations()], ids=['recording', 'live'])
-def test_an_image_gets_the_calibration_of_its_stamp_else_the_newest_before_it_else_the_oldest(lookup):
+def test_an_image_gets_the_calibration_of_its_stamp_or_the_newest_before_it_or_the_oldest(lookup):
     assert lookup.at(5) is None
     for stamp, calibration in ((30, 'c'), (10, 'a'), (20, 'b')):
         lookup.add(stamp, calibration)

@@ -1,4 +1,4 @@
-"""Encodings that we do not decode go through cv_bridge; where it is installed, it is also an oracle for ours."""
+"""Encodings without a decoder in depth_ros are decoded by cv_bridge, which is also the reference for the others."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -46,7 +46,7 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', module)
 
 
-def test_an_encoding_without_a_decoder_of_ours_is_decoded_by_cv_bridge(stand_in):
+def test_an_encoding_without_our_own_decoder_is_decoded_by_cv_bridge(stand_in):
     np.testing.assert_array_equal(image_pixels(image('nv21', YUV)), cv2.cvtColor(YUV, cv2.COLOR_YUV2RGB_NV21))
 
 

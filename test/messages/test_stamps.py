@@ -10,7 +10,7 @@ def test_each_stamp_finds_the_nearest_of_the_other_stream_in_any_order():
     assert apart_ns([5], [7]).tolist() == [2] and apart_ns([10**18 + 3], [10**18]).tolist() == [3]
 
 
-def test_it_is_what_comparing_all_with_all_gives():
+def test_the_result_equals_that_of_comparing_all_pairs():
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, 1000, 50), rng.integers(0, 1000, 60)
     expected = np.abs(np.sort(left)[:, None] - right[None]).min(axis=1)

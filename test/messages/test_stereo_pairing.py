@@ -1,4 +1,4 @@
-"""Family C of the fault list: time and pairing. Messages are their own stamps here."""
+"""Family C of the fault list: time and pairing. The messages are their stamps."""
 
 import time
 
@@ -52,7 +52,7 @@ def test_c2_pairing_resumes_with_the_first_healthy_pair_after_a_jump_back(leftov
     assert len(pairs) == 3
 
 
-def test_c2_a_late_message_of_the_old_loop_does_not_spoil_the_new_one():
+def test_c2_a_late_message_of_the_old_loop_does_not_affect_the_new_one():
     pairing = StereoPairing(5 * MS)
     feed(pairing, stream(100 * FRAME, 300))
     pairs, _ = feed(pairing, [('left', FRAME), ('right', 400 * FRAME), ('right', FRAME), *stream(2 * FRAME, 2)])
@@ -141,7 +141,7 @@ def test_c8_a_message_costs_the_same_after_many():
     st.integers(0, 40),
     st.integers(-(10**6), 10**6),
 )
-def test_any_interleaving_keeps_the_promises(order, tolerance_ms, jump_ms):
+def test_any_interleaving_keeps_the_guarantees(order, tolerance_ms, jump_ms):
     """Every pair within tolerance, every message in at most one pair or one drop, bounded memory, quick recovery."""
     pairing = StereoPairing(tolerance_ms * MS)
     used, gone, fed = [], 0, 0

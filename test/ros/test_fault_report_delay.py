@@ -120,7 +120,7 @@ def cut_short(graph):
 @pytest.mark.parametrize(
     ('fault', 'words'),
     [
-        (cut_short, 'The message is cut short'),
+        (cut_short, 'The message is truncated'),
         (lambda graph: graph.send(right=graph.image(graph.head(), np.zeros((24, 64), np.uint8))), 'the same size'),
         (lambda graph: graph.send(k=[0.0] * 9, p=[0.0] * 12), 'uncalibrated'),
         (lambda graph: graph.send(stamp_ns=0), 'accept_zero_stamps'),

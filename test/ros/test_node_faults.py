@@ -55,7 +55,7 @@ def other_size(graph, head):
 @pytest.mark.parametrize(
     ('make', 'reason', 'words'),
     [
-        (cut_short, 'bad_image', 'The message is cut short'),
+        (cut_short, 'bad_image', 'The message is truncated'),
         (foreign_encoding, 'bad_image', "encoding 'foo' is not supported"),
         (empty, 'bad_image', 'is empty'),
         (other_size, 'bad_image', 'expected the same size'),
@@ -121,7 +121,10 @@ def test_b1_without_camera_info_nothing_metric_leaves_and_diagnostics_name_the_t
         ({'k': [0.0] * 9, 'p': [0.0] * 12}, 'uncalibrated'),
         ({'p': [float('nan')] * 12}, 'expected finite'),
         ({'width': 128}, 'camera_info describes 128x48'),
-        ({'p': [300.0, 0.0, 32.0, 0.0, 0.0, 300.0, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0]}, 'no metres'),  # B7: no baseline
+        (
+            {'p': [300.0, 0.0, 32.0, 0.0, 0.0, 300.0, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0]},
+            'impossible without a baseline',
+        ),  # B7: no baseline
     ],
 )
 def test_b2_b3_b7_a_bad_calibration_stops_metres_until_it_is_good_again(changes, words):

@@ -339,7 +339,7 @@ def test_clouds_of_any_layout_are_read():
     double.data = padded.tobytes() + bytes(8)
     np.testing.assert_allclose(convert.points_of_cloud(double).points_m, points, rtol=1e-6)
     double.data = double.data[:-100]
-    with pytest.raises(Exception, match='row_step 680; expected 680 and at least 672'):
+    with pytest.raises(Exception, match='row_step 680; expected at least 680 bytes and a row_step of at least 672'):
         convert.points_of_cloud(double)
     whole.fields = whole.fields[:2]
     with pytest.raises(Exception, match='has the fields x, y; expected x, y, z'):

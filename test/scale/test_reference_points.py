@@ -1,4 +1,4 @@
-"""Points of another sensor in the picture: place, border, what is hidden; poses; the tracker's states."""
+"""Points of another sensor in the image: position, border, occlusion; poses; states of the tracker."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ def test_what_is_behind_the_camera_or_not_finite_is_left_out():
     assert known_pixels(np.empty((0, 3), np.float32), CAMERA, HERE).depth_m.size == 0
 
 
-def test_points_hidden_by_a_nearer_one_beside_them_are_left_out():
-    """A lidar above the camera looks over a box; the wall behind it falls into the box's pixels."""
+def test_points_hidden_by_a_nearer_one_beside_them_are_ignored():
+    """A lidar above the camera measures the wall behind a box, which projects into the pixels of the box."""
     box = [at(u, v, 1.5) for u in range(100, 160, 4) for v in range(100, 140, 4)]
     wall = [at(u + 1, v + 1, 4.0) for u in range(40, 240, 4) for v in range(60, 180, 4)]
     found = known_pixels(np.array(box + wall, np.float32), CAMERA, HERE)
@@ -76,7 +76,7 @@ def test_states_follow_from_what_is_confirmed_and_when():
     assert see(5.0, 2.3).state == 'unknown' and see(5.0, 2.4).state == 'tracking'
 
 
-def test_one_outlier_moves_nothing_and_three_that_agree_are_a_step():
+def test_one_outlier_is_ignored_and_three_that_agree_are_a_step():
     tracker = ScaleTracker('factor')
     for frame, scale in enumerate((2.0, 2.0, 9.0, 2.0, 3.0, 9.0, 3.0, 3.0)):
         status = tracker.update(fit(scale), '', PROBES, frame * SECOND // 10, 2.0)
@@ -85,7 +85,7 @@ def test_one_outlier_moves_nothing_and_three_that_agree_are_a_step():
     assert tracker.update(fit(3.0), '', PROBES, 8 * SECOND // 10, 2.0).scale.scale == pytest.approx(3.0)
 
 
-def test_time_that_jumps_back_forgets_the_scale():
+def test_time_that_jumps_back_discards_the_scale():
     tracker = ScaleTracker('factor')
     for frame in range(3):
         tracker.update(fit(2.0), '', PROBES, (10 + frame) * SECOND, 20.0)

@@ -1,4 +1,4 @@
-"""Scale from known pixels and from the floor, on the simulator's worlds that nothing was tuned on."""
+"""Scale from known pixels and from the floor, on worlds of the simulator that were not used for tuning."""
 
 import functools
 
@@ -18,13 +18,13 @@ HELD_OUT = 500_000
 
 
 @functools.cache
-def seen(seed, pose=None, mount=None):
+def depth_of(seed, pose=None, mount=None):
     world = make_world(HELD_OUT + seed)
     return render(world, pose or world.pose_at(3.0 * seed), mount or RobotMount(), CAMERA)[1]
 
 
 def prediction(depth_m, law, rng, noise=0.05, scale=None, shift=None):
-    """Return what a relative model would give: depth with noise, through an unknown map; and the map back."""
+    """Return what a relative model would give: depth with noise, transformed by an unknown law, and the inverse of the law."""
     scale = rng.uniform(0.5, 2.0) if scale is None else scale
     shift = rng.uniform(-0.05, 0.3) if shift is None else shift
     shift = 0.0 if law == 'factor' else shift
@@ -55,7 +55,7 @@ def test_the_law_follows_from_what_the_model_lacks():
 @pytest.mark.parametrize('law', LAWS)
 def test_without_noise_the_map_is_found_exactly_among_outliers(law):
     rng = np.random.default_rng(1)
-    depth = seen(1)
+    depth = depth_of(1)
     values, true, _ = prediction(depth, law, rng, noise=0.0)
     at, known, wrong = reference(depth, rng)
     found = fit(law, values.reshape(-1)[at], known)
@@ -71,7 +71,7 @@ def test_a_third_of_outliers_moves_no_scale_by_more_than_one_percent(law):
     moved = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        depth = seen(seed)
+        depth = depth_of(seed)
         values, _, _ = prediction(depth, law, rng, noise=0.01)
         at, known, wrong = reference(depth, rng)
         with_them = fit(law, values.reshape(-1)[at], known)
@@ -87,7 +87,7 @@ def test_noise_and_outliers_cost_less_than_half_a_point_over_the_noise_itself(la
     scales, excess = [], []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        depth, scale, shift = seen(seed), rng.uniform(0.5, 2.0), rng.uniform(-0.05, 0.3)
+        depth, scale, shift = depth_of(seed), rng.uniform(0.5, 2.0), rng.uniform(-0.05, 0.3)
         tracker = ScaleTracker(law)
         for frame in range(15):
             values, true, noisy = prediction(depth, law, rng, scale=scale, shift=shift)
@@ -106,7 +106,7 @@ def test_noise_and_outliers_cost_less_than_half_a_point_over_the_noise_itself(la
 @pytest.mark.parametrize('law', LAWS)
 def test_a_step_of_the_scale_is_followed_within_ten_frames(law):
     rng = np.random.default_rng(3)
-    depth, tracker, off = seen(3), ScaleTracker(law), []
+    depth, tracker, off = depth_of(3), ScaleTracker(law), []
     for frame in range(25):
         values, _, _ = prediction(depth, law, rng, scale=1.0 if frame < 12 else 1.6, shift=0.1)
         at, known, _ = reference(depth, rng)
@@ -124,16 +124,16 @@ def test_too_few_pixels_give_no_fit(law, count):
 
 
 @pytest.mark.parametrize('law', LAWS)
-def test_pixels_that_are_not_finite_or_not_before_the_camera_are_left_out(law):
+def test_pixels_that_are_not_finite_or_not_before_the_camera_are_ignored(law):
     rng = np.random.default_rng(0)
-    depth = seen(0).reshape(-1)[::100].copy()
+    depth = depth_of(0).reshape(-1)[::100].copy()
     values, true, _ = prediction(depth, law, rng, noise=0.0)
     values[:5], depth[5:10], depth[10:12] = np.nan, np.inf, (0.0, -3.0)
     found = fit(law, values, depth)
     assert found.scale.scale == pytest.approx(true.scale, rel=1e-3) and not found.inliers[:12].any()
 
 
-def test_a_prediction_that_says_nothing_gives_no_fit():
+def test_a_constant_or_inverted_prediction_gives_no_fit():
     depth = np.linspace(1, 5, 100, dtype=np.float32)
     assert fit('inverse_affine', np.ones(100, np.float32), depth) is None
     upside_down = fit('inverse_affine', depth, depth)  # grows with depth where it should fall
@@ -158,7 +158,7 @@ def test_the_floor_gives_the_scale_within_three_percent(law):
     for seed in range(40):
         rng = np.random.default_rng(seed)
         height, pitch = rng.uniform(0.3, 1.2), rng.uniform(0.0, 0.35)
-        depth = seen(seed, mount=RobotMount(height, pitch))
+        depth = depth_of(seed, mount=RobotMount(height, pitch))
         if floor_share(depth, height, pitch) < 0.15:
             continue
         values, _, _ = prediction(depth, law, rng, noise=0.03)
@@ -171,7 +171,7 @@ def test_the_floor_gives_the_scale_within_three_percent(law):
 
 @pytest.mark.parametrize('law', LAWS)
 @pytest.mark.parametrize('where', ['before a wall', 'looking up'])
-def test_where_there_is_no_floor_nothing_is_guessed(law, where):
+def test_where_there_is_no_floor_there_is_no_fit(law, where):
     tried = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -180,7 +180,7 @@ def test_where_there_is_no_floor_nothing_is_guessed(law, where):
             pose, mount = PlanarPose(world.room.half_x - 0.35, 0.0, float(rng.uniform(-0.5, 0.5))), RobotMount(0.5)
         else:
             pose, mount = world.pose_at(float(seed)), RobotMount(0.5, -0.6)
-        depth = seen(seed, pose, mount)
+        depth = depth_of(seed, pose, mount)
         if floor_share(depth, mount.height_m, mount.pitch_rad) > 0.02:
             continue
         tried += 1

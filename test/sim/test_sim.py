@@ -1,4 +1,4 @@
-"""The simulator: exact, seeded, and seen the same way by camera, matcher and scanner."""
+"""The simulator: exact, reproducible, and consistent between camera, matcher and scanner."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def world(*solids):
     return World(Room(5.0, 3.0, 2.5), solids, grey(3), grey(len(solids)), 0)
 
 
-def test_a_wall_ahead_has_one_depth_and_the_floor_the_one_that_its_height_gives():
+def test_a_wall_ahead_has_one_depth_and_the_floor_that_of_the_camera_height():
     _, depth = render(world(), HERE, RobotMount(0.5), CAMERA)
     np.testing.assert_allclose(depth[40:70, 60:100], 5.0, rtol=1e-5)
     for row in (100, 119):
@@ -37,7 +37,7 @@ def test_a_wall_ahead_has_one_depth_and_the_floor_the_one_that_its_height_gives(
         (Cylinder((3.0, 0.0), 0.4, 1.0), 2.6),
     ],
 )
-def test_a_solid_stands_where_it_was_put(solid, depth_m):
+def test_a_solid_is_at_its_position(solid, depth_m):
     _, depth = render(world(solid), HERE, RobotMount(0.5), CAMERA)
     np.testing.assert_allclose(depth[59:61, 79:81], depth_m, rtol=2e-3)
     beside, _ = render(world(solid), PlanarPose(0.0, 0.0, np.pi), RobotMount(0.5), CAMERA)  # behind the camera
@@ -56,9 +56,9 @@ def test_a_ramp_rises_along_its_x():
     np.testing.assert_allclose(height[on_top], 0.6 + 0.5 * (z[on_top] - 3.0), atol=0.02)
 
 
-def test_a_cylinder_s_lid_is_seen_from_above():
+def test_the_top_of_a_cylinder_is_visible_from_above():
     _, depth = render(world(Cylinder((2.0, 0.0), 0.5, 0.4)), HERE, RobotMount(1.2), CAMERA)
-    row = round(CAMERA.cy + CAMERA.fy * (1.2 - 0.4) / 2.0)  # the lid's middle
+    row = round(CAMERA.cy + CAMERA.fy * (1.2 - 0.4) / 2.0)  # the centre of the top
     np.testing.assert_allclose(depth[row, 80], 2.0, atol=0.03)
 
 
@@ -93,9 +93,9 @@ def test_a_scan_and_the_image_agree():
     row = depth[59:61].mean(axis=0)  # the horizon: rays at the scanner's height
     for degrees in (-15, -5, 5, 15):
         column = round(CAMERA.cx - CAMERA.fx * np.tan(np.radians(degrees)))
-        seen = row[column] / np.cos(np.radians(degrees))
+        ahead_m = row[column] / np.cos(np.radians(degrees))
         neighbours = ranges[[(degrees + i) % 360 for i in (-1, 0, 1)]]
-        assert neighbours.min() * 0.97 <= seen <= neighbours.max() * 1.03
+        assert neighbours.min() * 0.97 <= ahead_m <= neighbours.max() * 1.03
 
 
 def test_a_stereo_pair_gives_the_matcher_the_exact_depth():

@@ -36,5 +36,5 @@ def test_unknown_is_black_beyond_range_far_and_too_close_near():
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 2.0])
 @pytest.mark.parametrize('name', ['turbo', 'viridis', 'grayscale'])
-def test_a11_a_image_of_one_value_is_painted(value, name):
+def test_a11_a_map_of_one_value_is_colored(value, name):
     assert colorize(np.full((4, 5), value, np.float32), name).shape == (4, 5, 3)

@@ -37,7 +37,7 @@ def test_depth_is_focal_length_times_baseline_over_disparity(depth_m):
     np.testing.assert_allclose(depth_of([100.0 * 0.1 / depth_m]), depth_m, rtol=1e-5)
 
 
-def test_the_difference_of_the_principal_points_is_taken_out_of_the_disparity():
+def test_the_difference_of_the_principal_points_is_subtracted_from_the_disparity():
     rig = StereoRig(Camera(4, 1, 100.0, 100.0, 300.0, 0.0), right_cx=331.0, baseline_m=0.1)
     raw = RawDisparity(np.float32([[-31.0, -30.0, 9.0, NAN]]), None, min_px=-32.0, max_px=80.0)
     adjusted = rectified_disparity(raw, rig)
@@ -50,7 +50,7 @@ def test_the_difference_of_the_principal_points_is_taken_out_of_the_disparity():
     [
         (NAN, 0), (INF, 0), (-INF, 0), (-1.0, 0), (0.0, 0),
         (0.0004, 0), (0.0006, 1), (1.2344, 1234), (1.2346, 1235),  # rounded to the nearest
-        (65.535, 65535), (65.536, 0), (70.0, 0), (1e30, 0),  # what does not fit is unknown; it never wraps
+        (65.535, 65535), (65.536, 0), (70.0, 0), (1e30, 0),  # values that do not fit are unknown and never wrap
     ],
 )  # fmt: skip
 def test_g3_millimetres_round_and_never_wrap(depth_m, millimetres):

@@ -25,8 +25,8 @@ HERE = PlanarPose(0.0, 0.0, 0.0)
 
 
 def seen(world, mount, pose=HERE, range_max_m=40.0):
-    picture, depth_m = render(world, pose, RobotMount(mount.height_m, mount.pitch_rad), CAMERA)
-    return DepthMap(within_range(depth_m, 0.1, range_max_m), CAMERA, None, None, picture)
+    image, depth_m = render(world, pose, RobotMount(mount.height_m, mount.pitch_rad), CAMERA)
+    return DepthMap(within_range(depth_m, 0.1, range_max_m), CAMERA, None, None, image)
 
 
 def hall(*solids):
@@ -58,7 +58,7 @@ def sources():
 
 
 def drive(frames, mount, with_clearing, noise=0.01):
-    """Show a costmap what a camera sees of worlds; return whether the box's place is marked after every frame."""
+    """Pass depth of several worlds to a costmap; return whether the box's place is marked after every frame."""
     layer, marked, rng = ObstacleLayer(), [], np.random.default_rng(0)
     origin = np.array([0.0, 0.0, mount.height_m])
     recipe = sources()
@@ -93,13 +93,13 @@ def test_an_obstacle_is_marked_within_three_frames_and_cleared_within_five(mount
 
 @pytest.mark.slow
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.3)])
-def test_with_points_alone_it_stays_for_ever(mount):
+def test_with_points_alone_an_obstacle_is_never_cleared(mount):
     frames = [hall()] * 4 + [hall(BOX)] * 6 + [hall()] * 30
     assert all(drive(frames, mount, with_clearing=False)[6:])
 
 
 @pytest.mark.slow
-def test_what_is_looked_over_is_not_cleared():
+def test_a_low_obstacle_in_front_of_free_space_is_not_cleared():
     """A low box stays marked although the camera sees the far floor and nothing beyond it, frame after frame."""
     low = Box((1.8, 0.1, 0.1), (0.15, 0.2, 0.1))
     assert all(drive([hall(low)] * 12, Mount(0.8, 0.3), with_clearing=True)[2:])
@@ -126,7 +126,7 @@ def test_unknown_pixels_give_no_ray():
 @pytest.mark.slow
 @pytest.mark.parametrize('mount', [Mount(0.5), Mount(0.8, 0.25)])
 def test_a_scan_is_what_a_laser_at_that_height_measures(mount):
-    """Against the simulator's own laser, where a thing fills the band."""
+    """Against the simulator's own laser, where an object fills the band."""
     world = make_world(800_001)
     for second in (0.0, 7.0, 13.0):
         pose = world.pose_at(second)
@@ -143,7 +143,7 @@ def test_a_scan_is_what_a_laser_at_that_height_measures(mount):
         )
 
 
-def test_a_scan_is_infinite_where_nothing_is_in_the_way():
+def test_a_scan_is_infinite_without_an_obstacle():
     found = scan(seen(hall(BOX), Mount(0.5), range_max_m=4.0), Mount(0.5), OBSTACLES)
     angles = found.angle_min_rad + found.angle_increment_rad * np.arange(len(found.ranges_m))
     ahead = np.abs(angles - np.arctan2(0.1, 1.65)) < 0.05

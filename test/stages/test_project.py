@@ -63,7 +63,7 @@ def test_the_depth_map_is_not_written_to():
     assert depth_m[0, 0] == np.inf
 
 
-def test_memory_that_is_handed_in_is_used():
+def test_the_given_memory_is_used():
     out = np.empty((48, 64, 4), np.float32)
     cloud = project(depth_map(np.ones((48, 64), np.float32)), colored=True, out=out)
     assert cloud.points is out

@@ -12,12 +12,12 @@ IMAGE = texture(240, 320)
 LEFT, _ = calibrations(320, 240)
 
 
-def test_an_ideal_camera_is_left_as_it_is():
+def test_an_ideal_camera_is_unchanged():
     np.testing.assert_array_equal(rectify(IMAGE, LEFT), IMAGE)
 
 
 def distort(image, calibration):
-    """Return the raw image that a distorting camera would have taken of a rectified one."""
+    """Return the raw image of a camera with distortion, from a rectified one."""
     k, d = np.reshape(calibration.k, (3, 3)), np.array(calibration.d)
     columns, rows = np.meshgrid(
         np.arange(image.shape[1], dtype=np.float32), np.arange(image.shape[0], dtype=np.float32)
@@ -39,7 +39,7 @@ def distort(image, calibration):
         ('equidistant', (0.02, 0.01, 0.0, 0.0)),
     ],
 )
-def test_distortion_is_taken_out(model, d):
+def test_distortion_is_removed(model, d):
     calibration = replace(LEFT, d=d, distortion_model=model)
     smooth = cv2.GaussianBlur(IMAGE, (0, 0), 3)
     restored = rectify(distort(smooth, calibration), calibration)
@@ -55,7 +55,7 @@ def test_binning_and_roi_describe_the_image_that_is_given():
 @pytest.mark.parametrize(
     ('calibration', 'message'),
     [
-        (replace(LEFT, p=(0.0,) * 12), r'p\[0\] = 0; rectify: true needs'),
+        (replace(LEFT, p=(0.0,) * 12), r'p\[0\] = 0; rectify: true requires'),
         (replace(LEFT, k=(float('nan'), *LEFT.k[1:])), 'k.0. = nan'),
         (replace(LEFT, distortion_model='thin_prism'), "'thin_prism'; expected one of plumb_bob"),
         (replace(LEFT, width=300), 'describes 300x240'),

@@ -14,11 +14,11 @@ N = np.nan
     [
         ([N, N, N], [N, N, N]),  # nothing known
         ([5, 5, 5], [5, 5, 5]),
-        ([5, *[N] * 8, 10], [5, *[5] * 8, 10]),  # 8 wide at a step of 5: an occlusion and its slack
+        ([5, *[N] * 8, 10], [5, *[5] * 8, 10]),  # 8 wide at a step of 5: an occlusion and the tolerance
         ([5, *[N] * 9, 10], [5, *[N] * 9, 10]),  # too wide for that step
         ([10, N, N, N, N, 5], [10, N, N, N, N, 5]),  # a step down occludes nothing in the left image
-        ([10, N, N, 5], [10, 5, 5, 5]),  # a crack gets the farther side
-        ([N, N, 5, 5], [N, N, 5, 5]),  # at the border nothing tells
+        ([10, N, N, 5], [10, 5, 5, 5]),  # a narrow gap is filled from the farther side
+        ([N, N, 5, 5], [N, N, 5, 5]),  # gaps at the border stay unknown
         ([5, 5, N, N], [5, 5, N, N]),
     ],
 )
@@ -46,7 +46,7 @@ def test_what_was_known_stays_and_what_is_filled_is_no_nearer_than_its_neighbour
         assert filled[row, column] == min(left, right)
 
 
-def test_rows_decide_together():
+def test_neighbouring_rows_decide_by_majority():
     wide, narrow = [5.0, *[N] * 9, 10.0], [5.0, *[N] * 8, 10.0, 10.0]
     mostly_explained, _ = fill_occlusions(np.array([narrow] * 5 + [wide] + [narrow] * 5, np.float32))
     assert np.isfinite(mostly_explained[5]).sum() >= 10

@@ -23,7 +23,7 @@ def on_motorcycle(motorcycle, **values):
 
 
 @pytest.mark.parametrize('search', [{}, {'range_min_m': 1.0}, {'max_disparity': 64}, {'max_disparity': 128}])
-def test_motorcycle_is_dense_and_right(motorcycle, search):
+def test_motorcycle_is_dense_and_correct(motorcycle, search):
     accuracy = on_motorcycle(motorcycle, **search)
     assert accuracy.valid_fraction >= 0.90
     assert accuracy.bad2_fraction <= 0.050
@@ -81,7 +81,7 @@ def test_a_thin_near_pole_is_found_in_a_long_search(quality, width_px):
 
 
 @pytest.mark.parametrize('value', [0, 128, 255])
-def test_a11_a_pair_without_texture_gives_nothing_wrong(value):
+def test_a11_a_pair_without_texture_gives_no_wrong_depth(value):
     blank = frame(np.zeros((120, 240), np.float32))
     blank = replace(blank, left=np.full((120, 240), value, np.uint8), right=np.full((120, 240), value, np.uint8))
     raw = SemiGlobalMatching(quality='strict').estimate(blank)
@@ -95,7 +95,7 @@ def test_a11_unrelated_noise_is_mostly_refused_in_strict_quality():
     assert np.isfinite(SemiGlobalMatching(quality='strict').estimate(pair).disparity_px).mean() < 0.05
 
 
-def test_confidence_is_high_where_both_images_agree_and_zero_where_nothing_is_known(motorcycle):
+def test_confidence_is_high_where_both_images_agree_and_zero_where_disparity_is_unknown(motorcycle):
     pair = stereo_frame(
         motorcycle.left, motorcycle.right, motorcycle.left_calibration, motorcycle.right_calibration, StereoSettings()
     )
@@ -119,6 +119,6 @@ def test_processing_scale_keeps_the_metres(motorcycle):
     assert motorcycle.accuracy(upright).median_abs_rel < 0.01
 
 
-def test_a_range_that_leaves_nothing_to_search_is_explained():
-    with pytest.raises(EstimatorError, match='nothing to search.*range_min_m'):
+def test_an_empty_search_range_is_an_error():
+    with pytest.raises(EstimatorError, match='search range is empty.*range_min_m'):
         SemiGlobalMatching(max_disparity_px=5).estimate(frame(np.zeros((60, 80), np.float32), offset_px=30.0))
