@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 BUILDING_NODE = """
 import sys, time
 sys.path.insert(0, {path!r})
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.errors import InferenceError
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
@@ -28,7 +28,7 @@ def make(settings, watch):
         time.sleep(0.1)
     return FakeEstimator()
 
-sys.exit(process.run(lambda: StereoDepthNode(make)))
+sys.exit(node_process.run(lambda: StereoDepthNode(make)))
 """
 
 

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.ros
 
 BLOCKED_NODE = """
 import ctypes, sys
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
 
@@ -27,7 +27,7 @@ class Blocked(StereoDepthNode):
         print('blocked', flush=True)
         ctypes.PyDLL(None).sleep(60)  # unlike CDLL, it keeps the interpreter lock
 
-sys.exit(process.run(Blocked))
+sys.exit(node_process.run(Blocked))
 """
 
 

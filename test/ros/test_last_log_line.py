@@ -17,11 +17,11 @@ LINE = re.compile(
 )
 SCRIPT = """
 import sys
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.stereo_node import StereoDepthNode
-sys.exit(process.run(lambda: StereoDepthNode(lambda settings, watch: FakeEstimator({fake}))))
+sys.exit(node_process.run(lambda: StereoDepthNode(lambda settings, watch: FakeEstimator({fake}))))
 """
 
 

@@ -217,12 +217,12 @@ def test_f13_a_lost_device_is_reported_and_nothing_is_published():
 LOSING_NODE = """
 import sys
 sys.path.insert(0, {path!r})
-from depth_ros.ros import process
-process.catch_signals()
+from depth_ros.ros import node_process
+node_process.catch_signals()
 from depth_ros.ros.mono_node import MonoDepthNode
 from ros.test_mono_node import fake_network
 make = lambda settings, watch: fake_network(lost_at=lambda n: n == 2)
-sys.exit(process.run(lambda: MonoDepthNode(make)))
+sys.exit(node_process.run(lambda: MonoDepthNode(make)))
 """
 
 
