@@ -107,9 +107,7 @@ def _arguments(
         _Argument('autostart', 'true', 'Configure and activate at start; false with a lifecycle manager.', _BOOL),
         _Argument('rviz', 'false', 'Start RViz in the same namespace (needs the package rviz2).', _BOOL),
         _Argument('view', 'false', 'Show the node in the browser, at http://127.0.0.1:8080 (needs viser).', _BOOL),
-        _Argument(
-            'shared_memory', 'true', 'Use the Fast DDS profile of this package, unless another one is set.', _BOOL
-        ),
+        _Argument('shared_memory', 'true', 'Use the Fast DDS profile of this package unless another is set.', _BOOL),
     ]
     for name in parameters:
         rule = rules(settings)[name]

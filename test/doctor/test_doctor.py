@@ -264,7 +264,7 @@ def test_a_device_with_fallback_is_a_warning_and_the_text_output_is_readable(cap
     assert main(['doctor', '--offline', *arguments]) == 0
     output = capsys.readouterr().out
     assert 'WARNING cuda: the installed ONNX Runtime has no provider' in output and '-m pip install ' in output
-    assert output.endswith('mono_depth can work here: 0 fault(s), 1 warning(s)\n')
+    assert output.endswith('mono_depth can work here: 0 fault(s), 2 warning(s)\n')
 
 
 def test_the_status_of_a_running_node_is_reported(capsys):
