@@ -90,7 +90,7 @@ def test_a_publisher_of_another_qos_is_an_error_within_a_second():
         graph.wait_for_status('idle')
         since_s = time.monotonic()
         graph.publisher(Image, 'left/image_rect')
-        assert delay_s(graph, since_s, ERROR, 'reliability that does not fit') < LIMIT_S
+        assert delay_s(graph, since_s, ERROR, 'reliability of a publisher is incompatible') < LIMIT_S
 
 
 @pytest.mark.parametrize(
