@@ -271,8 +271,8 @@ def check_model(settings: MonoSettings) -> None:
 
 
 _REMEDIES = {
-    'fx': 'the focal length (publish camera_info)',
-    'K': 'the intrinsics (publish camera_info)',
+    'fx': 'the focal length (from camera_info)',
+    'K': 'the intrinsics (from camera_info)',
     'scale_shift': 'scale and shift (set scale.source of mono_depth, or use a metric model)',
     'scale': 'a scale (set scale.source of mono_depth, or use a metric model)',
 }

@@ -68,6 +68,7 @@ def reports(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_the_page_is_self_contained(reports):
     page = (reports / 'strict/report.html').read_text()
     assert page.count('<svg') == 2 and page.count('<img') == 4 * 8 and 'By distance' in page
@@ -79,6 +80,7 @@ def test_the_page_is_self_contained(reports):
     assert float(rows[0]['abs_rel']) == frames[0]['abs_rel']
 
 
+@pytest.mark.slow
 def test_two_reports_are_compared_frame_by_frame(reports, capsys):
     assert main(['eval', 'compare', str(reports / 'balanced'), str(reports / 'strict')]) == 0
     output = capsys.readouterr().out
@@ -90,6 +92,7 @@ def test_two_reports_are_compared_frame_by_frame(reports, capsys):
     assert all(each.a == each.b and each.better_in_b == each.worse_in_b == 0 for each in same)
 
 
+@pytest.mark.slow
 def test_invalid_reports_and_reports_of_other_datasets_are_errors(reports, tmp_path):
     (tmp_path / 'report.json').write_text('{"schema": 1}')
     for path in (tmp_path, tmp_path / 'nowhere'):

@@ -15,6 +15,7 @@ from depth_ros.sim.world import make_world
 from depth_ros.types import Camera, Frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('width', 'height', 'focal'), [(320, 240, 256.0), (640, 480, 450.0), (320, 240, 350.0)])
 def test_it_gives_metres_in_worlds_and_with_focal_lengths_that_are_not_in_the_training_set(
     width, height, focal, record_property

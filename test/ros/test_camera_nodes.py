@@ -133,7 +133,7 @@ def test_giving_up_ends_the_own_frame_whether_it_runs_or_waits():
     time.sleep(0.1)
     shares['b'].cancel()
     threads['b'].join(1.0)
-    assert 'given up' in errors['b'] and threads['a'].is_alive()
+    assert 'cancelled while' in errors['b'] and threads['a'].is_alive()
     shares['a'].cancel()
     threads['a'].join(1.0)
     assert errors['a'] == 'cancelled'

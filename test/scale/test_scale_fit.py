@@ -152,6 +152,7 @@ def floor_share(depth, height_m, pitch_rad):
     return np.mean(np.abs(rays @ down_from_pitch(pitch_rad) * depth - height_m) < 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('law', LAWS)
 def test_the_floor_gives_the_scale_within_three_percent(law):
     off = []
@@ -169,6 +170,7 @@ def test_the_floor_gives_the_scale_within_three_percent(law):
     assert len(off) > 25 and max(off) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('law', LAWS)
 @pytest.mark.parametrize('where', ['before a wall', 'looking up'])
 def test_where_there_is_no_floor_there_is_no_fit(law, where):

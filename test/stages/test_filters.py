@@ -276,7 +276,7 @@ def test_the_settings_choose_and_the_mask_must_fit():
     masked = off.changed({'filter.mask_file': 'mask.png'})
     found = filtered(depth, masked, mask).depth_m
     assert (found[:10] == 3.0).all() and np.isnan(found[10:]).all()
-    with pytest.raises(BadFile, match='is 64x20 and the depth image 64x48'):
+    with pytest.raises(BadFile, match='is 64x20 and the depth image is 64x48'):
         filtered(depth, masked, mask[:20])
     with pytest.raises(BadSettings, match='no mask was given'):
         filtered(depth, masked)
