@@ -82,7 +82,7 @@ def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_
         graph.stream(4, info=False)
         graph.wait_for_messages('depth/relative', 2)
         assert not graph.received[DEPTH]
-        graph.wait_for_status('the focal length (publish camera_info)')
+        graph.wait_for_status('the focal length (from camera_info)')
         graph.send()
         graph.wait_for_messages(DEPTH)
 
