@@ -9,7 +9,7 @@ import psutil
 import pytest
 from graph import Graph, NodeProcess, wait_for
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 BLOCKED_NODE = """
 import ctypes, sys

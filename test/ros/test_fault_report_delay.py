@@ -11,7 +11,7 @@ from depth_ros.errors import DeviceLost
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros.diagnostics import ERROR, OK, WARN
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 LIMIT_S = 1.0
 DEPTH = 'depth/image_rect'
 

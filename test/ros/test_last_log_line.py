@@ -8,7 +8,7 @@ import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
 from tiny_model import model
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 LINE = re.compile(
     r'\[(?P<node>[\w./]+)\]: (?P<received>\d+) frames received, (?P<published>\d+) published, '

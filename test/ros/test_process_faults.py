@@ -14,7 +14,7 @@ from graph import Graph, NodeProcess, wait_for
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.messages import read_messages
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
 
 

@@ -7,9 +7,9 @@ from scenes import calibrations
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.ros.diagnostics import OK, WARN
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 TOPICS = ('depth/image_rect', 'points', 'disparity')
-WORDS = 'left and right are swapped. Exchange the topics'
+WORDS = 'left and right are swapped. Exchange them'
 
 
 @pytest.mark.parametrize('rectify', [False, True], ids=['rectified', 'raw'])
