@@ -69,7 +69,11 @@ def test_a_file_is_downloaded_completely_and_its_checksum_recorded(tiny, capsys)
     with Server({'/x/net.onnx': source}) as server:
         assert main(['models', 'pull', str(path), '--from', f'{server.address}/x/net.onnx']) == 0
     text = capsys.readouterr().out
-    assert hashlib.sha256(source).hexdigest() in text and 'later changes of the file will be detected' in text and 'licence' in text
+    assert (
+        hashlib.sha256(source).hexdigest() in text
+        and 'later changes of the file will be detected' in text
+        and 'licence' in text
+    )
     manifest, _ = find_manifest(str(path))
     folder = path.parents[1] / 'cache/tiny'
     downloaded = model_file(manifest, folder)
