@@ -26,6 +26,7 @@ from depth_ros.ros.ros_messages import to_ros
 from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.stages.filters import without_region
 from depth_ros.stages.metric import depth_from_disparity
+from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.stabilizer import Stabilizer
 from depth_ros.types import Camera, DepthMap, Disparity, Float32Array
 
@@ -137,7 +138,7 @@ Stage = tuple[str, Callable[[Any], Any]]
 def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, camera: Camera) -> list[Stage]:
     size = (camera.width, camera.height)
     head = message.header
-    clouds = CloudMessages()
+    clouds, rays = CloudMessages(), PixelRays()
     rgb = read_messages.image_pixels(message)
     rules = Preprocess(Resize('stretch', *network, interp='cubic'), Normalize(1 / 255, _MEAN, _STD))
     placement = plan(rules, size)
@@ -156,7 +157,7 @@ def _our_stages(message: Image, network: tuple[int, int], raw: Float32Array, cam
         ('upsample', lambda _: np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_LINEAR))),
         ('metres', to_metres),
         ('depth_message', to_depth_message),
-        ('cloud_message', lambda depth: clouds.message(depth, True, 1, head)),
+        ('cloud_message', lambda depth: clouds.message(depth, True, 1, head, rays)),
     ]
 
 

@@ -188,4 +188,5 @@ class CloudMessages:
             self._memory = array.array('B', bytes(4 * math.prod(shape)))
         points = np.frombuffer(self._memory, np.float32).reshape(shape)
         project(depth, colored, True, stride, points, rays)
-        return to_ros.point_cloud_of(self._memory, shape, head, bool(np.isfinite(points[..., 2]).all()))
+        dense = bool(np.isfinite(depth.depth_m[::stride, ::stride]).all())
+        return to_ros.point_cloud_of(self._memory, shape, head, dense)
