@@ -271,7 +271,7 @@ def test_the_status_of_a_running_node_is_reported(capsys):
     with Graph(listen=('depth/image_rect',), width=WIDTH, height=HEIGHT) as graph:
         time.sleep(0.5)
         code, bad, _ = doctor(capsys, seconds=2.5)
-        assert code == 1 and bad['node']['level'] == 'warning' and 'nobody publishes' in bad['node']['what']
+        assert code == 1 and bad['node']['level'] == 'warning' and 'no publisher on' in bad['node']['what']
         assert graph.node is not None
 
 

@@ -126,9 +126,12 @@ def test_h3_chaos_leaves_a_node_that_works_and_accounts_for_every_frame():
     seed = random.randrange(2**32)
     print(f'seed {seed}')
     wild = random.Random(seed)
-    estimator = FakeEstimator(latency_s=0.005, fail_at=lambda n: wild.random() < 0.1)
+
+    def make(settings, listener):
+        return FakeEstimator(latency_s=0.005, fail_at=lambda n: wild.random() < 0.1)
+
     threads = threading.active_count()
-    with Graph(make_estimator=lambda settings, watch: estimator, listen=(DEPTH, 'depth/camera_info')) as graph:
+    with Graph(make_estimator=make, listen=(DEPTH, 'depth/camera_info')) as graph:
         graph.open_camera()
         chaos, end_s = Chaos(graph, seed), time.monotonic() + 10.0
         while time.monotonic() < end_s:
