@@ -236,7 +236,8 @@ def test_a_machine_that_cannot_be_prepared_gets_one_message(tmp_path, stubs, wor
         (tmp_path / name).write_text(f'#!/bin/sh\n{body}\n')
         (tmp_path / name).chmod(0o755)
     environment = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'VENV': str(tmp_path / 'venv')}
-    environment.pop('ROS_DISTRO', None)
+    for variable in ('ROS_DISTRO', 'PYTHON'):
+        environment.pop(variable, None)
     command = ['bash', '-c', f'. {ROOT}/scripts/_environment.sh; prepare cpu']
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 1
@@ -265,6 +266,7 @@ def test_a_sourced_ros_is_used_instead_of_wheels_with_any_version_of_python(tmp_
     environment = {
         **os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'VENV': str(tmp_path / 'venv'), 'ROS_DISTRO': 'kilted'
     }  # fmt: skip
+    environment.pop('PYTHON', None)
     run('bash', '-c', f'. {ROOT}/scripts/_environment.sh; prepare cpu,demo', env=environment)
     calls = log.read_text()
     assert '--system-site-packages' in calls

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def write_different_qos(path, plugin):
     change_metadata(path, lambda topic: topic['topic_metadata'].update(offered_qos_profiles=yaml.safe_dump([QOS])))
     if plugin is StoragePlugin.SQLITE3:
         other = yaml.safe_dump([{**QOS, 'depth': 7, 'reliability': 2}])
-        with sqlite3.connect(next(path.glob('*.db3'))) as database:
+        with closing(sqlite3.connect(next(path.glob('*.db3')))) as database, database:
             database.execute('UPDATE topics SET offered_qos_profiles = ?', (other,))
 
 
@@ -151,7 +152,7 @@ def test_a_required_topic_with_an_invalid_definition_is_named_in_the_error(tmp_p
 
 def test_type_names_of_old_recordings_are_supported(tmp_path):
     source = write_bag(tmp_path / 'in')
-    with sqlite3.connect(source / 'in.db3') as database:
+    with closing(sqlite3.connect(source / 'in.db3')) as database, database:
         database.execute("UPDATE topics SET type = replace(type, '/msg/', '/')")
         database.execute('DELETE FROM message_definitions')
     assert process_recording(source, tmp_path / 'out', SETTINGS).written == 5

@@ -15,7 +15,7 @@ from depth_ros.files.install_command import install_command
 @pytest.mark.parametrize(
     ('library', 'arguments', 'installed'),
     [
-        ('rosbags', ['bag', 'info', 'x'], 'rosbags'),
+        ('rosbags', ['bag', 'info', 'x'], "'rosbags>=0.11'"),
         ('h5py', ['eval', 'nyu.mat'], 'matplotlib h5py'),
         ('matplotlib', ['eval', 'sim:1:1', '--out', 'out'], 'matplotlib h5py'),
         ('viser', ['view'], 'viser'),

@@ -1,6 +1,7 @@
 """`depth-ros bag play` in its own process, with a node on the graph that subscribes."""
 
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_best_effort_recordings_and_types_that_are_not_installed(tmp_path):
     with BagWriter(tmp_path / 'in') as bag:
         bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 1)
         bag.add('/strange', make('std_msgs/msg/String', data='x'), 2)
-    with sqlite3.connect(tmp_path / 'in' / 'in.db3') as database:
+    with closing(sqlite3.connect(tmp_path / 'in' / 'in.db3')) as database, database:
         database.execute("UPDATE topics SET type = 'missing_msgs/msg/String' WHERE name = '/strange'")
     with Graph(node=False, listen=()) as graph:
         got = []
