@@ -54,7 +54,8 @@ class LiveCalibrations(CalibrationLookup[T]):
     """The calibrations of a live topic, and whether images should wait for the calibration with their stamp.
 
     Most drivers publish a calibration with every image, some only rarely or once. The former is assumed until an image
-    waited in vain, and again as soon as the stamps of a calibration and an image are equal.
+    has waited for a calibration that did not arrive, and again as soon as a calibration and an image have equal
+    stamps.
     """
 
     def __init__(self) -> None:
