@@ -36,6 +36,7 @@ from depth_ros.types import Calibration, DepthMap, RelativeMap
 
 _DIAGNOSTICS_PERIOD_S = 0.5
 _REFRESH_PERIOD_S = 0.1
+_NAMESAKE_PERIOD_S = 5.0
 _STOP_TIMEOUT_S = 2.0
 JobT = TypeVar('JobT')
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
@@ -82,6 +83,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
         self.create_timer(_REFRESH_PERIOD_S, self._follow_publishers, clock=self._steady_clock)
+        self.create_timer(_NAMESAKE_PERIOD_S, self._warn_about_namesakes, clock=self._steady_clock)
 
     _excluded_topics: Collection[str]
     """Topics that this node does not publish."""
@@ -281,6 +283,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             if warning := subscription.report_unpublished():
                 self.get_logger().warning(f'no {role}: {warning}')
         self._diagnostics.publish(diagnostic_array(self._state(), self.get_clock().now().to_msg()))
+
+    def _warn_about_namesakes(self) -> None:
         if warning := namesake_warning(self):
             self._throttled_log.report('namesake', warning)
 

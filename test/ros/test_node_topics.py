@@ -186,9 +186,14 @@ def test_clouds_for_a_navigation_stack_need_the_height_of_the_camera():
         assert clear.is_dense and clear.header.frame_id == 'left_camera_optical_frame'
 
 
+def named(name):
+    """Return arguments that name a node: of nodes with one name, rcl publishes the log of the first only on /rosout."""
+    return ['--ros-args', '-r', f'__node:={name}']
+
+
 @pytest.mark.slow
 def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_its_type():
-    with Graph(listen=()) as graph:
+    with Graph(listen=(), cli_args=named('without_topics')) as graph:
         logged = []
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
         for side in ('left', 'right'):
@@ -206,7 +211,9 @@ def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_it
 
 @pytest.mark.slow
 def test_a_topic_without_a_similar_one_says_that_there_is_none():
-    with MonoGraph({'model': 'x'}, lambda settings, watch: FakeEstimator(), listen=()) as graph:
+    with MonoGraph(
+        {'model': 'x'}, lambda settings, watch: FakeEstimator(), listen=(), cli_args=named('without_image')
+    ) as graph:
         logged = []
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
         wait_for(lambda: any('no publisher on /image' in text for text in logged), 15, lambda: f'{logged}')
