@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadSettings
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
 from depth_ros.settings.common_settings import SettingsT
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from depth_ros.bags.bag_processing import ProcessingReport
 
 
-class _Closing:
-    """Releases the estimator when a ``with`` block ends."""
+class _OwnsEstimator:
+    """Releases its estimator when it is closed or a ``with`` block ends."""
+
+    _estimator: Estimator | MonoEstimator
 
     def close(self) -> None:
         """Release the estimator; the object is not used afterwards."""
-        raise NotImplementedError
+        self._estimator.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -31,7 +34,7 @@ class _Closing:
         self.close()
 
 
-class StereoDepth(_Closing):
+class StereoDepth(_OwnsEstimator):
     """Depth of image pairs, by semi-global matching or, with ``model``, by a stereo network.
 
     Example::
@@ -52,7 +55,7 @@ class StereoDepth(_Closing):
     def __init__(self, **parameters: Any) -> None:
         self.settings = _settings(StereoSettings, parameters)
         self._state = CameraState()
-        self._estimator = stereo_estimator(self.settings)
+        self._estimator: Estimator = stereo_estimator(self.settings)
 
     def __enter__(self) -> 'StereoDepth':
         return self
@@ -78,12 +81,8 @@ class StereoDepth(_Closing):
         mask = self._state.mask.current(self.settings.filter_mask_file)
         return depth_map(frame, self._estimator, self.settings, mask)
 
-    def close(self) -> None:
-        """Release the estimator; the object is not used afterwards."""
-        self._estimator.close()
 
-
-class MonoDepth(_Closing):
+class MonoDepth(_OwnsEstimator):
     """Depth of single images, by a network.
 
     Example::
@@ -103,7 +102,7 @@ class MonoDepth(_Closing):
     def __init__(self, model: str, **parameters: Any) -> None:
         self.settings = _settings(MonoSettings, {'model': model, **parameters})
         self._state = CameraState()
-        self._estimator = mono_estimator(self.settings)
+        self._estimator: MonoEstimator = mono_estimator(self.settings)
 
     def __enter__(self) -> 'MonoDepth':
         return self
@@ -129,10 +128,6 @@ class MonoDepth(_Closing):
         scale = KnownDepthScale(known_depths) if known_depths else None
         mask = self._state.mask.current(self.settings.filter_mask_file)
         return mono_depth_map(frame, self._estimator, self.settings, scale, mask)
-
-    def close(self) -> None:
-        """Release the estimator; the object is not used afterwards."""
-        self._estimator.close()
 
 
 def process_recording(

@@ -94,27 +94,26 @@ def test_every_kind_of_bad_frame_is_in_the_line_by_its_reason(tmp_path):
     assert last_account(output) == (5, 1, reasons, 0)
 
 
-def test_a_frame_that_is_given_up_at_the_end_is_counted(tmp_path):
+def end_while_estimating(tmp_path, fake):
+    """Signal a node whose estimator has one frame; return the exit code and the output."""
     script = tmp_path / 'node.py'
-    script.write_text(SCRIPT.format(fake='latency_s=30.0'))
+    script.write_text(SCRIPT.format(fake=fake))
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
         graph.open_camera()
         graph.send()
         wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2]['in_flight'] == '1')
         running.signal()
         code, output, _ = running.end()
+    return code, output
+
+
+def test_a_frame_that_is_given_up_at_the_end_is_counted(tmp_path):
+    code, output = end_while_estimating(tmp_path, 'latency_s=30.0')
     assert code == 0 and last_account(output) == (1, 0, {'shutdown': 1}, 0)
 
 
 def test_a_frame_that_is_stuck_at_the_end_is_called_in_flight(tmp_path):
-    script = tmp_path / 'node.py'
-    script.write_text(SCRIPT.format(fake='hang_at=lambda n: True'))
-    with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
-        graph.open_camera()
-        graph.send()
-        wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2]['in_flight'] == '1')
-        running.signal()
-        code, output, _ = running.end()
+    code, output = end_while_estimating(tmp_path, 'hang_at=lambda n: True')
     assert code == 0 and accounts(output)['stereo_depth'] == (1, 0, {}, 1)
 
 
