@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from depth_ros.pipeline import (
     stereo_estimator,
     stereo_frame,
 )  # fmt: skip
-from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import defaults, rules
 from depth_ros.stages.colorize import colorize
@@ -100,19 +99,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace, kind: type[Settings]) -> dict[str, Any]:
-    """Return the settings that differ from the defaults; the options of this command override ``-p``."""
+def _settings(options: argparse.Namespace, kind: type[SettingsT]) -> SettingsT:
+    """Return the settings; the options of this command override ``-p``."""
     named = {name: getattr(options, name) for name in _SETTINGS if name in defaults(kind)}
-    settings = settings_of(options, kind).changed({name: v for name, v in named.items() if v is not None})
+    given = {name: value for name, value in named.items() if value is not None}
+    settings = settings_of(options, kind).changed({**given, 'allow_simulator_model': True})
     options.colormap = settings.colormap
-    return {name: v for name, v in asdict(settings).items() if v != getattr(kind, name)} | {
-        'allow_simulator_model': True
-    }
+    return settings
 
 
 def _run_stereo(options: argparse.Namespace) -> list[str]:
     """Estimate depth of the pair and write it; return hints for the user."""
-    settings = StereoSettings(**_settings(options, StereoSettings))
+    settings = _settings(options, StereoSettings)
     left, right = read_image_file(options.left), read_image_file(options.right)
     calibrations = read_pair(options.left_info, options.right_info)
     with closing(stereo_estimator(settings)) as estimator:
@@ -127,7 +125,7 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
 
 def _run_mono(options: argparse.Namespace) -> list[str]:
     """Estimate depth of the image, or of all images of a folder or video, and write it; return hints for the user."""
-    settings = MonoSettings(**_settings(options, MonoSettings))
+    settings = _settings(options, MonoSettings)
     calibration = read_camera_info(options.camera_info) if options.camera_info else None
     hints: list[str] = []
     if calibration is not None:
