@@ -22,6 +22,7 @@ _EPILOG = """examples:
   depth-ros view                                        show a running node in the browser
   depth-ros bag process drive drive_depth               depth of every frame of a recording; needs no ROS
   depth-ros eval --model my_model.yaml sim:1            accuracy of a network, with a report
+  depth-ros bench stereo Middlebury/trainingH           accuracy and run time of stereo matchers
   depth-ros bench stages --width 1280 --height 720      time of the stages around the estimator
   depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
 
@@ -52,6 +53,11 @@ _COMMANDS = (
     ('eval compare', 'eval_compare', 'Compare two reports of depth-ros eval.'),
     ('view', 'view', 'Show a running depth node in the browser: cloud, images, age and parameters.'),
     ('models', 'models', 'List, show, download, check, measure and export networks.'),
+    (
+        'bench stereo',
+        'bench_stereo',
+        'Compare stereo matchers on pairs with true disparity: accuracy and run time. Needs no ROS.',
+    ),
     ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )

@@ -1,6 +1,5 @@
 """HTML report of an evaluation: one self-contained page. Importing this module raises BadFile without matplotlib."""
 
-import base64
 import html
 import io
 from typing import Any
@@ -10,10 +9,10 @@ import numpy as np
 
 from depth_ros.errors import BadFile
 from depth_ros.evaluation.comparable_settings import format_parameters
+from depth_ros.evaluation.embedded_images import color_levels, embedded_image
 from depth_ros.evaluation.evaluate import EvaluatedFrame
 from depth_ros.files.install_command import install_command
 from depth_ros.stages.colorize import colorize
-from depth_ros.types import AnyArray, UInt8Array
 
 try:  # imported here so that a missing library is reported before the evaluation
     from matplotlib.figure import Figure
@@ -22,8 +21,6 @@ except ImportError as error:
 
 _FRAMES = 4
 """Number of best frames, and number of worst frames."""
-_WIDTH_PX = 320
-"""Width of an image in the page."""
 _MAX_ERROR = 0.25
 """Relative error at which the colours of the error image saturate."""
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1340px;margin:2em auto;padding:0 1em;color:#222}
@@ -158,20 +155,8 @@ def _svg(figure: Any) -> str:
 
 def _images(frame: EvaluatedFrame) -> str:
     """Return image, estimate, truth and error as HTML; estimate and truth have the same colour scale."""
-    height, width = frame.truth_m.shape
+    height = frame.truth_m.shape[0]
     both = colorize(np.vstack([frame.depth_m, frame.truth_m]))
-    error = np.abs(frame.depth_m - frame.truth_m) / frame.truth_m / _MAX_ERROR
-    known = np.isfinite(error)
-    levels = np.zeros(error.shape, np.uint8)
-    levels[known] = np.clip(255 * error[known], 0, 255)
-    heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    heat[~known] = 0
-    image = frame.image if frame.image.ndim == 3 else np.repeat(frame.image[..., None], 3, axis=2)
-    return ''.join(_embedded(shown, width, height) for shown in (image, both[:height], both[height:], heat))
-
-
-def _embedded(image: UInt8Array | AnyArray, width: int, height: int) -> str:
-    size = (_WIDTH_PX, max(1, round(height * _WIDTH_PX / width)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 85))[1]
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(np.asarray(data).tobytes()).decode()}">'
+    error = np.abs(frame.depth_m - frame.truth_m) / frame.truth_m
+    heat = color_levels(error, 0.0, _MAX_ERROR, cv2.COLORMAP_INFERNO)
+    return ''.join(embedded_image(shown) for shown in (frame.image, both[:height], both[height:], heat))

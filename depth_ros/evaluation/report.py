@@ -34,7 +34,7 @@ def build_report(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, 
     if figures:
         means['ms'] = float(np.median([each['ms'] for each in figures]))
     frames = [{'name': frame.name, **each} for frame, each in zip(evaluation.frames, figures, strict=True)]
-    report: dict[str, Any] = _without_nan({
+    report: dict[str, Any] = without_nan({
         'schema': _SCHEMA,
         **about,
         'estimator': evaluation.estimator,
@@ -47,12 +47,12 @@ def build_report(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, 
     return report
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Return a value with NaN and Inf replaced by None, as JSON has no such numbers."""
     if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_without_nan(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

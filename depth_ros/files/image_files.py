@@ -9,7 +9,7 @@ from depth_ros.errors import BadFile, BadImage
 from depth_ros.stages.decode_image import decode_file
 from depth_ros.types import AnyArray, UInt8Array
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
 
 
 def read_image_file(path: Path | str) -> UInt8Array:
@@ -24,7 +24,7 @@ def read_image_file(path: Path | str) -> UInt8Array:
     except OSError as error:
         raise BadFile(f'{path} cannot be read: {error.strerror}') from error
     except BadImage as error:
-        expected = ', '.join(suffix.lstrip('.') for suffix in _SUFFIXES)
+        expected = ', '.join(suffix.lstrip('.') for suffix in IMAGE_SUFFIXES)
         raise BadFile(f'{path} {error}. Expected an image file ({expected})') from error
 
 
@@ -36,9 +36,9 @@ def list_image_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    images = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+    images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
-        raise BadFile(f'{path} contains no images; expected at least one file ending in {", ".join(_SUFFIXES)}')
+        raise BadFile(f'{path} contains no images; expected at least one file ending in {", ".join(IMAGE_SUFFIXES)}')
     return images
 
 

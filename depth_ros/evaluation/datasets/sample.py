@@ -28,6 +28,29 @@ class Sample:
     """(H, W) metres; NaN = unknown."""
     truth_px: Float32Array | None = None
     """(H, W) raw disparity x_left - x_right; NaN = unknown."""
+    max_disparity: int | None = None
+    """Number of disparities that the dataset asks to search; None if it does not say."""
+
+    def disparity_px(self) -> Float32Array:
+        """Return the true disparity of a pair, (H, W) pixels; computed from the depth if the sample has no disparity.
+
+        Raises:
+            BadFile: the sample is not a pair, the truth is missing, or the sizes of the images and the truth differ.
+        """
+        if self.right is None:
+            raise BadFile(f'{self.name} is a single image; expected a stereo pair')
+        truth = self.truth_px
+        if truth is None:
+            if self.truth_m is None or self.calibration is None or self.right_calibration is None:
+                raise BadFile(f'{self.name} has no true disparity, and no depth with a calibration')
+            height, width = self.truth_m.shape
+            rig = stereo_rig(self.calibration, self.right_calibration, width, height)
+            with np.errstate(divide='ignore'):
+                truth = np.asarray(rig.left.fx * rig.baseline_m / self.truth_m + rig.offset_px, np.float32)
+        if not self.image.shape[:2] == self.right.shape[:2] == truth.shape:
+            sizes = ', '.join(f'{shape[1]}x{shape[0]}' for shape in (self.image.shape, self.right.shape, truth.shape))
+            raise BadFile(f'{self.name}: left image, right image and truth are {sizes}; expected the same size')
+        return truth
 
     def depth_m(self) -> Float32Array:
         """Return the true depth, (H, W) metres; computed from the disparity if the sample has no depth.
