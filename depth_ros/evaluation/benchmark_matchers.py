@@ -21,15 +21,17 @@ _UNIQUENESS, _SPECKLE_PX, _SPECKLE_RANGE = 10, 100, 2
 _BM_BLOCK, _WLS_LAMBDA, _WLS_SIGMA = 15, 8000.0, 1.5
 """Values of OpenCV's sample ``disparity_filtering``."""
 
+Prepare = Callable[[UInt8Array, UInt8Array, int], Callable[[], Any]]
+"""Returns the call that is timed, for the left and the right image, (H, W) grey or (H, W, 3) RGB, and the number of
+disparities to search."""
+
 
 @dataclass(frozen=True)
 class BenchmarkMatcher:
     """A stereo matcher as the benchmark runs it."""
 
     name: str
-    prepare: Callable[[UInt8Array, UInt8Array, int], Callable[[], Any]]
-    """Returns the call that is timed, for the left and the right image, (H, W) grey or (H, W, 3) RGB, and the number
-    of disparities to search."""
+    prepare: Prepare
     read: Callable[[Any], Float32Array]
     """Returns the (H, W) disparity in the result of that call; NaN = unknown."""
 
@@ -42,8 +44,9 @@ def benchmark_matchers() -> tuple[list[BenchmarkMatcher], dict[str, str]]:
         BenchmarkMatcher('SGBM HH', _sgbm(cv2.STEREO_SGBM_MODE_HH), _from_sixteenths),
     ]
     missing = {}
-    if hasattr(cv2, 'ximgproc') and hasattr(cv2.ximgproc, 'createDisparityWLSFilter'):
-        matchers.append(BenchmarkMatcher('StereoBM + WLS', _bm_with_wls, _from_sixteenths))
+    ximgproc = getattr(cv2, 'ximgproc', None)
+    if hasattr(ximgproc, 'createDisparityWLSFilter'):  # with both wheels of OpenCV installed, the module may be empty
+        matchers.append(BenchmarkMatcher('StereoBM + WLS', _bm_with_wls(ximgproc), _from_sixteenths))
     else:
         missing['StereoBM + WLS'] = 'pip install opencv-contrib-python-headless'
     if (elas := _elas_module()) is not None:
@@ -53,7 +56,7 @@ def benchmark_matchers() -> tuple[list[BenchmarkMatcher], dict[str, str]]:
     return matchers, missing
 
 
-def _quality(quality: Quality) -> Callable[[UInt8Array, UInt8Array, int], Callable[[], RawDisparity]]:
+def _quality(quality: Quality) -> Prepare:
     def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], RawDisparity]:
         # The search begins one disparity below infinity (0), so the largest one is two less than their number.
         estimator = stereo_estimator(StereoSettings(quality=quality, max_disparity=disparities - 2))
@@ -69,7 +72,7 @@ def _from_estimator(raw: RawDisparity) -> Float32Array:
     return raw.disparity_px
 
 
-def _sgbm(mode: int) -> Callable[[UInt8Array, UInt8Array, int], Callable[[], AnyArray]]:
+def _sgbm(mode: int) -> Prepare:
     def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
         matcher = cv2.StereoSGBM.create(
             minDisparity=0, numDisparities=disparities, blockSize=_BLOCK, P1=_P1, P2=_P2,
@@ -81,19 +84,22 @@ def _sgbm(mode: int) -> Callable[[UInt8Array, UInt8Array, int], Callable[[], Any
     return prepare
 
 
-def _bm_with_wls(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
-    matcher = cv2.StereoBM.create(numDisparities=disparities, blockSize=_BM_BLOCK)
-    right_matcher = cv2.ximgproc.createRightMatcher(matcher)
-    wls = cv2.ximgproc.createDisparityWLSFilter(matcher)
-    wls.setLambda(_WLS_LAMBDA)
-    wls.setSigmaColor(_WLS_SIGMA)
-    grey = as_grey(left), as_grey(right)
+def _bm_with_wls(ximgproc: Any) -> Prepare:
+    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
+        matcher = cv2.StereoBM.create(numDisparities=disparities, blockSize=_BM_BLOCK)
+        right_matcher = ximgproc.createRightMatcher(matcher)
+        wls = ximgproc.createDisparityWLSFilter(matcher)
+        wls.setLambda(_WLS_LAMBDA)
+        wls.setSigmaColor(_WLS_SIGMA)
+        grey = as_grey(left), as_grey(right)
 
-    def match() -> AnyArray:
-        from_left, from_right = matcher.compute(*grey), right_matcher.compute(*grey[::-1])
-        return np.asarray(wls.filter(from_left, grey[0], disparity_map_right=from_right))
+        def match() -> AnyArray:
+            from_left, from_right = matcher.compute(*grey), right_matcher.compute(*grey[::-1])
+            return np.asarray(wls.filter(from_left, grey[0], disparity_map_right=from_right))
 
-    return match
+        return match
+
+    return prepare
 
 
 def _from_sixteenths(disparity: AnyArray) -> Float32Array:
@@ -110,7 +116,7 @@ def _elas_module() -> Any:
     return module if hasattr(module, 'Elas') else None  # the package elas on PyPI is a client of Elasticsearch
 
 
-def _elas(module: Any) -> Callable[[UInt8Array, UInt8Array, int], Callable[[], AnyArray]]:
+def _elas(module: Any) -> Prepare:
     def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
         matcher = module.Elas(disp_max=disparities - 1)  # the other parameters have the preset "robotics"
         grey = [np.ascontiguousarray(as_grey(image)) for image in (left, right)]
