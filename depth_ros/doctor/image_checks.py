@@ -1,6 +1,6 @@
 """Checks of the newest messages: calibration, encoding, and whether left and right images are exchanged."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 from depth_ros.doctor.finding import Finding
 from depth_ros.doctor.observations import Observations, ObservedTopic
@@ -9,6 +9,7 @@ from depth_ros.messages.read_messages import calibration, image_pixels
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.intrinsics import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.stages.rectify import rectify
+from depth_ros.stereo.exposure_difference import EXPOSURE_REMEDY, exposure_difference
 from depth_ros.stereo.pair_agreement import clearly_better, matched_share
 from depth_ros.types import Calibration, UInt8Array
 
@@ -112,6 +113,7 @@ def content_findings(observations: Observations, settings: MonoSettings | Stereo
             rectify(image, info, side) for image, info, side in zip(images, infos, ('left', 'right'), strict=True)
         ]
     rig = stereo_rig(infos[0], infos[1], images[0].shape[1], images[0].shape[0])
+    yield from _exposure_finding(images, about)
     as_received, exchanged = matched_share(images, rig), matched_share(images[::-1], rig)
     if clearly_better(exchanged, than=as_received):
         yield Finding(
@@ -134,6 +136,18 @@ def content_findings(observations: Observations, settings: MonoSettings | Stereo
         )
     else:
         yield Finding('ok', 'pair', about, f'{as_received:.0%} of the pixels match')
+
+
+def _exposure_finding(images: Sequence[UInt8Array], about: str) -> Iterator[Finding]:
+    difference = exposure_difference(images[0], images[1])
+    if difference is None:
+        return
+    if difference.costs_matches:
+        yield Finding(
+            'warning', 'exposure', about, str(difference), 'fewer pixels match, and depth is sparser', EXPOSURE_REMEDY
+        )
+    else:
+        yield Finding('ok', 'exposure', about, str(difference))
 
 
 def _size(image: UInt8Array) -> str:

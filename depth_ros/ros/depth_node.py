@@ -104,6 +104,14 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         """Return the state of the scale; None if the depth needs no scale."""
         return None
 
+    def _image_warning(self) -> str:
+        """Return a warning about the images that applies until they change; empty if there is none."""
+        return ''
+
+    def _image_values(self) -> dict[str, str]:
+        """Return measured properties of the images for the diagnostics, by key."""
+        return {}
+
     def has_autostart(self) -> bool:
         """Return whether the node configures and activates itself at start (parameter ``autostart``)."""
         return bool(self.get_parameter('autostart').value)
@@ -291,6 +299,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def _state(self) -> NodeState:
         subscriptions = self._input.subscriptions if self._input else {}
         now_s = time.monotonic()
+        model_caution = self._estimator.caution if self._estimator and self._estimator.simulator_only else ''
         return NodeState(
             name=self.get_fully_qualified_name().lstrip('/'),
             lifecycle=self._lifecycle,
@@ -307,6 +316,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             problem=self._problem,
             progress=self._progress,
-            caution=self._estimator.caution if self._estimator and self._estimator.simulator_only else '',
+            caution='. '.join(filter(None, (model_caution, self._image_warning()))),
+            image_values=self._image_values(),
             scale=self._scale_status(),
         )

@@ -46,7 +46,9 @@ class NodeState:
     progress: str = ''
     """Current step of configuring."""
     caution: str = ''
-    """Warning that applies while the estimator is in use."""
+    """Warning that applies while the estimator is in use, or until the images change."""
+    image_values: dict[str, str] = field(default_factory=dict)
+    """Measured properties of the images, by key."""
     scale: ScaleStatus | None = None
     """None if the depth needs no scale."""
 
@@ -107,6 +109,7 @@ def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
         **{f'age_{name}_ms': f'{value:.1f}' for name, value in counts.age_ms.items()},
         'work_median_ms': f'{counts.work_ms:.1f}',
         'mean_skew_ms': f'{counts.mean_skew_ms:.3f}',
+        **state.image_values,
         **({f'scale.{key}': value for key, value in scale_values(state.scale).items()} if state.scale else {}),
         **{f'{t.role}': f'{t.topic}, {t.publishers} publisher(s), last {t.silent_s:.1f} s ago' for t in state.inputs},
     }

@@ -110,7 +110,9 @@ def test_a_good_camera_has_no_fault(capsys):
     with camera():
         code, bad, everything = doctor(capsys, '-p', 'range_min_m:=2.0')
     assert code == 0 and not bad
-    assert {'rate', 'skew', 'camera_info', 'baseline', 'pair', 'model', 'transport'} <= {f['check'] for f in everything}
+    assert {'rate', 'skew', 'camera_info', 'baseline', 'exposure', 'pair', 'model', 'transport'} <= {
+        f['check'] for f in everything
+    }
     assert next(f for f in everything if f['check'] == 'baseline')['what'] == '0.1000 m'
 
 
@@ -145,6 +147,7 @@ def test_each_fault_of_a_camera_is_reported(capsys, fault, check, message):
         ({'age_s': 3600.0}, 'clock', '3600.'),
         ({'age_s': -30.0}, 'clock', 'ahead of the clock of this machine'),
         ({'images': (LEFT, np.zeros_like(RIGHT))}, 'pair', 'of the pixels match'),
+        ({'images': (LEFT, RIGHT // 2)}, 'exposure', 'the right image is 0.50 times as bright as the left image'),
         ({'rate_hz': 0.7}, 'rate', 'Hz'),
     ],
 )
