@@ -1,7 +1,8 @@
 """Stereo matchers that the benchmark compares: those of this package, of OpenCV, and ELAS if it is installed."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -21,9 +22,9 @@ _UNIQUENESS, _SPECKLE_PX, _SPECKLE_RANGE = 10, 100, 2
 _BM_BLOCK, _WLS_LAMBDA, _WLS_SIGMA = 15, 8000.0, 1.5
 """Values of OpenCV's sample ``disparity_filtering``."""
 
-Prepare = Callable[[UInt8Array, UInt8Array, int], Callable[[], Any]]
-"""Returns the call that is timed, for the left and the right image, (H, W) grey or (H, W, 3) RGB, and the number of
-disparities to search."""
+Prepare = Callable[[UInt8Array, UInt8Array, int], AbstractContextManager[Callable[[], Any]]]
+"""Provides the call that is timed, for the left and the right image, (H, W) grey or (H, W, 3) RGB, and the number of
+disparities to search; the matcher is released at the end of the context."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,15 @@ def benchmark_matchers() -> tuple[list[BenchmarkMatcher], dict[str, str]]:
 
 
 def _quality(quality: Quality) -> Prepare:
-    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], RawDisparity]:
+    @contextmanager
+    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Iterator[Callable[[], RawDisparity]]:
         # The search begins one disparity below infinity (0), so the largest one is two less than their number.
         estimator = stereo_estimator(StereoSettings(quality=quality, max_disparity=disparities - 2))
         height, width = left.shape[:2]
         camera = Camera(width, height, float(width), float(width), width / 2 - 0.5, height / 2 - 0.5)
         frame = StereoFrame(left, right, StereoRig(camera, camera.cx, 0.1))
-        return lambda: estimator.estimate(frame)
+        with closing(estimator):
+            yield lambda: estimator.estimate(frame)
 
     return prepare
 
@@ -73,19 +76,21 @@ def _from_estimator(raw: RawDisparity) -> Float32Array:
 
 
 def _sgbm(mode: int) -> Prepare:
-    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
+    @contextmanager
+    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Iterator[Callable[[], AnyArray]]:
         matcher = cv2.StereoSGBM.create(
             minDisparity=0, numDisparities=disparities, blockSize=_BLOCK, P1=_P1, P2=_P2,
             uniquenessRatio=_UNIQUENESS, speckleWindowSize=_SPECKLE_PX, speckleRange=_SPECKLE_RANGE, mode=mode,
         )  # fmt: skip
         grey = as_grey(left), as_grey(right)
-        return lambda: np.asarray(matcher.compute(*grey))
+        yield lambda: np.asarray(matcher.compute(*grey))
 
     return prepare
 
 
 def _bm_with_wls(ximgproc: Any) -> Prepare:
-    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
+    @contextmanager
+    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Iterator[Callable[[], AnyArray]]:
         matcher = cv2.StereoBM.create(numDisparities=disparities, blockSize=_BM_BLOCK)
         right_matcher = ximgproc.createRightMatcher(matcher)
         wls = ximgproc.createDisparityWLSFilter(matcher)
@@ -97,7 +102,7 @@ def _bm_with_wls(ximgproc: Any) -> Prepare:
             from_left, from_right = matcher.compute(*grey), right_matcher.compute(*grey[::-1])
             return np.asarray(wls.filter(from_left, grey[0], disparity_map_right=from_right))
 
-        return match
+        yield match
 
     return prepare
 
@@ -117,10 +122,11 @@ def _elas_module() -> Any:
 
 
 def _elas(module: Any) -> Prepare:
-    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Callable[[], AnyArray]:
+    @contextmanager
+    def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Iterator[Callable[[], AnyArray]]:
         matcher = module.Elas(disp_max=disparities - 1)  # the other parameters have the preset "robotics"
         grey = [np.ascontiguousarray(as_grey(image)) for image in (left, right)]
-        return lambda: np.asarray(matcher.process(*grey)[0])
+        yield lambda: np.asarray(matcher.process(*grey)[0])
 
     return prepare
 

@@ -173,9 +173,10 @@ def _run_pair(
             if matcher.name in failed:
                 continue
             try:
-                ms, result = _timed(matcher.prepare(*images, disparities))
+                with matcher.prepare(*images, disparities) as match:
+                    ms, result = _timed(match)
             except (EstimatorError, cv2.error) as error:
-                failed[matcher.name] = str(error)
+                failed[matcher.name] = ' '.join(str(error).split())
                 continue
             times_ms.setdefault(matcher.name, []).append(ms)
             results.setdefault(matcher.name, result)

@@ -85,6 +85,6 @@ def _common_shift(left: UInt8Array, right: UInt8Array) -> int:
 
 def _percentiles(grey: UInt8Array) -> list[float]:
     """Return the 10th, 50th and 90th percentile of an image, grey levels."""
-    counts = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0].astype(np.float64)
+    counts = np.bincount(grey.ravel(), minlength=256)
     cumulative = np.cumsum(counts) - counts / 2
     return [float(np.interp(share * grey.size, cumulative, np.arange(256))) for share in (0.1, 0.5, 0.9)]

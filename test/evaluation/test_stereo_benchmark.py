@@ -94,13 +94,13 @@ def bench(capsys, *arguments):
 
 
 def test_the_figures_of_motorcycle_are_those_of_an_independent_computation(motorcycle, tmp_path, capsys):
-    rows = slice(120, 320)
+    rows = slice(200, 290)
     left, right, truth = motorcycle.left[rows], motorcycle.right[rows], motorcycle.disparity_px[rows]
     write_pair(tmp_path / 'motorcycle', left, right, truth)
     page = tmp_path / 'page.html'
     code, report = bench(capsys, tmp_path, '--html', page)
     (result,) = report['pairs']
-    assert code == 0 and result['name'] == 'motorcycle' and result['size'] == [741, 200]
+    assert code == 0 and result['name'] == 'motorcycle' and result['size'] == [741, 90]
     assert result['disparities'] == 64 and result['truth_pixels'] == np.isfinite(truth).sum()
     for name, mode in (('SGBM 3-way', cv2.STEREO_SGBM_MODE_SGBM_3WAY), ('SGBM HH', cv2.STEREO_SGBM_MODE_HH)):
         expected = expected_figures(sgbm(left, right, 64, mode), truth)
@@ -119,6 +119,7 @@ def test_the_figures_of_motorcycle_are_those_of_an_independent_computation(motor
     assert 'http' not in text.replace('http-equiv', '')
 
 
+@pytest.mark.slow
 def test_a_pair_of_the_simulator_is_measured_and_the_means_are_those_of_both_pairs(tmp_path, capsys):
     write_pair(tmp_path, *shifted())
     code, report = bench(capsys, 'sim:1:1', tmp_path, '--max-disparity', 50)
@@ -248,6 +249,22 @@ def test_a_folder_without_pairs_gives_one_clear_error(tmp_path, capsys, content)
     else:
         assert 'failed: 0: 0 is a single image; expected a stereo pair' in printed.out
     assert 'Traceback' not in printed.err + printed.out
+
+
+def test_without_a_path_the_motorcycle_pair_is_used(motorcycle):
+    (entry,) = find_pairs('').entries
+    np.testing.assert_array_equal(entry[1]().disparity_px(), motorcycle.disparity_px)
+
+
+def test_a_matcher_that_fails_on_a_pair_is_reported_and_the_others_are_measured(tmp_path, capsys):
+    write_pair(tmp_path, *shifted(2.0, height=60, width=24))  # narrower than the search
+    code, report = bench(capsys, tmp_path, '--max-disparity', 64)
+    (result,) = report['pairs']
+    assert code == 0 and {'SGBM 3-way', *QUALITIES} <= set(result['figures']) | set(result['failed'])
+    assert main(['bench', 'stereo', '--repeat', '1', str(tmp_path), '--max-disparity', '64']) == 0
+    printed = capsys.readouterr().out
+    for name, reason in result['failed'].items():
+        assert f'failed: {name} on {result["name"]}: {reason}' in printed
 
 
 def test_a_damaged_pair_is_reported_and_the_others_are_measured(tmp_path, capsys):
