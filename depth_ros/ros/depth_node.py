@@ -104,13 +104,9 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         """Return the state of the scale; None if the depth needs no scale."""
         return None
 
-    def _image_warning(self) -> str:
-        """Return a warning about the images that applies until they change; empty if there is none."""
-        return ''
-
-    def _image_values(self) -> dict[str, str]:
-        """Return measured properties of the images for the diagnostics, by key."""
-        return {}
+    def _image_state(self) -> tuple[str, dict[str, str]]:
+        """Return a warning about the images, empty if there is none, and measured values for the diagnostics."""
+        return '', {}
 
     def has_autostart(self) -> bool:
         """Return whether the node configures and activates itself at start (parameter ``autostart``)."""
@@ -300,6 +296,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         subscriptions = self._input.subscriptions if self._input else {}
         now_s = time.monotonic()
         model_caution = self._estimator.caution if self._estimator and self._estimator.simulator_only else ''
+        image_caution, image_values = self._image_state()
         return NodeState(
             name=self.get_fully_qualified_name().lstrip('/'),
             lifecycle=self._lifecycle,
@@ -316,7 +313,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             problem=self._problem,
             progress=self._progress,
-            caution='. '.join(filter(None, (model_caution, self._image_warning()))),
-            image_values=self._image_values(),
+            caution='. '.join(filter(None, (model_caution, image_caution))),
+            image_values=image_values,
             scale=self._scale_status(),
         )

@@ -45,8 +45,5 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
             self._throttled_log.report('exposure', warning)
         return depth_map(frame, estimator, settings, self._camera.mask.current(settings.filter_mask_file))
 
-    def _image_warning(self) -> str:
-        return self._exposure.warning
-
-    def _image_values(self) -> dict[str, str]:
-        return self._exposure.values
+    def _image_state(self) -> tuple[str, dict[str, str]]:
+        return self._exposure.warning, self._exposure.values
