@@ -58,3 +58,10 @@ def test_the_message_has_all_counters():
     assert values['received'] == '10' and values['published'] == '7' and values['dropped.superseded'] == '2'
     assert values['in_flight'] == '1'
     assert values['age_p99_ms'] == '40.0'
+
+
+def test_the_message_has_the_measured_values_of_the_images():
+    from builtin_interfaces.msg import Time
+
+    status = diagnostic_array(state(image_values={'exposure.brightness_ratio': '0.500'}), Time()).status[0]
+    assert ('exposure.brightness_ratio', '0.500') in [(pair.key, pair.value) for pair in status.values]
