@@ -116,8 +116,8 @@ def test_d7_a_node_without_a_camera_leaves_the_processor_alone():
         time.sleep(3.0)
         after = process.cpu_times()
         share = (after.user + after.system - before.user - before.system) / (time.monotonic() - started_s)
-        print(f'{share:.1%} of a core; at most 3 % is promised for a machine at its usual speed')
-        assert share < 0.1  # a thread that never sleeps takes a whole core
+        print(f'{share:.1%} of a core')
+        assert share < 0.03
 
 
 def test_d8_on_a_machine_that_is_busy_frames_may_be_lost_but_none_is_wrong():
