@@ -150,7 +150,7 @@ def test_a_stuck_estimator_is_closed_when_its_frame_ends_after_the_node_gave_it_
     assert [estimator.times_closed for estimator in made] == [1, 1]
 
 
-def test_a_mask_that_changes_on_disk_is_taken_while_the_node_runs(tmp_path):
+def test_a_mask_that_changes_on_disk_is_read_again_while_the_node_runs(tmp_path):
     path = tmp_path / 'mask.png'
     mask = np.full((48, 64), 255, np.uint8)
     mask[:10] = 0
