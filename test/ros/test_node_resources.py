@@ -40,6 +40,7 @@ class FakeNetworks:
         return [backend.times_closed for backend in self.backends]
 
 
+@pytest.mark.slow
 def test_twenty_rounds_of_configuring_and_cleaning_up_close_every_network_once():
     make = FakeNetworks()
     with MonoGraph({'model': 'x', 'autostart': False}, make, listen=(DEPTH,)) as graph:
@@ -81,6 +82,7 @@ def test_a_node_that_cannot_make_its_outputs_closes_what_it_had_loaded(monkeypat
         assert make.times_closed == [1]
 
 
+@pytest.mark.slow
 def test_networks_swapped_while_frames_are_estimated_are_closed_once_and_never_used_again():
     make = FakeNetworks(latency_s=0.03)
     with MonoGraph({'model': 'a'}, make, listen=(DEPTH,)) as graph:
