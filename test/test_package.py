@@ -288,14 +288,14 @@ def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fai
     ended = subprocess.run([tmp_path / 'scripts/test'], capture_output=True, text=True, timeout=60)
     assert ended.returncode == int(fails is not None)
     assert ended.stdout.splitlines() == [
-        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto -m not ros', 'pytest -n 2 -m ros',
+        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto --dist loadfile -m not ros', 'pytest -n 3 -m ros',
         *(['pytest --last-failed --last-failed-no-failures none -m ros'] if fails == 'pytest' else []),
     ]  # fmt: skip
     assert fails is None or fails in ended.stderr
     fast = subprocess.run([tmp_path / 'scripts/test', '-m', 'not slow'], capture_output=True, text=True, timeout=60)
     assert fast.stdout.splitlines()[:2] == [
-        'pytest -n auto -m (not slow) and not ros',
-        'pytest -n 2 -m (not slow) and ros',
+        'pytest -n auto --dist loadfile -m (not slow) and not ros',
+        'pytest -n 3 -m (not slow) and ros',
     ]
     some = subprocess.run([tmp_path / 'scripts/test', '-k', 'pairing'], capture_output=True, text=True, timeout=60)
     assert some.stdout.splitlines() == ['pytest -k pairing']

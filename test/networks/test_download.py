@@ -152,7 +152,7 @@ def test_the_hub_is_accessed_with_its_own_library(tiny):
 
 
 @pytest.mark.slow
-def test_a_hub_that_cannot_be_reached_is_one_clear_error(tiny):
+def test_a_hub_that_cannot_be_reached_is_reported_in_one_error(tiny):
     done = hub_pull(tiny[0], 'http://127.0.0.1:9')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'cannot be downloaded' in done.stderr and 'Without a connection' in done.stderr

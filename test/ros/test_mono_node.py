@@ -109,7 +109,7 @@ def test_the_model_is_swapped_while_the_old_one_serves(tmp_path):
         (lambda p: p.write_text(p.read_text().replace('task: mono', 'task: stereo')), 'second.yaml'),
     ],
 )
-def test_a_model_that_is_not_there_is_refused_with_the_reason(tmp_path, spoil, words):
+def test_a_missing_model_is_rejected_with_the_reason(tmp_path, spoil, words):
     first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
     spoil(second)
     with mono(first) as graph:
@@ -165,7 +165,7 @@ def test_e5_a_bad_model_then_a_good_one(tmp_path):
         graph.wait_for_messages(DEPTH)
 
 
-def test_a_stereo_network_takes_the_matcher_s_place(tmp_path):
+def test_a_stereo_network_replaces_the_matcher(tmp_path):
     path = model(tmp_path, STEREO, plus=2.0)
     with Graph({'model': str(path)}, stereo_estimator, listen=(DEPTH, 'disparity')) as graph:
         graph.open_camera()
