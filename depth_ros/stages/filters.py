@@ -10,7 +10,7 @@ import numpy as np
 
 from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
 
-_GRAZING_RAD = np.radians(9.0)
+_GRAZING_RAD = np.radians(9.5)
 """Surfaces that meet the viewing ray at a smaller angle are suspect, unless they continue."""
 _CONTINUES_PX = 13
 """Smeared edges are narrower than this; a surface seen at a grazing angle is wider."""
@@ -30,8 +30,8 @@ def without_flying_pixels(depth_m: Float32Array, camera: Camera | None = None) -
     """Remove flying pixels: pixels between two surfaces, where a network or interpolation has blurred a depth edge.
 
     The surface through such pixels does not exist and is nearly parallel to the viewing rays. A pixel is suspect if
-    the surface through it and its neighbours meets the viewing ray at less than 9 degrees, after subtracting the slope
-    that continues along its row or column. The inverse depth of a plane has a constant slope, so a slope that
+    the surface through it and its neighbours meets the viewing ray at less than 9.5 degrees, after subtracting the
+    slope that continues along its row or column. The inverse depth of a plane has a constant slope, so a slope that
     continues for 13 pixels in its own direction belongs to a real surface, for example a floor that extends far away.
     Suspect pixels and the pixels next to them are removed unless their depth is within 4 % of a surface nearby. Pixels
     at most two pixels from a suspect pixel do not count as surfaces, because a smear fades out slowly.
