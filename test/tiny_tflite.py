@@ -2,8 +2,15 @@
 
 import flatbuffers
 import numpy as np
+import tiny_model
 from ai_edge_litert import schema_py_generated as schema
 
+MANIFEST = (
+    tiny_model.MANIFEST.replace('tiny.onnx', 'tiny.tflite')
+    .replace('role: image', 'role: image, layout: NHWC')
+    .replace('N1HW', 'NHW1')
+    .replace('dynamic: true}', 'dynamic: true}\nruntime: {backends: [litert]}')
+)
 Op = schema.BuiltinOperator
 _TYPES = {np.float32: schema.TensorType.FLOAT32, np.int8: schema.TensorType.INT8, np.uint8: schema.TensorType.UINT8,
           np.int32: schema.TensorType.INT32}  # fmt: skip

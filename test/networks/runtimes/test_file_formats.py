@@ -15,13 +15,6 @@ from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.runtime import TensorInfo
 from depth_ros.settings.node_settings import MonoSettings
 
-TFLITE = (
-    MANIFEST.replace('tiny.onnx', 'tiny.tflite')
-    .replace('role: image', 'role: image, layout: NHWC')
-    .replace('N1HW', 'NHW1')
-    .replace('dynamic: true}', 'dynamic: true}\nruntime: {backends: [litert]}')
-)
-
 
 @pytest.fixture
 def tflite(tmp_path):
@@ -29,7 +22,7 @@ def tflite(tmp_path):
     pytest.importorskip('ai_edge_litert')
     import tiny_tflite
 
-    (tmp_path / 'tiny.yaml').write_text(TFLITE)
+    (tmp_path / 'tiny.yaml').write_text(tiny_tflite.MANIFEST)
     return tiny_tflite.mean_of_channels(tmp_path / 'tiny.tflite')
 
 
