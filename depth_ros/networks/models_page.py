@@ -38,7 +38,7 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
   steps (7 cm with FastDepth); the other operators stay in 8 bit.
 * `torch`: checkpoints, which hold weights without a graph, are rejected, because reading them can execute code.
   TorchScript states neither types nor shapes; they are checked when the network is run at load. Its outputs are called
-  `output`, or `output_0`, `output_1` … if there are several.
+  `output`, or `output_0`, `output_1` … if there are several. CUDA was not run with this runtime.
 
 ## Run with published weights
 
