@@ -50,12 +50,15 @@ class Artifact:
 
     source: str
     """Origin of the file, as a text for users."""
-    onnx: str | tuple[str, ...] | None = None
+    file: str | tuple[str, ...] | None = None
     """File name or names, beside the manifest or in the cache; None = no public export exists."""
     sha256: str | None = None
     """sha256 of the first file; None = unknown."""
     urls: tuple[str, ...] = ()
-    """Addresses: https://… or hf://owner/repository/path; the files of ``onnx`` in order, then their weights."""
+    """Addresses: https://… or hf://owner/repository/path; those of ``file`` in order, then of their weights. With
+    ``#name`` at its end, the address is that of a tar archive, and the file is the member with this name."""
+    size_mb: float | None = None
+    """Size of the published files together, megabytes (10^6 bytes); None = unknown."""
     checkpoint: str | None = None
     """Hub id of the checkpoint that ``depth-ros models export`` exports."""
     dynamic: bool = False
@@ -207,6 +210,8 @@ class Manifest:
     """Computation between the graphs of a model of two files."""
     published: str = ''
     """Published accuracy and speed, with their source."""
+    verified: str = ''
+    """What was measured with the published weights and this package; empty = nothing."""
     caution: str = ''
     """Warning for users of this model."""
     simulator_only: bool = False
@@ -225,8 +230,8 @@ class Manifest:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the model's ONNX files in the order in which they run; empty if no export exists."""
-        names = self.artifact.onnx
+        """Names of the model's files in the order in which they run; empty if no export exists."""
+        names = self.artifact.file
         return (names,) if isinstance(names, str) else names or ()
 
     @property
@@ -237,8 +242,7 @@ class Manifest:
     @property
     def commercial_use(self) -> str:
         """Whether commercial use is allowed: 'yes', 'no' or 'check'."""
-        allowed = self.license.commercial
-        return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
+        return 'check' if self.license.commercial == 'check' else 'yes' if self.license.commercial else 'no'
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -282,8 +286,7 @@ def _contradictions(manifest: Manifest) -> list[str]:
     if sum(output.role == expected for output in manifest.outputs) != 1:
         problems.append(f"decode.kind '{decode.kind}' needs exactly one output with role '{expected}'")
     required = _REQUIRED_NEEDS.get(decode.kind, set())
-    scale_is_fixed = decode.scale is not None and decode.shift is not None
-    if decode.kind == 'affine_inverse_depth' and not scale_is_fixed:
+    if decode.kind == 'affine_inverse_depth' and None in (decode.scale, decode.shift):
         required = {'scale_shift'}
     if decode.up_to_scale:
         required = {'scale'}
@@ -300,12 +303,10 @@ def _contradictions(manifest: Manifest) -> list[str]:
     for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
         if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
             problems.append(f"artifact: '{name}' leaves the model's folder")
-    for address in manifest.artifact.urls:
-        if not address.startswith(('https://', 'hf://')):
-            problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
-    expected_files = 1 if manifest.bridge is None else 2
-    if manifest.files and len(manifest.files) != expected_files:
-        problems.append(f'artifact.onnx names {len(manifest.files)} files; expected one, or two files with a bridge')
+    wrong = [each for each in manifest.artifact.urls if not each.startswith(('https://', 'hf://'))]
+    problems += [f"artifact.urls '{each}' is neither https:// nor hf://" for each in wrong]
+    if manifest.files and len(manifest.files) != (1 if manifest.bridge is None else 2):
+        problems.append(f'artifact.file names {len(manifest.files)} files; expected one, or two files with a bridge')
     if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
         problems.append(f"id '{manifest.id}' must consist of letters, digits, '-', '_' and '.'")
     return problems
