@@ -119,7 +119,7 @@ def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
 
 def _used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
     """Return the names of the outputs that are used; None = all, if the manifest leaves a name open (``*``)."""
-    used = tuple(output.name for output in manifest.outputs if output.role != 'ignored')
+    used = tuple(name for each in manifest.outputs if each.role != 'ignored' for name in (each.name, *each.also))
     return None if '*' in used else used
 
 

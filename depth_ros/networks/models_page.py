@@ -22,10 +22,21 @@ the file if one is published (listed below; the addresses were not tested).
 ([metres.md](metres.md)); without it, their depth is published on `depth/relative` only.
 
 Every manifest below is tested with a simulated network that writes the output described by the manifest for a known
-scene; resize, padding, layout and decoder of the manifest recover the scene. The tests use no public weights, so the
-accuracy is that stated by the publishers. A file that does not match its manifest is refused when it is loaded.
+scene; resize, padding, layout and decoder of the manifest recover the scene. Input tensors and decoded results of the
+networks of other publishers are compared with values computed from their published code, which
+`test/networks/golden/contracts.json` names for each model. The tests use no public weights, so the accuracy is that
+stated by the publishers. A file that does not match its manifest is refused when it is loaded.
+
+The output is interpolated linearly from the network's size to the image's, also where the authors use cubic
+interpolation, which overshoots at the edges of objects. Sky is +Inf.
 """
 
+
+_CONFIDENCE = """
+## Confidence
+
+These models publish `confidence` (0 to 1), which `filter.min_confidence` compares with its limit.
+"""
 
 _FIGURES = """
 ## Published accuracy and speed
@@ -45,6 +56,8 @@ def page() -> str:
             f'\n## {title}\n\n| id | output | needs | input | licence of code / weights | commercial use | source |\n'
             f'|---|---|---|---|---|---|---|\n{rows}\n'
         )
+    meanings = '\n'.join(f'| `{m.id}` | {m.confidence} |' for m in manifests if m.confidence)
+    parts.append(f'{_CONFIDENCE}\n| id | meaning |\n|---|---|\n{meanings}\n')
     figures = '\n'.join(f'| `{m.id}` | {m.published} |' for m in manifests if m.published)
     parts.append(f'{_FIGURES}\n| id | accuracy and speed (source) |\n|---|---|\n{figures}\n')
     return ''.join(parts)
