@@ -35,7 +35,10 @@ interpolation, which overshoots at the edges of objects. Sky is +Inf.
 _CONFIDENCE = """
 ## Confidence
 
-These models publish `confidence` (0 to 1), which `filter.min_confidence` compares with its limit.
+These models publish `confidence` (0 to 1), which `filter.min_confidence` compares with its limit. The scales of two
+models cannot be compared. Depth Anything 3 for one image and RAFT-Stereo have no confidence, according to their authors
+(issues 103 of ByteDance-Seed/Depth-Anything-3, 59 of princeton-vl/RAFT-Stereo); the published ONNX file of Metric3D v2
+has one for the surface normal only.
 """
 
 _FIGURES = """
