@@ -104,15 +104,15 @@ def test_depth_beside_the_sky_is_not_mixed_with_that_of_the_sky(name):
     described = manifest(name)
     placement = plan(described.preprocess, SIZE)
     width, height = placement.size
-    depth = np.full((1, 1, height, width), 150.0, np.float32)  # what the network writes for sky
-    depth[..., height // 2 :, :] = 2.0
-    sky = (depth > 100).astype(np.float32)
-    found = decode(described, {'depth': depth, 'sky': sky}, placement, camera(*SIZE))
-    metres = found.values / found.values[-1, 0]
-    assert np.isposinf(metres[: SIZE[1] // 2 - 2]).all()
-    finite = metres[np.isfinite(metres)]
-    assert finite.size > 0.45 * metres.size
-    np.testing.assert_allclose(finite, 1.0, rtol=1e-5)
+    for horizon in range(height // 2, height // 2 + 8):  # between the rows of the image at different distances
+        depth = np.full((1, 1, height, width), 150.0, np.float32)  # what the network writes for sky
+        depth[..., horizon:, :] = 2.0
+        sky = (depth > 100).astype(np.float32)
+        found = decode(described, {'depth': depth, 'sky': sky}, placement, camera(*SIZE)).values
+        assert np.isposinf(found[: SIZE[1] // 2 - 2]).all()
+        below = found[np.isfinite(found)]
+        assert below.size > 0.4 * found.size
+        np.testing.assert_allclose(below, found[-1, 0], rtol=1e-5)
 
 
 def test_negative_disparity_of_fast_foundation_stereo_counts_as_infinity():
