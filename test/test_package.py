@@ -34,10 +34,26 @@ IMPORTED_AS = {
     'rosbags': 'python3-rosbags-pip', 'tf2_ros': 'tf2_ros_py', 'pytest': 'python3-pytest',
     'hypothesis': 'python3-hypothesis', 'selenium': 'python3-selenium', 'websockets': 'python3-websockets', 'PIL': 'python3-pil',
 }  # fmt: skip
-WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec', 'huggingface_hub'}
+WITHOUT_KEY = {
+    'onnx',
+    'ai_edge_litert',
+    'flatbuffers',
+    'viser',
+    'torch',
+    'transformers',
+    'diffusers',
+    'msgspec',
+    'huggingface_hub',
+}
 """Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""
-INSTALLED_AS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'skimage': 'scikit-image', 'PIL': 'pillow'}
+INSTALLED_AS = {
+    'cv2': 'opencv-python-headless',
+    'yaml': 'pyyaml',
+    'skimage': 'scikit-image',
+    'PIL': 'pillow',
+    'ai_edge_litert': 'ai-edge-litert',
+}
 
 
 def run(*command, **options):

@@ -17,9 +17,9 @@ from depth_ros.errors import InferenceError, ModelLoadError
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.input_placement import Size
 from depth_ros.networks.manifest import Manifest
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.progress import ProgressListener
-from depth_ros.networks.runtimes.runtime import Precision, Runtime
+from depth_ros.networks.runtimes.runtime import Precision, Runtime, RuntimeOptions
 from depth_ros.networks.self_check import read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
 from depth_ros.types import AnyArray

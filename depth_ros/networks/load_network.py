@@ -12,10 +12,10 @@ from depth_ros.networks.half_precision import reference_of_half_precision
 from depth_ros.networks.input_placement import Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.gpu import find_gpu
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, batch_shapes
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, batch_shapes
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
-from depth_ros.networks.runtimes.runtime import Precision, Runtime
+from depth_ros.networks.runtimes.runtime import Precision, Runtime, RuntimeOptions
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.networks.self_check import SELF_CHECK_SIZE, read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size

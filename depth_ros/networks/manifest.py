@@ -49,12 +49,15 @@ class Artifact:
 
     source: str
     """Origin of the file, as a text for users."""
-    onnx: str | tuple[str, ...] | None = None
+    file: str | tuple[str, ...] | None = None
     """File name or names, beside the manifest or in the cache; None = no public export exists."""
     sha256: str | None = None
     """sha256 of the first file; None = unknown."""
     urls: tuple[str, ...] = ()
-    """Addresses: https://… or hf://owner/repository/path; the files of ``onnx`` in order, then their weights."""
+    """Addresses: https://… or hf://owner/repository/path; those of ``file`` in order, then of their weights. With
+    ``#name`` at its end, the address is that of a tar archive, and the file is the member with this name."""
+    size_mb: float | None = None
+    """Size of the published files together, megabytes (10^6 bytes); None = unknown."""
     checkpoint: str | None = None
     """Hub id of the checkpoint that ``depth-ros models export`` exports."""
     dynamic: bool = False
@@ -219,6 +222,8 @@ class Manifest:
     """Meaning of the published confidence, for users; empty = the model gives none."""
     published: str = ''
     """Published accuracy and speed, with their source."""
+    verified: str = ''
+    """What was measured with the published weights and this package; empty = nothing."""
     caution: str = ''
     """Warning for users of this model."""
     simulator_only: bool = False
@@ -237,8 +242,8 @@ class Manifest:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the model's ONNX files in the order in which they run; empty if no export exists."""
-        names = self.artifact.onnx
+        """Names of the model's files in the order in which they run; empty if no export exists."""
+        names = self.artifact.file
         return (names,) if isinstance(names, str) else names or ()
 
     @property

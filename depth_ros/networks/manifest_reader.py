@@ -76,7 +76,7 @@ def _contradictions(manifest: Manifest) -> list[str]:
             problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
     expected_files = 1 if manifest.bridge is None else 2
     if manifest.files and len(manifest.files) != expected_files:
-        problems.append(f'artifact.onnx names {len(manifest.files)} files; expected one, or two files with a bridge')
+        problems.append(f'artifact.file names {len(manifest.files)} files; expected one, or two files with a bridge')
     if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
         problems.append(f"id '{manifest.id}' must consist of letters, digits, '-', '_' and '.'")
     return problems

@@ -87,6 +87,8 @@ def _declared(each: InputTensor, manifest: Manifest) -> str:
 def _matches(declared: str, info: TensorInfo | None) -> bool:
     if info is None:
         return False
+    if not info.dtype:
+        return True  # TorchScript states neither type nor shape
     dtype, *rest = declared.split()  # as written by _declared
     if info.dtype != dtype:
         return False

@@ -40,8 +40,8 @@ def test_it_gives_metres_in_worlds_and_with_focal_lengths_that_are_not_in_the_tr
 
 def test_it_is_small_and_has_a_caution():
     manifest, folder = find_manifest('sim-indoor')
-    assert isinstance(manifest.artifact.onnx, str)
-    assert (Path(folder) / manifest.artifact.onnx).stat().st_size <= 1.5e6
+    assert isinstance(manifest.artifact.file, str)
+    assert (Path(folder) / manifest.artifact.file).stat().st_size <= 1.5e6
     assert 'is invalid' in manifest.caution and manifest.simulator_only
 
 
