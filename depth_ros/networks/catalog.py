@@ -12,7 +12,8 @@ from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
 from depth_ros.files.installed_files import shared_file
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.join_graphs import write_joined
-from depth_ros.networks.manifest import Manifest, read_manifest
+from depth_ros.networks.manifest import Manifest
+from depth_ros.networks.manifest_reader import read_manifest
 from depth_ros.networks.runtimes.file_format import MODEL_SUFFIXES
 
 _MIN_SIMILARITY = 0.6

@@ -47,8 +47,21 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
 _NOT_RUN = """
 No other model was run with its published weights. Every manifest is tested with a simulated network that writes the
 output described by the manifest for a known scene; resize, padding, layout and decoder of the manifest recover the
-scene. The accuracy is that stated by the publishers. A file that does not match its manifest is refused when it is
-loaded.
+scene. Input tensors and decoded results of the networks of other publishers are compared with values computed from
+their published code, which `test/networks/golden/contracts.json` names for each model. The accuracy is that stated by
+the publishers. A file that does not match its manifest is refused when it is loaded.
+
+The output is interpolated linearly from the network's size to the image's, also where the authors use cubic
+interpolation, which overshoots at the edges of objects. Sky is +Inf.
+"""
+
+_CONFIDENCE = """
+## Confidence
+
+These models publish `confidence` (0 to 1), which `filter.min_confidence` compares with its limit. The scales of two
+models cannot be compared. Depth Anything 3 for one image and RAFT-Stereo have no confidence, according to their authors
+(issues 103 of ByteDance-Seed/Depth-Anything-3, 59 of princeton-vl/RAFT-Stereo); the published ONNX file of Metric3D v2
+has one for the surface normal only.
 """
 
 _FIGURES = """
@@ -70,6 +83,8 @@ def page() -> str:
             f'\n## {title}\n\n| id | output | needs | input | runtime | size | licence of code / weights '
             f'| commercial use | source |\n|---|---|---|---|---|---|---|---|---|\n{rows}\n'
         )
+    meanings = '\n'.join(f'| `{m.id}` | {m.confidence} |' for m in manifests if m.confidence)
+    parts.append(f'{_CONFIDENCE}\n| id | meaning |\n|---|---|\n{meanings}\n')
     figures = '\n'.join(f'| `{m.id}` | {m.published} |' for m in manifests if m.published)
     parts.append(f'{_FIGURES}\n| id | accuracy and speed (source) |\n|---|---|\n{figures}\n')
     return ''.join(parts)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from depth_ros.errors import BadManifest
 from depth_ros.networks.catalog import find_manifest
-from depth_ros.networks.manifest import read_manifest
+from depth_ros.networks.manifest_reader import read_manifest
 
 MODELS = Path(__file__).parents[2] / 'config/models'
 GOOD = yaml.safe_load((MODELS / 'depth-anything-3-metric-large.yaml').read_text())
