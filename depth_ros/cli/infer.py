@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from depth_ros.camera_state import CameraState
-from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
+from depth_ros.cli.infer_hints import raw_image_hint, rows_hint, stereo_hints
 from depth_ros.cli.node_options import add_parameter_options, settings_of
 from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.errors import BadFile
@@ -27,8 +27,8 @@ from depth_ros.pipeline import (
     mono_depth_map,
     mono_estimator,
     mono_frame,
+    single_stereo_frame,
     stereo_estimator,
-    stereo_frame,
 )  # fmt: skip
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -116,11 +116,16 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
     with closing(stereo_estimator(settings)) as estimator:
         started_s = time.perf_counter()
         mask = CameraState().mask.current(settings.filter_mask_file)
-        depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings, mask)
+        frame, unknown_rows = single_stereo_frame(left, right, *calibrations, settings)
+        depth = depth_map(frame, estimator, settings, mask)
     _report(depth, options, options.out, started_s)
     valid_share = float(np.isfinite(depth.depth_m).mean())
     hints = stereo_hints((left, right), calibrations, settings, valid_share)
-    return [*_caution(estimator), *(hints or raw_image_hint(options.left_info, calibrations[0], settings))]
+    hints = (
+        hints or rows_hint(frame, settings, valid_share) or raw_image_hint(options.left_info, calibrations[0], settings)
+    )
+    rows = [f'warning: align_rows has no effect: {unknown_rows}'] if unknown_rows else []
+    return [*_caution(estimator), *rows, *hints]
 
 
 def _run_mono(options: argparse.Namespace) -> list[str]:
