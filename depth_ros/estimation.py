@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Any
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadSettings
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.pipeline import (
-    depth_map,
-    mono_depth_map,
-    mono_estimator,
-    mono_frame,
-    single_stereo_frame,
-    stereo_estimator,
-)
+from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules, unknown_parameter
+from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
 
 if TYPE_CHECKING:
@@ -82,9 +76,11 @@ class StereoDepth(_OwnsEstimator):
             BadInput: the images or calibrations are unusable.
             EstimatorError: the network failed on this pair.
         """
-        frame, _ = single_stereo_frame(
-            left, right, left_calibration, right_calibration, self.settings, self._state.rectifier
+        frame = stereo_frame(
+            left, right, left_calibration, right_calibration, self.settings, rectifier=self._state.rectifier
         )
+        if self.settings.align_rows:
+            frame, _ = with_aligned_rows(frame)
         mask = self._state.mask.current(self.settings.filter_mask_file)
         return depth_map(frame, self._estimator, self.settings, mask)
 

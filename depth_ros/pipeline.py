@@ -22,7 +22,7 @@ from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages import filters
-from depth_ros.stages.align_rows import align_rows, is_negligible
+from depth_ros.stages.align_rows import align_rows
 from depth_ros.stages.intrinsics import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.navigation import cropped, one_per_voxel
@@ -30,7 +30,6 @@ from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.project import project
 from depth_ros.stages.rectify import Rectifier
 from depth_ros.stages.resize import resized
-from depth_ros.stereo.row_measurement import measure_rows
 from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
 from depth_ros.types import (
     Calibration,
@@ -91,34 +90,6 @@ def stereo_frame(
     elif row_shift is not None:
         right = align_rows(right, row_shift, rig.right)
     return resized(StereoFrame(left, right, rig, stamp_ns, frame_id, row_shift), settings.processing_scale)
-
-
-def single_stereo_frame(
-    left: UInt8Array,
-    right: UInt8Array,
-    left_calibration: Calibration,
-    right_calibration: Calibration,
-    settings: StereoSettings,
-    rectifier: Rectifier | None = None,
-) -> tuple[StereoFrame, str]:
-    """Make a rectified pair as ``stereo_frame``, from images that are not part of a sequence.
-
-    With ``align_rows``, the rows of this pair are measured, and corrected if they do not match.
-
-    Returns:
-        The pair, and why its rows could not be measured; empty if they were, or without ``align_rows``.
-
-    Raises:
-        BadImage, BadCameraInfo: as ``stereo_frame``.
-    """
-    images = (left, right, left_calibration, right_calibration, settings)
-    frame = stereo_frame(*images, rectifier=rectifier)
-    if not settings.align_rows:
-        return frame, ''
-    shift = (measurement := measure_rows(frame)).shift
-    if shift is None or is_negligible(shift, frame.rig.right):
-        return frame, measurement.why
-    return stereo_frame(*images, rectifier=rectifier, row_shift=shift), ''
 
 
 def mono_frame(

@@ -27,8 +27,8 @@ from depth_ros.pipeline import (
     mono_depth_map,
     mono_estimator,
     mono_frame,
-    single_stereo_frame,
     stereo_estimator,
+    stereo_frame,
 )  # fmt: skip
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -36,6 +36,7 @@ from depth_ros.settings.parameter_table import defaults, rules
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project
+from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
 _SETTINGS = (
@@ -116,15 +117,16 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
     with closing(stereo_estimator(settings)) as estimator:
         started_s = time.perf_counter()
         mask = CameraState().mask.current(settings.filter_mask_file)
-        frame, unknown_rows = single_stereo_frame(left, right, *calibrations, settings)
+        frame, unaligned = stereo_frame(left, right, *calibrations, settings), ''
+        if settings.align_rows:
+            frame, unaligned = with_aligned_rows(frame)
         depth = depth_map(frame, estimator, settings, mask)
     _report(depth, options, options.out, started_s)
     valid_share = float(np.isfinite(depth.depth_m).mean())
     hints = stereo_hints((left, right), calibrations, settings, valid_share)
-    hints = (
-        hints or rows_hint(frame, settings, valid_share) or raw_image_hint(options.left_info, calibrations[0], settings)
-    )
-    rows = [f'warning: align_rows has no effect: {unknown_rows}'] if unknown_rows else []
+    hints = hints or raw_image_hint(options.left_info, calibrations[0], settings)
+    hints = hints or rows_hint(frame, settings, valid_share)
+    rows = [f'warning: align_rows has no effect: {unaligned}'] if unaligned else []
     return [*_caution(estimator), *rows, *hints]
 
 

@@ -316,5 +316,4 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             caution='. '.join(filter(None, (model_caution, image_caution))),
             image_values=image_values,
             scale=self._scale_status(),
-            rows=self._camera.rows.status,
         )

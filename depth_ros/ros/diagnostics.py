@@ -1,6 +1,5 @@
 """State of a node → diagnostic messages."""
 
-import math
 from dataclasses import dataclass, field
 
 from builtin_interfaces.msg import Time
@@ -9,7 +8,6 @@ from std_msgs.msg import Header
 
 from depth_ros.ros.frame_accounting import FrameCounts
 from depth_ros.scale.scale_tracker import ScaleStatus
-from depth_ros.stereo.row_tracker import RowStatus
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 _MAX_SILENCE_S = 2.0
@@ -53,8 +51,6 @@ class NodeState:
     """Measured properties of the images, by key."""
     scale: ScaleStatus | None = None
     """None if the depth needs no scale."""
-    rows: RowStatus | None = None
-    """Rows of the pair; None or unknown for a single image."""
 
 
 def summarize(state: NodeState) -> tuple[bytes, str]:
@@ -84,8 +80,7 @@ def summarize(state: NodeState) -> tuple[bytes, str]:
     text = f'{state.counts.rate_hz:.1f} Hz' + (f', age {age["p50"]:.0f} ms' if age else '')
     if not state.has_subscribers:
         text = 'idle: no subscribers'
-    cautions = [caution for caution in (state.caution, state.rows.warning if state.rows else '') if caution]
-    return (WARN, '. '.join((text, *cautions))) if cautions else (OK, text)
+    return (WARN, f'{text}. {state.caution}') if state.caution else (OK, text)
 
 
 def _silence(topic: TopicState) -> str:
@@ -116,7 +111,6 @@ def diagnostic_array(state: NodeState, now: Time) -> DiagnosticArray:
         'mean_skew_ms': f'{counts.mean_skew_ms:.3f}',
         **state.image_values,
         **({f'scale.{key}': value for key, value in scale_values(state.scale).items()} if state.scale else {}),
-        **({f'rows.{key}': value for key, value in row_values(state.rows).items()} if state.rows else {}),
         **{f'{t.role}': f'{t.topic}, {t.publishers} publisher(s), last {t.silent_s:.1f} s ago' for t in state.inputs},
     }
     status = DiagnosticStatus(
@@ -144,23 +138,6 @@ def scale_values(status: ScaleStatus) -> dict[str, str]:
         **law,
         **{key: f'{value:.6g}' for key, value in numbers.items() if value is not None},
     }
-
-
-def row_values(status: RowStatus) -> dict[str, str]:
-    """Return the state of the rows by name; empty before the first measurement."""
-    if status == RowStatus():
-        return {}
-    values: dict[str, str] = {'state': status.state}
-    if status.shift is not None:
-        values |= {
-            'off_px': f'{status.off_px:.2f}',
-            'shift_px': f'{status.shift.offset_px:.2f}',
-            'roll_deg': f'{math.degrees(status.shift.over_x):.3f}',
-            'scale_percent': f'{100 * status.shift.over_y:.3f}',
-            'corrected': str(status.corrected).lower(),
-        }
-    values |= {'matches': str(status.matches), 'scatter_px': f'{status.scatter_px:.2f}'}
-    return {**values, 'why': status.why} if status.why else values
 
 
 def scale_message(status: ScaleStatus, head: Header) -> DiagnosticArray:

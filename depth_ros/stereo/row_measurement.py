@@ -5,13 +5,14 @@ T. Kanade, "An iterative image registration technique", IJCAI 1981), from the di
 in which a shift of the rows is only a fraction of a pixel. A linear function is fitted to the vertical distances.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from depth_ros.errors import EstimatorError
+from depth_ros.stages.align_rows import align_rows, is_negligible
 from depth_ros.stages.decode_image import as_grey
 from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
 from depth_ros.types import AnyArray, Camera, Float32Array, RowShift, StereoFrame, UInt8Array
@@ -27,6 +28,8 @@ _MIN_MATCHES, _MIN_SHARE = 30, 0.5
 """Smallest number of matches that agree with the fit, and their smallest share of all matches."""
 _MAX_SCATTER_PX, _MAX_UNCERTAINTY_PX = 0.5, 0.15
 """Largest scatter of the matches, and largest standard error of the fit in a corner of the image."""
+_MIN_UNCERTAIN_SCATTER_PX = 0.1
+"""Smallest scatter that is assumed for the standard error, because errors of neighbouring matches are similar."""
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -70,6 +73,18 @@ def measure_rows(frame: StereoFrame) -> RowMeasurement:
     if len(points) < _MIN_MATCHES:
         return _too_few(len(points))
     return _fitted(targets[:, 0], points[:, 1], targets[:, 1] - points[:, 1], frame.rig.right)
+
+
+def with_aligned_rows(frame: StereoFrame) -> tuple[StereoFrame, str]:
+    """Measure the rows of a pair that is not part of a sequence, and correct them if they do not match.
+
+    Returns:
+        The frame, and why its rows could not be measured; empty if they were.
+    """
+    shift = (measurement := measure_rows(frame)).shift
+    if shift is None or is_negligible(shift, frame.rig.right):
+        return frame, measurement.why
+    return replace(frame, right=align_rows(frame.right, shift, frame.rig.right), row_shift=shift), ''
 
 
 def _too_few(count: int) -> RowMeasurement:
@@ -149,7 +164,9 @@ def _fitted(x: FloatArray, y: FloatArray, dy: FloatArray, right: Camera) -> RowM
     agreeing = int((residual < 3 * scatter).sum())
     ends_x, ends_y = (0 - right.cx, right.width - 1 - right.cx), (0 - right.cy, right.height - 1 - right.cy)
     ends = np.array([(1.0, end_x, end_y) for end_x in ends_x for end_y in ends_y])
-    uncertainty = scatter * float(np.sqrt(np.einsum('ij,jk,ik->i', ends, np.linalg.inv(normal), ends)).max())
+    uncertainty = max(scatter, _MIN_UNCERTAIN_SCATTER_PX) * float(
+        np.sqrt(np.einsum('ij,jk,ik->i', ends, np.linalg.inv(normal), ends)).max()
+    )
     if agreeing < max(_MIN_MATCHES, _MIN_SHARE * len(x)) or scatter > _MAX_SCATTER_PX:
         why = f'the vertical distances of {len(x)} matches scatter by {scatter:.2f} px around the fit'
         return RowMeasurement(None, agreeing, scatter, why)

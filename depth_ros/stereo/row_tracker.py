@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from depth_ros.stages.align_rows import is_negligible
 from depth_ros.stereo.row_measurement import RowMeasurement, measure_rows
 from depth_ros.types import Camera, RowShift, StereoFrame
 
 State = Literal['unknown', 'measured', 'held']
-_PERIOD_S, _PERIOD_UNCONFIRMED_S = 2.0, 0.5
+_PERIOD_S, _PERIOD_AT_START_S = 2.0, 0.5
 _GATE_PX = 0.2
 """Largest difference between two measurements that agree, root mean square over the image."""
-_AGREEING_TO_START, _AGREEING_TO_STEP = 2, 3
+_AGREEING_TO_START, _AGREEING_TO_STEP = 2, 4
 _GAIN = 0.3
 """Weight of the newest measurement in the running mean."""
 _RENEW_PX = 0.05
@@ -53,17 +51,35 @@ class RowStatus:
             f'{MAX_OFF_PX:g} px. Depth is missing or wrong. Calibrate the pair again, or set align_rows: true'
         )
 
+    @property
+    def values(self) -> dict[str, str]:
+        """The state for the diagnostics, by key; empty before the first measurement."""
+        if self == RowStatus():
+            return {}
+        values: dict[str, str] = {'state': self.state}
+        if self.shift is not None:
+            values |= {
+                'off_px': f'{self.off_px:.2f}',
+                'shift_px': f'{self.shift.offset_px:.2f}',
+                'roll_deg': f'{math.degrees(self.shift.over_x):.3f}',
+                'scale_percent': f'{100 * self.shift.over_y:.3f}',
+                'corrected': str(self.corrected).lower(),
+            }
+        values |= {'matches': str(self.matches), 'scatter_px': f'{self.scatter_px:.2f}'}
+        values |= {'why': self.why} if self.why else {}
+        return {f'rows.{key}': value for key, value in values.items()}
+
 
 def describe(shift: RowShift, off_px: float) -> str:
     """Return a shift in words, with its root mean square over the image."""
-    roll_deg, per_cent = np.rad2deg(shift.over_x), 100 * shift.over_y
+    roll_deg, per_cent = math.degrees(shift.over_x), 100 * shift.over_y
     return f'{off_px:.2f} px (shift {shift.offset_px:+.2f} px, roll {roll_deg:+.3f} deg, scale {per_cent:+.3f} %)'
 
 
 class RowTracker:
     """Tracks the shift of the rows of one pair. One thread calls it; others may read ``status`` and ``correction``.
 
-    Two measurements that agree start the tracking. A measurement close to the running mean updates it; three
+    Two measurements that agree start the tracking. A measurement close to the running mean updates it; four
     consecutive ones that agree with each other but not with the mean replace it. Failed measurements change nothing.
     """
 
@@ -82,7 +98,7 @@ class RowTracker:
         self.status, self.correction = RowStatus(), None
 
     def observe(self, frame: StereoFrame, now_s: float) -> str:
-        """Measure the rows of a frame if it is time for it: every 2 s, and every 0.5 s until they are confirmed.
+        """Measure the rows of a frame if it is time for it: every 2 s, and after 0.5 s to confirm the first one.
 
         If the frame was corrected, the rest of its shift is measured and added to the correction.
 
@@ -105,7 +121,7 @@ class RowTracker:
         if measurement.shift is not None:
             applied = frame.row_shift
             text, why = self._add(measurement.shift if applied is None else measurement.shift.plus(applied))
-        period_s = _PERIOD_UNCONFIRMED_S if self._pending else _PERIOD_S
+        period_s = _PERIOD_AT_START_S if self._pending and self._mean is None else _PERIOD_S
         self._measured_s, self._next_s = now_s, now_s + period_s
         self._renew_correction()
         before, corrected = self.status.state, frame.row_shift is not None
