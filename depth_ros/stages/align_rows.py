@@ -7,6 +7,10 @@ from depth_ros.types import AnyArray, Camera, RowShift, UInt8Array
 
 _NEGLIGIBLE_PX = 0.1
 """A smaller shift has no measurable effect on matching, whereas interpolation slightly blurs the image."""
+_SHARPENING = 0.75
+"""Strength of the sharpening that compensates the blur of the interpolation; chosen on six Middlebury pairs."""
+_SAMPLES = 16
+"""Columns and rows at which the mean blur is computed."""
 _HORIZONTAL_SHARE = 0.5
 """Part of a vertical scale that is also applied horizontally, see ``source_of_aligned``."""
 
@@ -17,7 +21,7 @@ def is_negligible(shift: RowShift, right: Camera) -> bool:
 
 
 def align_rows(image: UInt8Array, shift: RowShift, right: Camera) -> UInt8Array:
-    """Return a right image whose rows match those of the left one, by linear interpolation.
+    """Return a right image whose rows match those of the left one, by linear interpolation of the sharpened image.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, rectified. Rows that leave the image are lost; those that enter it repeat
@@ -28,7 +32,20 @@ def align_rows(image: UInt8Array, shift: RowShift, right: Camera) -> UInt8Array:
     height, width = image.shape[:2]
     source = source_of_aligned(shift, right.cx, right.cy)[:2]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image, source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    columns, rows = np.meshgrid(np.linspace(0, width - 1, _SAMPLES), np.linspace(0, height - 1, _SAMPLES))
+    moved = np.tensordot(source, np.stack((columns, rows, np.ones_like(rows))), 1) - (columns, rows)
+    sharp = cv2.sepFilter2D(image, -1, _sharpening(moved[0]), _sharpening(moved[1]))
+    return np.asarray(cv2.warpAffine(sharp, source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _sharpening(moved_px: AnyArray) -> AnyArray:
+    """Return the kernel that compensates the mean blur of pixels that move by these distances along one axis.
+
+    Linear interpolation at the fraction f of a pixel attenuates the frequency w by about 1 - f (1 - f) (1 - cos w).
+    """
+    fraction = moved_px % 1
+    side = _SHARPENING * float(np.mean(fraction * (1 - fraction)))
+    return np.array((-side, 1 + 2 * side, -side))
 
 
 def source_of_aligned(shift: RowShift, cx: float, cy: float) -> AnyArray:
