@@ -13,7 +13,7 @@ from scenes import bent, calibrations, frame, texture
 from depth_ros.files.image_files import read_image_file
 from depth_ros.pipeline import stereo_frame
 from depth_ros.settings.node_settings import StereoSettings
-from depth_ros.stages.align_rows import align_rows
+from depth_ros.stages.align_rows import align_rows, source_of_aligned
 from depth_ros.stages.intrinsics import stereo_rig
 from depth_ros.stereo.row_measurement import measure_rows, with_aligned_rows
 from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
@@ -160,6 +160,16 @@ def test_half_of_the_processing_scale_gives_half_of_the_shift_and_the_same_slope
     assert difference_px(half_shift, full_shift.resized(0.5), half_frame) < 0.05
     corrected = stereo_frame(*images, half, row_shift=half_shift)
     assert corrected.row_shift == half_shift and measure_rows(corrected).shift.rms_px(corrected.rig.right) < 0.06
+
+
+def test_slopes_of_a_calibrated_pair_leave_the_columns_and_a_roll_moves_them():
+    point = np.array([300.0, 40.0, 1.0])
+    calibrated = source_of_aligned(RowShift(0.5, 0.0008, -0.0009), 160.0, 120.0) @ point
+    assert calibrated[:2] == pytest.approx((300.0, 40 + 0.5 + 0.0008 * 140 + 0.0009 * 80))
+    rolled = source_of_aligned(RowShift(0.0, 0.006, 0.0), 160.0, 120.0) @ point
+    assert rolled[:2] == pytest.approx((300 + 0.005 * 80, 40 + 0.006 * 140))
+    scaled = source_of_aligned(RowShift(0.0, 0.0, -0.004), 160.0, 120.0) @ point
+    assert scaled[:2] == pytest.approx((300 - 0.002 * 140, 40 + 0.004 * 80))
 
 
 @pytest.mark.parametrize('model', ['plumb_bob', 'equidistant'])
