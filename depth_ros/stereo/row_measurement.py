@@ -48,7 +48,7 @@ class RowMeasurement:
 
 
 def measure_rows(frame: StereoFrame) -> RowMeasurement:
-    """Measure the shift between the rows of a pair, up to about 1 % of the image width.
+    """Measure the shift between the rows of a pair, up to about 2 % of the image width.
 
     Brightness and contrast of the images may differ.
     """

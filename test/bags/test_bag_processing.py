@@ -51,7 +51,7 @@ def test_rows_that_do_not_match_are_a_remark_and_are_corrected_on_request(tmp_pa
     left, right = pair(np.full((height, width), 8.0, np.float32))
     with BagWriter(tmp_path / 'in') as bag:
         for stamp in range(10**9, 5 * 10**9, 4 * 10**8):
-            for side, pixels, calibration in (('left', left, infos[0]), ('right', bent(right, 1.5), infos[1])):
+            for side, pixels, calibration in (('left', left, infos[0]), ('right', bent(right, 3.0), infos[1])):
                 bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
                 bag.add(f'/{side}/image_rect', image(pixels, stamp), stamp)
     valid_share = {}
@@ -64,7 +64,7 @@ def test_rows_that_do_not_match_are_a_remark_and_are_corrected_on_request(tmp_pa
     assert valid_share[True][0] == valid_share[False][0]  # not measured yet
     assert valid_share[True][-1] > valid_share[False][-1] + 0.1
     remark = process_recording(tmp_path / 'in', tmp_path / 'again', SETTINGS).remarks[0]
-    assert remark.startswith('/left/image_rect: the rows of the right image are off by 1.50 px')
+    assert remark.startswith('/left/image_rect: the rows of the right image are off by 3.00 px')
 
 
 def test_two_runs_give_the_same_messages(tmp_path):

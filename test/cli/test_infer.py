@@ -161,9 +161,9 @@ def test_a_network_for_the_simulator_estimates_files_and_repeats_its_caution(fil
 
 
 def test_rows_that_do_not_match_give_a_hint_and_are_aligned_on_request(files, motorcycle, capsys):
-    write_image_file(files / 'right.png', bent(motorcycle.right, 2.0))
+    write_image_file(files / 'right.png', bent(motorcycle.right, 3.0))
     assert main(arguments(files)) == 0
-    assert 'hint: the rows of the right image are off by 1.9' in capsys.readouterr().err
+    assert 'hint: the rows of the right image are off by 2.9' in capsys.readouterr().err
     assert main(arguments(files, '-p', 'align_rows:=true')) == 0
     assert capsys.readouterr().err == ''
     assert motorcycle.accuracy(np.load(files / 'out/depth.npy')).valid_fraction > 0.9

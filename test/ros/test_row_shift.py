@@ -17,7 +17,7 @@ def valid_share(graph):
 
 def send_until(graph, condition):
     """Publish pairs with a bent right image until the condition is true."""
-    head, right = graph.head(), bent(RIGHT, 1.5)
+    head, right = graph.head(), bent(RIGHT, 3.0)
 
     def sent():
         graph.send(left=graph.image(head, LEFT), right=graph.image(head, right))
@@ -32,15 +32,15 @@ def test_a_bent_rig_is_reported_and_its_depth_recovers_with_align_rows():
         graph.open_camera()
         send_until(graph, lambda text, values: 'rows of the right image' in text)
         level, text, values = graph.status()
-        assert level == b'\1' and 'off by 1.50 px' in text and 'set align_rows: true' in text
+        assert level == b'\1' and 'off by 3.00 px' in text and 'set align_rows: true' in text
         assert values['rows.state'] == 'measured' and values['rows.corrected'] == 'false'
-        assert float(values['rows.off_px']) == pytest.approx(1.5, abs=0.02) and int(values['rows.matches']) > 100
+        assert float(values['rows.off_px']) == pytest.approx(3.0, abs=0.03) and int(values['rows.matches']) > 100
         before = valid_share(graph)
         assert graph.set_parameters(align_rows=True).successful
         send_until(graph, lambda text, values: values.get('rows.corrected') == 'true')
         level, text, values = graph.status()
         assert level == b'\0' and 'rows' not in text
-        assert float(values['rows.off_px']) == pytest.approx(1.5, abs=0.02)
+        assert float(values['rows.off_px']) == pytest.approx(3.0, abs=0.03)
         assert valid_share(graph) > before + 0.1
 
 
