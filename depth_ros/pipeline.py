@@ -34,6 +34,7 @@ from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
 from depth_ros.types import (
     Calibration,
     Cloud,
+    DepthEstimate,
     DepthMap,
     Float32Array,
     Frame,
@@ -171,14 +172,19 @@ def mono_depth_map(
         status = scaler.update(estimate, frame, settings)
         if status.scale is None:
             reason = f'the scale is not known: {status.why}'
-            return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id)
+            return _relative_map(estimate, reason, frame)
         estimate = replace(estimate, values=status.scale.depth_m(estimate.values), space='metric_depth')
     if estimate.space != 'metric_depth':
-        reason = _missing_for_metres(estimate.lacks)
-        return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id)
+        return _relative_map(estimate, _missing_for_metres(estimate.lacks), frame)
     depth_m = within_range(estimate.values, settings.range_min_m, settings.range_max_m)
     depth = DepthMap(depth_m, frame.camera, estimate.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
     return filtered(depth, settings, mask)
+
+
+def _relative_map(estimate: DepthEstimate, reason: str, frame: Frame) -> RelativeMap:
+    # Affine point maps lack their shift until the rays of the camera are known.
+    shift_known = not {'scale_shift', 'K'} & set(estimate.lacks)
+    return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id, shift_known)
 
 
 def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None) -> DepthMap:

@@ -161,8 +161,9 @@ class Frame:
     frame_id: str = ''
 
 
-Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth']
-"""Meaning of depth values: metres, or depth or inverse depth up to an unknown scale (and shift)."""
+Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth', 'nearness']
+"""Meaning of depth values: metres, or depth or inverse depth up to an unknown scale (and shift), or nearness: inverse
+depth that was scaled to 0 … 1 for display."""
 
 
 @dataclass(frozen=True)
@@ -227,12 +228,17 @@ class RelativeMap:
     """Depth that is not in metres."""
 
     values: Float32Array
-    """(H, W); larger is nearer if ``space`` is relative_inverse_depth, otherwise farther. NaN = unknown, +Inf = sky."""
+    """(H, W); larger is farther if ``space`` is relative_depth or metric_depth, otherwise nearer. NaN = unknown, +Inf =
+    sky; the nearness of sky is 0."""
     space: Space
     missing_for_metres: str
     """Why the values are not metres, and what to do about it."""
     stamp_ns: int = 0
     frame_id: str = ''
+    shift_known: bool = True
+    """Whether relative_depth is proportional to depth; if not, an unknown shift is added to it."""
+    nearness: Float32Array | None = None
+    """(H, W) in [0, 1], larger = nearer, NaN = unknown; None until ``RelativeScaler`` has computed it."""
 
 
 @dataclass(frozen=True)

@@ -256,13 +256,15 @@ def test_the_rviz_file_shows_existing_topics_with_compatible_qos():
             assert outputs[name].__name__ == TYPES[kind] and topic['Reliability Policy'] in ('Reliable', 'Best Effort')
         else:  # publishers of drivers may be best effort
             assert name in ('left/image_rect', 'image') and topic['Reliability Policy'] == 'Best Effort'
-    assert {'points', 'depth/color', 'depth/image_rect', 'scan'} <= {
+    assert {'points', 'depth/color', 'depth/image_rect', 'depth/relative', 'scan'} <= {
         display['Topic']['Value'] for display in displays.values() if 'Topic' in display
     }
     metres = displays['depth (metres)']
     assert (
         metres['Normalize Range'] is False and metres['Min Value'] < metres['Max Value']
     )  # with normalisation, Inf and NaN make the image black
+    relative = displays['depth (relative; white is near)']
+    assert (relative['Normalize Range'], relative['Min Value'], relative['Max Value']) == (False, 0, 1)
     cloud = next(display for display in displays.values() if display['Class'].endswith('DepthCloud'))
     assert cloud['Depth Map Topic'] == 'depth/image_rect' and 'depth/camera_info' in outputs
 

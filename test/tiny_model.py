@@ -20,6 +20,7 @@ decode: {kind: metric_depth}
 RELATIVE = MANIFEST.replace(
     'decode: {kind: metric_depth}', 'decode: {kind: affine_inverse_depth}\nneeds: [scale_shift]'
 )
+RELATIVE_DEPTH = MANIFEST.replace('decode: {kind: metric_depth}', 'decode: {kind: affine_depth}\nneeds: [scale_shift]')
 CANONICAL = MANIFEST.replace(
     'decode: {kind: metric_depth}', 'decode: {kind: canonical_depth, canonical_focal: 60.0}\nneeds: [fx]'
 )

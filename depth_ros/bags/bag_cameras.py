@@ -133,17 +133,17 @@ class MonoBagCamera:
         frame = mono_frame_of(message, info, self._settings, self.state.rectifier)
         mask = self.state.mask.current(self._settings.filter_mask_file)
         result = mono_depth_map(frame, self._estimator, self._settings, self._scaler, mask)
+        if isinstance(result, RelativeMap):
+            return recorded_ns, self.state.relative_scaler.apply(result, self._settings.relative_scaling)
         return recorded_ns, _stabilized(result, self._settings, self.state)
 
     def finish(self) -> None:
         """Do nothing: single images do not wait for other messages."""
 
 
-def _stabilized(result: DepthMap | RelativeMap, settings: Settings, state: CameraState) -> DepthMap | RelativeMap:
+def _stabilized(depth: DepthMap, settings: Settings, state: CameraState) -> DepthMap:
     """Return the map after the temporal filter, if that filter is enabled."""
-    if settings.filter_temporal and isinstance(result, DepthMap):
-        return state.stabilizer.apply(result)
-    return result
+    return state.stabilizer.apply(depth) if settings.filter_temporal else depth
 
 
 @contextmanager

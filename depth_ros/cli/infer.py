@@ -33,9 +33,10 @@ from depth_ros.pipeline import (
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import defaults, rules
-from depth_ros.stages.colorize import colorize
+from depth_ros.stages.colorize import colorize, colorize_nearness
 from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project
+from depth_ros.stages.relative_scaling import single_nearness
 from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
@@ -246,10 +247,7 @@ def _write_depth(depth: DepthMap, out: Path, colormap: Any) -> None:
 
 def _write_relative(relative: RelativeMap, out: Path, colormap: Any) -> None:
     _save(out, {'relative': relative.values})
-    farness = relative.values - np.nanmin(relative.values) + 1.0
-    if relative.space == 'relative_inverse_depth':
-        farness = 1 / farness
-    write_image_file(out / 'relative_turbo.png', colorize(farness, colormap))
+    write_image_file(out / 'relative_turbo.png', colorize_nearness(single_nearness(relative), colormap))
     _remove_results(out, {'relative.npy', 'relative_turbo.png'})
 
 

@@ -21,7 +21,7 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
 
 "metric" models give metres if their needs are met: fx and K come from `camera_info`, the baseline from the
 `camera_info` of the right camera. Other models need a scale (and shift), which `scale.source` determines
-([metres.md](metres.md)); without it, their depth is published on `depth/relative` only.
+([metres.md](metres.md)); without it, their depth is published on `depth/relative` and `depth/color` only.
 
 ## Runtimes
 

@@ -235,8 +235,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if generation != self._generation:
             return DropReason.SHUTDOWN
         if isinstance(result, RelativeMap):
-            outputs.publish_relative(result)
-            self._report('relative', f'{swappable.name}: {result.missing_for_metres}. Only depth/relative is published')
+            outputs.publish_relative(result, settings)
+            self._report('relative', f'{swappable.name}: {result.missing_for_metres}. Only relative depth is published')
         else:
             if settings.filter_temporal:
                 result = self._camera.stabilizer.apply(result)

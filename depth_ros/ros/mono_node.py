@@ -74,4 +74,6 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         result = mono_depth_map(frame, estimator, settings, scaler, mask)
         if scaler is not None and outputs is not None:
             outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
+        if isinstance(result, RelativeMap):
+            return self._camera.relative_scaler.apply(result, settings.relative_scaling)
         return result

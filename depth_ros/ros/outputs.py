@@ -23,7 +23,7 @@ from depth_ros.ros.qos_overrides import check_qos_overrides
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale.scale_tracker import ScaleStatus
 from depth_ros.settings.common_settings import Settings
-from depth_ros.stages.colorize import Colormap, colorize
+from depth_ros.stages.colorize import Colormap, colorize, colorize_nearness
 from depth_ros.stages.depth_encoding import COMPRESSED_DEPTH_FORMAT, compressed_depth, encoded
 from depth_ros.stages.navigation import clearing_points, scan
 from depth_ros.stages.pixel_rays import PixelRays
@@ -126,10 +126,13 @@ class Outputs:
                 return f'{topic} requires the height of the camera: set camera_height_m and camera_pitch_rad'
         return ''
 
-    def publish_relative(self, relative: RelativeMap) -> None:
-        """Publish relative depth on depth/relative."""
-        head = to_ros.header(relative.stamp_ns, relative.frame_id)
+    def publish_relative(self, relative: RelativeMap, settings: Settings) -> None:
+        """Publish relative depth on depth/relative, and its nearness on depth/color."""
+        head, nearness = to_ros.header(relative.stamp_ns, relative.frame_id), relative.nearness
         self._send('depth/relative', lambda: to_ros.image(relative.values, '32FC1', head))
+        if nearness is not None:
+            colormap = _COLORMAPS[settings.colormap]
+            self._send('depth/color', lambda: to_ros.image(colorize_nearness(nearness, colormap), 'rgb8', head))
 
     def publish_scale(self, status: ScaleStatus, stamp_ns: int, frame_id: str) -> None:
         """Publish the state of the scale at one frame."""

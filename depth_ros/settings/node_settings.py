@@ -65,6 +65,13 @@ class MonoSettings(Settings):
         'Remove flying pixels, whose depth lies between foreground and background at the edge of an object.',
         group='filter',
     )
+    relative_scaling: str = parameter(
+        'robust',
+        'Values of depth/relative. robust: inverse depth from 0 (far) to 1 (near), between the 2nd and the 98th '
+        'percentile, smoothed over time. minmax: between the minimum and the maximum of each frame. none: the output '
+        'of the network, in its own direction.',
+        choices=('robust', 'minmax', 'none'),
+    )
     scale_source: str = parameter(
         'none',
         'Source of the metric scale for relative models, or of a correction for metric models. fixed: '

@@ -31,6 +31,17 @@ def colorize(depth_m: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
     return _color_mapped(levels, np.isnan(depth_m), colormap)
 
 
+def colorize_nearness(nearness: Float32Array, colormap: Colormap = 'turbo') -> UInt8Array:
+    """Colour nearness, (H, W) in [0, 1], as ``colorize`` colours near to far; NaN is black.
+
+    Returns:
+        (H, W, 3) RGB.
+    """
+    unknown = np.isnan(nearness)
+    levels = np.clip(np.where(unknown, np.float32(0), nearness) * np.float32(255), 0, 255).astype(np.uint8)
+    return _color_mapped(levels, unknown, colormap)
+
+
 def _color_mapped(levels: UInt8Array, unknown: npt.NDArray[np.bool_], name: Colormap) -> UInt8Array:
     if name == 'grayscale':
         image = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import cv2
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
@@ -16,7 +17,7 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from depth_ros.errors import BadInput, BadSettings
+from depth_ros.errors import BadImage, BadInput, BadSettings
 from depth_ros.messages.read_messages import calibration, depth_m, image_pixels
 from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
@@ -25,11 +26,13 @@ from depth_ros.ros.ros_messages import read_points
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import Rule, Value, rules
 from depth_ros.stages.intrinsics import rectified_camera
+from depth_ros.types import Float32Array
 
 _TOPICS: dict[str, type] = {
     'points': PointCloud2,
     'depth/image_rect': Image,
     'depth/camera_info': CameraInfo,
+    'depth/relative': Image,
     'left/image_rect': Image,
     'image': Image,
 }
@@ -132,6 +135,8 @@ class DepthViewer(Node):
             self.page.show_cloud(read_points(message, ('x', 'y', 'z', 'rgb') if colored else ('x', 'y', 'z')))
         elif topic == 'depth/image_rect':
             self.page.show_depth(depth_m(message))
+        elif topic == 'depth/relative':
+            self.page.show_nearness(_nearness(message))
         elif topic == 'depth/camera_info':
             self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
         else:
@@ -185,6 +190,22 @@ class DepthViewer(Node):
                 self.page.show_value(name, values[name])
 
         self.page.show_parameters(shown, values, change)
+
+
+def _nearness(message: Any) -> Float32Array:
+    """Return the pixels of depth/relative.
+
+    Raises:
+        BadImage: a value is outside 0 to 1.
+    """
+    values = depth_m(message)
+    known = values[~np.isnan(values)]
+    if known.size and not 0 <= known.min() <= known.max() <= 1:
+        raise BadImage(
+            f'values from {known.min():g} to {known.max():g}; expected 0 to 1. Set relative_scaling of the node to '
+            'robust'
+        )
+    return values
 
 
 def run(**node_options: Any) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import viser
 
 from depth_ros.settings.parameter_table import Rule, Value
-from depth_ros.stages.colorize import colorize
+from depth_ros.stages.colorize import colorize, colorize_nearness
 from depth_ros.types import AnyArray, Camera, Float32Array, UInt8Array
 from depth_ros.viewer.depth_painting import Coloring, colors, positions, thinned
 
@@ -114,6 +114,10 @@ class ViewerPage:
     def show_depth(self, depth_m: Float32Array) -> None:
         """Show a depth image, (H, W) metres, in colours from red (near) to blue (far)."""
         self._show_image('depth', colorize(_scaled(depth_m, cv2.INTER_NEAREST)))
+
+    def show_nearness(self, nearness: Float32Array) -> None:
+        """Show relative depth in place of the depth image, (H, W) from 0 (far, blue) to 1 (near, red)."""
+        self._show_image('depth', colorize_nearness(_scaled(nearness, cv2.INTER_NEAREST)))
 
     def _show_image(self, name: str, rgb: UInt8Array) -> None:
         bgr = cv2.cvtColor(_scaled(rgb, cv2.INTER_AREA), cv2.COLOR_RGB2BGR)

@@ -100,6 +100,17 @@ def test_networks_are_supported_and_relative_depth_has_its_own_topic(tmp_path):
         assert topic in read(tmp_path / f'{name}_out')
 
 
+@pytest.mark.parametrize(('scaling', 'expected'), [('robust', 1.0), ('none', 200.0)])
+def test_relative_depth_in_a_recording_is_scaled_as_in_a_node(tmp_path, scaling, expected):
+    with BagWriter(tmp_path / 'in') as bag:
+        pixels = np.tile(np.linspace(0, 199, SIZE[1]).astype(np.uint8), (SIZE[0], 1))
+        bag.add('/image', image(pixels, 10**9), 10**9)
+    settings = MonoSettings(model=str(model(tmp_path / 'rel', RELATIVE)), relative_scaling=scaling)
+    process_recording(tmp_path / 'in', tmp_path / 'out', settings)
+    values = read(tmp_path / 'out')['/depth/relative'][0][2].data.view(np.float32)
+    assert values.max() == pytest.approx(expected, rel=0.01)
+
+
 def test_damaged_messages_are_counted_and_the_others_are_processed(tmp_path):
     source = write_bag(tmp_path / 'in', damaged=(1, 3))
     report = process_recording(source, tmp_path / 'out', SETTINGS)

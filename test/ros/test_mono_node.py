@@ -9,7 +9,7 @@ import onnx
 import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
 from models_scene import scene_runtime
-from tiny_model import CANONICAL, RELATIVE, STEREO, model
+from tiny_model import CANONICAL, RELATIVE, RELATIVE_DEPTH, STEREO, model
 
 from depth_ros.messages import read_messages
 from depth_ros.networks.catalog import find_manifest
@@ -67,14 +67,44 @@ def test_a_canonical_network_uses_the_focal_length_at_its_own_size(tmp_path):
 def test_what_lacks_a_scale_goes_to_the_relative_topic_only_and_diagnostics_say_why(tmp_path):
     with mono(model(tmp_path, RELATIVE)) as graph:
         graph.open_camera()
-        graph.stream(5, image=grey(graph, 4))
+        graph.stream(5, image=slope(graph))
         relative = graph.wait_for_messages('depth/relative', 3)[0]
-        np.testing.assert_allclose(floats(relative), 5.0, atol=1e-5)
+        assert relative.encoding == '32FC1' and np.ptp(floats(relative)) == 1
         level, words, _ = graph.wait_for_status('scale and shift')
         assert level == WARN and 'tiny' in words
         assert not graph.received[DEPTH] and not graph.received['points']
         account = graph.wait_until_settled()
         assert account.received == account.published + sum(account.dropped.values())
+
+
+def slope(graph):
+    """Return an image that is brighter to the right, by a grey level per column."""
+    return graph.image(graph.head(), np.tile(np.arange(64, dtype=np.uint8), (48, 1)))
+
+
+@pytest.mark.parametrize(
+    'kind', [RELATIVE, RELATIVE_DEPTH, CANONICAL], ids=['inverse depth', 'depth', 'up to a factor']
+)
+def test_relative_depth_is_published_from_far_0_to_near_1_and_in_colours(tmp_path, kind):
+    nearer = slice(-1, -20, -1) if kind == RELATIVE else slice(0, 19)
+    with mono(model(tmp_path, kind)) as graph:
+        graph.open_camera()
+        graph.stream(5, image=slope(graph), info=False)
+        relative, color = (graph.wait_for_messages(topic)[0] for topic in ('depth/relative', 'depth/color'))
+        values = floats(relative)
+        assert values.min() == 0 and values.max() == 1
+        assert (np.diff(values[24, nearer]) <= 0).all() and values[24, nearer][0] > values[24, nearer][-1]
+        rgb = np.frombuffer(color.data, np.uint8).reshape(48, 64, 3).astype(int)
+        near, far = rgb[values > 0.97], rgb[values < 0.03]
+        assert color.encoding == 'rgb8' and color.header.frame_id == relative.header.frame_id
+        assert (near[:, 0] > near[:, 2]).all() and (far[:, 2] > far[:, 0]).all()  # red is near, blue is far
+        assert graph.set_parameters('mono_depth', relative_scaling='none').successful
+        wait_for(
+            lambda: (
+                graph.send(image=slope(graph), info=False) and floats(graph.received['depth/relative'][-1]).max() > 1
+            )
+        )
+        np.testing.assert_allclose(floats(graph.received['depth/relative'][-1])[24, 1:-1], np.arange(2, 64), atol=0.1)
 
 
 def test_a_canonical_network_without_camera_info_is_relative_until_it_comes(tmp_path):

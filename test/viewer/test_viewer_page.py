@@ -1,5 +1,6 @@
 """The page of the viewer in headless Chromium, with a node on a live graph, and its behaviour towards clients."""
 
+import base64
 import io
 import re
 import threading
@@ -16,7 +17,7 @@ from browser import chromium_is_here, open_chromium
 from graph import Graph, Spinner, wait_for
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from depth_ros.errors import BadSettings
+from depth_ros.errors import BadImage, BadSettings
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.ros import node_process
 from depth_ros.ros.ros_messages import to_ros
@@ -227,6 +228,21 @@ def test_invalid_messages_are_reported_and_the_viewer_continues():
         for message in ('points: the cloud has the fields', 'expected 32FC1 or 16UC1', 'uncalibrated'):
             wait_for(lambda message=message: any(message in text for text in reported), 5, message)
         assert viewer._thread.is_alive()
+
+
+def test_relative_depth_is_shown_in_place_of_the_depth_image_and_raw_values_are_reported():
+    with viewed() as (_, viewer):
+        viewer._stopping.set()  # only the messages of this test are shown
+        viewer._thread.join(5)
+        nearness = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (HEIGHT, 1))
+        nearness[:20] = np.nan
+        viewer._show_one('depth/relative', to_ros.image(nearness, '32FC1', to_ros.header(0, 'x')))
+        jpeg = base64.b64decode(re.search(r'base64,([^"]*)', viewer.page._images['depth'])[1])
+        shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        assert shown[:15].max() < 40 and shown[150, 40, 0] > shown[150, 40, 2] + 20
+        assert shown[150, -40, 2] > shown[150, -40, 0] + 50  # near is red
+        with pytest.raises(BadImage, match='values from 0 to 5; expected 0 to 1. Set relative_scaling'):
+            viewer._show_one('depth/relative', to_ros.image(5 * nearness, '32FC1', to_ros.header(0, 'x')))
 
 
 def serialized(message):
