@@ -7,7 +7,7 @@ from depth_ros.geometry import parse_pose
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.parameter_table import parameter
 
-Quality = Literal['balanced', 'strict']
+Quality = Literal['fast', 'balanced', 'strict']
 
 
 @dataclass(frozen=True)
