@@ -32,6 +32,8 @@ TEST = [
     'pytest>=6.2,<10',
     'hypothesis',
     'onnx',
+    'ai-edge-litert',
+    'flatbuffers',
     'huggingface_hub',
     'rosbags',
     'matplotlib',
@@ -66,6 +68,9 @@ setup(
     ],
     install_requires=['numpy', 'pyyaml', 'psutil', 'tqdm'],
     extras_require={
+        'onnxruntime': ['onnxruntime'],  # these three are the runtimes, with the names of their registry
+        'litert': ['ai-edge-litert'],
+        'torch': ['torch'],
         'cpu': ['opencv-python-headless<5', 'onnxruntime'],
         'gpu': ['opencv-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],

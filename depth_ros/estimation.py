@@ -91,7 +91,7 @@ class MonoDepth(_OwnsEstimator):
             depth = mono(image)
 
     Args:
-        model: The id of a manifest (``depth-ros models list``), or the path of a manifest or ONNX file.
+        model: The id of a manifest (``depth-ros models list``), or the path of a manifest or model file.
         parameters: Parameters of the node ``mono_depth`` (docs/parameters.md), with ``_`` instead of ``.``.
 
     Raises:

@@ -265,7 +265,7 @@ def check_model(settings: MonoSettings) -> None:
     """
     if not settings.model:
         raise BadSettings(
-            "model is ''; expected the id of a network or the path of its manifest or ONNX file, because depth from "
+            "model is ''; expected the id of a network or the path of its manifest or model file, because depth from "
             f'one image needs a network. {available_models("mono")}'
         )
 

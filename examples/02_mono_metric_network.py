@@ -3,7 +3,7 @@
     depth-ros models pull depth-anything-v2-metric-indoor-small
     python 02_mono_metric_network.py depth-anything-v2-metric-indoor-small room.png [camera.yaml]
 
-The model is an id of `depth-ros models list`, or the path of a manifest or ONNX file.
+The model is an id of `depth-ros models list`, or the path of a manifest or model file.
 """
 
 import sys

@@ -6,6 +6,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 from scenes import calibrations, pair
 
+from depth_ros.evaluation.datasets.bag_and_simulator import simulated_dataset
 from depth_ros.messages.message_builder import MessageBuilder
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -120,6 +121,20 @@ def write_bag(
                 if side == 'left' and frame in damaged:
                     data = bytes(data)[:40]
                 bag.write(f'{namespace}/{side}/image_rect', data, recorded(frame) + 8)
+    return path
+
+
+def simulated_drive(path, frames):
+    """Write a simulated stereo drive with true depth."""
+    with BagWriter(path) as bag:
+        for i, (_, load) in enumerate(simulated_dataset('sim:2:300').entries[:frames]):
+            sample, stamp = load(), 10**9 + i * 10**8
+            for side, pixels, calibration in (
+                ('left', sample.image, sample.calibration), ('right', sample.right, sample.right_calibration),
+            ):  # fmt: skip
+                bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
+                bag.add(f'/{side}/image_rect', image(pixels.mean(axis=2).astype(np.uint8), stamp), stamp)
+            bag.add('/truth/depth', depth_message(sample.truth_m, stamp), stamp)
     return path
 
 

@@ -26,7 +26,7 @@ def image_coordinates(placement, ratio=1.0):
     """Return the image coordinates of every pixel of the network's output, whose size is ``ratio`` of the input's."""
     width, height = round(placement.size[0] * ratio), round(placement.size[1] * ratio)
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    if placement.align_corners:
+    if placement.outputs_align_corners:
         (bw, bh), (rw, rh) = (
             (placement.image[0] + 2 * placement.border[0], placement.image[1] + 2 * placement.border[1]),
             (round(placement.resized[0] * ratio), round(placement.resized[1] * ratio)),
@@ -87,6 +87,10 @@ def network_output(manifest, output, inverse, placement, cam, u, v):
         return np.zeros_like(inverse)
     if output.role in ('confidence', 'valid_prob'):
         return np.full_like(inverse, 0.9)
+    if output.role == 'error_factor':
+        return np.full_like(inverse, 1.25)
+    if output.role == 'focal_px':
+        return np.array([1.3 * cam.fx * placement.scale_x])
     if output.role == 'scale':
         return np.array([2.0])
     if output.role == 'fov_deg':
@@ -94,6 +98,8 @@ def network_output(manifest, output, inverse, placement, cam, u, v):
     if output.role == 'ignored':
         return np.zeros((*inverse.shape, *(int(c) for c in output.layout if c in '23')))
     depth = 1 / inverse
+    if any(each.role == 'focal_px' for each in manifest.outputs):
+        depth *= 1.3
     focal = (cam.fx * placement.scale_x + cam.fy * placement.scale_y) / 2
     rays = np.stack([(u - cam.cx) / cam.fx, (v - cam.cy) / cam.fy, np.ones_like(u)], -1)
     if rule.kind == 'affine_inverse_depth':

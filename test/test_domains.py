@@ -82,7 +82,7 @@ def test_variables_that_connect_a_user_s_nodes_do_not_reach_tests(monkeypatch):
 @pytest.mark.ros
 @pytest.mark.slow
 def test_two_suites_run_side_by_side():
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'test/ros/test_node_topics.py']
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-m', 'not slow', 'test/ros/test_node_topics.py']  # fmt: skip
     running = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)

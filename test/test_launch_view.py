@@ -27,6 +27,7 @@ def page_answers(port=PORT):
         return False
 
 
+@pytest.mark.slow
 def test_the_executable_serves_the_page_for_its_namespace_and_ends_cleanly():
     arguments = ('--ros-args', '-r', '__ns:=/front', '-p', 'port:=8655')
     with (

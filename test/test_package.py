@@ -34,10 +34,26 @@ IMPORTED_AS = {
     'rosbags': 'python3-rosbags-pip', 'tf2_ros': 'tf2_ros_py', 'pytest': 'python3-pytest',
     'hypothesis': 'python3-hypothesis', 'selenium': 'python3-selenium', 'websockets': 'python3-websockets', 'PIL': 'python3-pil',
 }  # fmt: skip
-WITHOUT_KEY = {'onnx', 'viser', 'torch', 'transformers', 'diffusers', 'msgspec', 'huggingface_hub'}
+WITHOUT_KEY = {
+    'onnx',
+    'ai_edge_litert',
+    'flatbuffers',
+    'viser',
+    'torch',
+    'transformers',
+    'diffusers',
+    'msgspec',
+    'huggingface_hub',
+}
 """Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""
-INSTALLED_AS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'skimage': 'scikit-image', 'PIL': 'pillow'}
+INSTALLED_AS = {
+    'cv2': 'opencv-python-headless',
+    'yaml': 'pyyaml',
+    'skimage': 'scikit-image',
+    'PIL': 'pillow',
+    'ai_edge_litert': 'ai-edge-litert',
+}
 
 
 def run(*command, **options):
@@ -288,14 +304,14 @@ def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fai
     ended = subprocess.run([tmp_path / 'scripts/test'], capture_output=True, text=True, timeout=60)
     assert ended.returncode == int(fails is not None)
     assert ended.stdout.splitlines() == [
-        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto -m not ros', 'pytest -n 2 -m ros',
+        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto --dist loadfile -m not ros', 'pytest -n 3 -m ros',
         *(['pytest --last-failed --last-failed-no-failures none -m ros'] if fails == 'pytest' else []),
     ]  # fmt: skip
     assert fails is None or fails in ended.stderr
     fast = subprocess.run([tmp_path / 'scripts/test', '-m', 'not slow'], capture_output=True, text=True, timeout=60)
     assert fast.stdout.splitlines()[:2] == [
-        'pytest -n auto -m (not slow) and not ros',
-        'pytest -n 2 -m (not slow) and ros',
+        'pytest -n auto --dist loadfile -m (not slow) and not ros',
+        'pytest -n 3 -m (not slow) and ros',
     ]
     some = subprocess.run([tmp_path / 'scripts/test', '-k', 'pairing'], capture_output=True, text=True, timeout=60)
     assert some.stdout.splitlines() == ['pytest -k pairing']

@@ -9,7 +9,7 @@ id: tiny
 family: tiny
 task: mono
 license: {code: Apache-2.0, weights: Apache-2.0, commercial: true}
-artifact: {source: written by the test, onnx: tiny.onnx, dynamic: true}
+artifact: {source: written by the test, file: tiny.onnx, dynamic: true}
 inputs: [{name: image, role: image}]
 preprocess:
   resize: {mode: stretch, width: 64, height: 48}

@@ -10,6 +10,7 @@ import numpy as np
 from depth_ros.cli import demo_mono
 from depth_ros.cli.demo_graph import Graph, run_graph
 from depth_ros.cli.demo_results import LiveLine, graph_figures, print_results, viewer_command, write_results
+from depth_ros.errors import BadSettings
 from depth_ros.evaluation.motorcycle_pair import Motorcycle, load_motorcycle
 from depth_ros.evaluation.stereo_metrics import StereoAccuracy
 from depth_ros.files.result_folders import make_folder
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--seconds', type=float, help='duration after the first depth image (10; with --view until Ctrl-C)'
     )
     parser.add_argument('--mono', action='store_true', help='use one simulated camera and the included network')
+    parser.add_argument(
+        '--model', metavar='ID|FILE', help='with --mono: use this metric network and a real image instead'
+    )
     parser.add_argument('--view', action='store_true', help='show the results in the browser while the demo runs')
     parser.add_argument('--report', type=Path, metavar='FILE', help='file for the report (OUT/report.json)')
     parser.add_argument(
@@ -37,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     options.seconds = options.seconds or (math.inf if options.view else 10.0)
     if options.mono:
         return demo_mono.run(options)
+    if options.model:
+        raise BadSettings('--model is given without --mono; add --mono: the stereo demo uses no network')
     make_folder(options.out)
     truth, bounds = load_motorcycle(), BOUNDS[options.quality]
     print('camera (Motorcycle pair, 10 Hz) → stereo_depth → listener: three processes on a ROS graph. Starting …')

@@ -19,12 +19,13 @@ from depth_ros.cli.argument_types import size
 from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
-from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, shipped_models
+from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, shipped_models, way_to_get
 from depth_ros.networks.load_network import load_network, reference_beside
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
-from depth_ros.networks.runtimes.onnx_runtime import Device, OnnxRuntime, RuntimeOptions
 from depth_ros.networks.runtimes.progress import ProgressListener
+from depth_ros.networks.runtimes.registry import RUNTIMES, registered_runtime
+from depth_ros.networks.runtimes.runtime import Device, RuntimeOptions
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules
@@ -42,24 +43,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser('show', help='show the manifest of a model and where to get its file')
     show.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
     show.set_defaults(action=_show)
-    check = actions.add_parser('check', help='load an ONNX file and compare it with its manifest')
-    check.add_argument('file', type=Path, metavar='FILE', help='ONNX file')
+    check = actions.add_parser('check', help='load a model file and compare it with its manifest')
+    check.add_argument('file', type=Path, metavar='FILE', help='model file')
     check.add_argument(
         '--manifest', metavar='ID|FILE', help='id of the model, or its manifest (FILE with the suffix .yaml)'
     )
     check.add_argument('--device', default='cpu', choices=_DEVICES, help='device that runs the network (cpu)')
     check.set_defaults(action=_check)
-    pulling = actions.add_parser('pull', help='download the published file of a model into the cache')
+    pulling = actions.add_parser(
+        'pull', help='put the published file of a model into the cache: download it, or copy a local file'
+    )
     pulling.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
     pulling.add_argument(
-        '--from', dest='sources', action='append', default=[], metavar='URL',
-        help='download from https://… or hf://owner/repository/path instead of the address in the manifest; repeat '
+        '--from', dest='sources', action='append', default=[], metavar='URL|FILE',
+        help='use https://…, hf://owner/repository/path or a local file instead of the address in the manifest; repeat '
         'the option for further files',
     )  # fmt: skip
     pulling.set_defaults(action=_pull)
     _add_bench(actions)
     building = actions.add_parser('build-engine', help='build the TensorRT engine of a model and store it in the cache')
-    building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
+    building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its model file')
     building.add_argument(
         '--precision', default='fp32', choices=rules(MonoSettings)['precision'].choices,
         help='arithmetic of the engine (fp32)',
@@ -97,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
     bench = actions.add_parser('bench', help='measure the time of a network on this machine, from image to depth')
-    bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its ONNX file')
+    bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its model file')
     bench.add_argument('--device', default='auto', choices=_DEVICES, help='device that runs the network (auto)')
     bench.add_argument(
         '--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images (640x480)'
@@ -112,18 +115,35 @@ def run(options: argparse.Namespace) -> int:
     return int(options.action(options))
 
 
+_COLUMNS = '{:<46} {:<7} {:<9} {:<12} {:>8}  {:<10} {:<9} {:<10} {}'
+_NO_FIGURES = '-'
+
+
 def _list(options: argparse.Namespace) -> int:
     rows = [_row(manifest, folder) for manifest, folder in shipped_models()]
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0
-    print(f'{"id":<38} {"task":<7} {"depth":<10} {"needs":<14} {"commercial use":<15} installed')
-    for row in rows:
-        print(
-            f'{row["id"]:<38} {row["task"]:<7} {"metric" if row["metric"] else "relative":<10} '
-            f'{", ".join(row["needs"]) or "-":<14} {row["commercial"]!s:<15} {"yes" if row["installed"] else "no"}'
+    print(
+        _COLUMNS.format(
+            'id', 'task', 'depth', 'runtime', 'size', 'get by', 'installed', 'commercial', 'licence of the weights'
         )
-    print(f'\nFiles belong in {cache_folder()}/<id>/. depth-ros models show <id> prints where to get them.')
+    )
+    for row in rows:
+        size_text = '-' if row['size_mb'] is None else f'{row["size_mb"]:g} MB'
+        depth, installed = 'metric' if row['metric'] else 'relative', 'yes' if row['installed'] else 'no'
+        print(
+            _COLUMNS.format(
+                row['id'], row['task'], depth, row['runtime'], size_text, row['get'], installed, row['commercial'],
+                row['licence'],
+            )
+        )  # fmt: skip
+        print(f'    {row["published"] or _NO_FIGURES}')
+    print(
+        '\nThe second line states the published accuracy and speed (- = none with a known source). pull and export are '
+        'actions of\ndepth-ros models; depth-ros models show <id> prints the source of the other files. '
+        f'Files belong in {cache_folder()}/<id>/.'
+    )
     return 0
 
 
@@ -134,7 +154,13 @@ def _row(manifest: Manifest, folder: Path) -> dict[str, Any]:
         'task': manifest.task,
         'metric': manifest.metric_by_itself,
         'needs': list(manifest.needs),
+        'runtime': manifest.runtime.backends[0],
+        'size_mb': manifest.artifact.size_mb,
+        'get': way_to_get(manifest, folder),
+        'licence': manifest.license.weights,
         'commercial': manifest.commercial_use,
+        'published': manifest.published,
+        'verified': manifest.verified,
         'runnable': manifest.runnable,
         'installed': has_all_files(manifest, folder),
     }
@@ -234,7 +260,7 @@ def _check(options: argparse.Namespace) -> int:
     """Load the file, compare its tensors with the manifest and run it; errors are reported by ``main``."""
     manifest, _ = find_manifest(options.manifest or str(options.file))
     device: Device = options.device
-    backend = OnnxRuntime(options.file, RuntimeOptions(device))
+    backend = RUNTIMES[registered_runtime(manifest.runtime.backends, manifest.id)](options.file, RuntimeOptions(device))
     network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(
         manifest, backend, reference_beside(manifest, options.file)
     )

@@ -10,7 +10,7 @@ from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import cache_folder
 from depth_ros.networks.catalog import command_to_get, find_manifest, model_file
 from depth_ros.networks.runtimes.gpu import find_gpu
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
 from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
@@ -40,17 +40,19 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
         return
     try:
         path = model_file(manifest, folder)
+        runtime = registered_runtime(manifest.runtime.backends, manifest.id)
     except ModelError as error:
         fix = command_to_get(manifest, folder) or f'depth-ros models show {shlex.quote(settings.model)}'
         yield Finding('fault', 'model', settings.model, str(error), _NOT_CONFIGURED, fix)
         return
     try:
-        missing = settings.device not in ('auto', 'cpu') and not OnnxRuntime.has(settings.device)
+        missing = not RUNTIMES[runtime].has(settings.device)
     except DeviceUnavailable as error:
-        yield Finding('fault', 'device', settings.device, str(error), _NOT_CONFIGURED, install_command('cpu'))
+        yield Finding('fault', 'runtime', runtime, str(error), _NOT_CONFIGURED, install_command(runtime))
         return
     if missing:
-        what = f'the installed ONNX Runtime has no provider for {settings.device}'
+        fix = _INSTALL[settings.device] if runtime == ONNX_RUNTIME else 'set device: auto or cpu'
+        what = f'{runtime}, which runs this model, cannot use {settings.device}'
         if settings.allow_fallback:
             yield Finding(
                 'warning',
@@ -58,10 +60,10 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
                 settings.device,
                 f'{what}; the CPU is used because allow_fallback is true',
                 'inference is many times slower than on the device',
-                _INSTALL[settings.device],
+                fix,
             )
         else:
-            yield Finding('fault', 'device', settings.device, what, _NOT_CONFIGURED, _INSTALL[settings.device])
+            yield Finding('fault', 'device', settings.device, what, _NOT_CONFIGURED, fix)
             return
     elif settings.device == 'tensorrt':
         yield _engine_finding(manifest.id, path.stem)

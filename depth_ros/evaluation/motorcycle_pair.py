@@ -32,6 +32,11 @@ class Motorcycle:
     disparity_px: Float32Array
     """(500, 741) raw disparity of the left image; NaN where there is no ground truth."""
 
+    @property
+    def depth_m(self) -> Float32Array:
+        """(500, 741) true depth of the left image, metres; NaN where there is no ground truth."""
+        return np.asarray(FOCAL_PX * BASELINE_M / (self.disparity_px + np.float32(_CX_STEP)), np.float32)
+
     def accuracy(self, depth_m: Float32Array) -> StereoAccuracy:
         """Compare a depth map of the left image, (500, 741) metres, with the ground truth."""
         return stereo_accuracy(depth_m, self.disparity_px, FOCAL_PX, BASELINE_M, -_CX_STEP)

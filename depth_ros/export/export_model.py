@@ -19,8 +19,8 @@ from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import sha256
 from depth_ros.networks.input_placement import Size, plan
 from depth_ros.networks.manifest import Artifact, Manifest
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
-from depth_ros.networks.runtimes.runtime import Precision
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.runtime import Precision, RuntimeOptions
 from depth_ros.networks.self_check import MAX_DIFFERENCE, reference_path, relative_difference, self_check_input
 from depth_ros.types import AnyArray
 

@@ -12,7 +12,9 @@ from depth_ros.errors import BadManifest, ModelLoadError, ModelMismatch
 from depth_ros.files.installed_files import shared_file
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.join_graphs import write_joined
-from depth_ros.networks.manifest import Manifest, read_manifest
+from depth_ros.networks.manifest import Manifest
+from depth_ros.networks.manifest_reader import read_manifest
+from depth_ros.networks.runtimes.file_format import MODEL_SUFFIXES
 
 _MIN_SIMILARITY = 0.6
 """Least similarity of names (difflib) for a suggestion."""
@@ -57,16 +59,16 @@ def available_models(task: Literal['mono', 'stereo']) -> str:
 
 
 def find_manifest(model: str) -> tuple[Manifest, Path]:
-    """Return the manifest for an id or a path to a YAML or ONNX file, and the folder of its files.
+    """Return the manifest for an id or a path to a YAML or model file, and the folder of its files.
 
-    The manifest of an ONNX file is the YAML file beside it with the same name.
+    The manifest of a model file is the YAML file beside it with the same name.
 
     Raises:
         BadManifest: there is no manifest, or it is invalid.
     """
     path = Path(model).expanduser()
-    if path.suffix in ('.yaml', '.yml', '.onnx'):
-        description = path.with_suffix('.yaml') if path.suffix == '.onnx' else path
+    if path.suffix in ('.yaml', '.yml', *MODEL_SUFFIXES):
+        description = path.with_suffix('.yaml') if path.suffix in MODEL_SUFFIXES else path
         if not description.is_file():
             raise BadManifest(
                 f'{model} has no manifest: {description} does not exist. Write one (CONTRIBUTING.md, "add a model"), '
@@ -79,7 +81,7 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
         suggestion = f"did you mean '{similar[0]}'? " if similar else ''
         raise BadManifest(
             f"unknown model '{model}'; {suggestion}depth-ros models list prints all ids. The name of a file must end "
-            'in .yaml or .onnx'
+            f'in .yaml, {", ".join(MODEL_SUFFIXES[:-1])} or {MODEL_SUFFIXES[-1]}'
         )
     manifest = read_manifest(known[model])
     return manifest, _folder(manifest, known[model])
@@ -97,6 +99,13 @@ def command_to_get(manifest: Manifest, folder: Path) -> str:
     return ''
 
 
+def way_to_get(manifest: Manifest, folder: Path) -> str:
+    """Return how a shipped manifest's file is obtained: included, pull, export, by hand, or none (not published)."""
+    if command := command_to_get(manifest, folder):
+        return command.split()[2]
+    return 'included' if folder != cache_folder() / manifest.id else 'by hand' if manifest.files else 'none'
+
+
 def check_files(manifest: Manifest, folder: Path) -> None:
     """Check that the files of a model exist, without reading them.
 
@@ -105,7 +114,7 @@ def check_files(manifest: Manifest, folder: Path) -> None:
     """
     if not manifest.files:
         raise ModelLoadError(
-            f'{manifest.id} cannot be run: no ONNX file is published ({manifest.artifact.source}). Choose another '
+            f'{manifest.id} cannot be run: no file is published ({manifest.artifact.source}). Choose another '
             'model (depth-ros models list)'
         )
     for path in (folder / name for name in manifest.files):
@@ -134,7 +143,7 @@ def check_available(model: str, task: str) -> None:
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:
-    """Return the ONNX file of a model after a check of its sha256, if that is known; two files are joined into one.
+    """Return the file of a model after a check of its sha256, if that is known; two files are joined into one.
 
     Raises:
         ModelLoadError: the file is missing, no public file exists, or the sha256 differs.

@@ -6,6 +6,7 @@ Every decoder interpolates in the space of the network's output (inverse depth, 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from depth_ros.errors import EstimatorError
@@ -23,7 +24,7 @@ class DecodeContext:
     camera: Camera | None
     """Intrinsics of the image; None = unknown."""
     outputs: Mapping[str, AnyArray]
-    """Further outputs by role: scale (N), fov_deg (N), valid_prob (h, w)."""
+    """Further outputs by role: scale (N), fov_deg (N), focal_px (N), valid_prob (h, w)."""
 
 
 def decode(
@@ -45,6 +46,8 @@ def decode(
             f'{manifest.id} returned no output for depth; it returned {", ".join(tensors)}. Correct the outputs of its '
             'manifest'
         )
+    if 'sky' in fields:
+        main = _without_sky(main, fields['sky'], manifest)
     context = DecodeContext(placement, camera, fields)
     lacks = missing_needs(manifest, camera is not None, 'fov_deg' in fields)
     values, space = _DECODERS[manifest.decode.kind](main, manifest.decode, context)
@@ -68,6 +71,8 @@ def disparity(
     fields = _by_role(manifest, tensors)
     rule, raw = manifest.decode, fields['raw']
     at_network = raw[..., rule.channel] if raw.ndim == 3 else raw
+    if rule.min_disparity is not None:
+        at_network = rule.sign * np.maximum(rule.sign * at_network, np.float32(rule.min_disparity))
     px_per_field_px = placement.size[0] / at_network.shape[1] / placement.scale_x
     disparity_px = placement.to_image(at_network) * np.float32(rule.sign * rule.gain * px_per_field_px)
     context = DecodeContext(placement, None, fields)
@@ -82,7 +87,12 @@ def disparity(
 
 
 def _metric_depth(raw: Float32Array, rule: Decode, context: DecodeContext) -> tuple[Float32Array, Space]:
-    return context.placement.to_image(raw), 'metric_depth'
+    """``z = raw``, or ``z = raw * fx / focal_px`` if the network assumed the focal length focal_px (Depth Pro)."""
+    values = context.placement.to_image(raw)
+    if context.camera is None or 'focal_px' not in context.outputs:
+        return values, 'metric_depth'
+    assumed_px = float(context.outputs['focal_px'].reshape(-1)[0])
+    return values * np.float32(context.camera.fx * context.placement.scale_x / assumed_px), 'metric_depth'
 
 
 def _affine_inverse_depth(raw: Float32Array, rule: Decode, context: DecodeContext) -> tuple[Float32Array, Space]:
@@ -206,6 +216,26 @@ def _masked(values: Float32Array, manifest: Manifest, context: DecodeContext) ->
     return values
 
 
+def _without_sky(values: Float32Array, sky: Float32Array, manifest: Manifest) -> Float32Array:
+    """Replace depth of the sky beside an object by that of the object, so that interpolation does not mix the two."""
+    limit = next((each.sky_if_ge for each in manifest.outputs if each.role == 'sky'), None)
+    if limit is None or values.shape != sky.shape:
+        return values
+    is_sky = sky >= limit
+    without_sky = np.where(is_sky, np.float32(np.inf), values)
+    beside = cv2.erode(without_sky, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.where(is_sky & np.isfinite(beside), beside, values)
+
+
 def _confidence(context: DecodeContext) -> Float32Array | None:
-    field = context.outputs.get('confidence')
-    return None if field is None else np.clip(context.placement.to_image(field), 0.0, 1.0)
+    """Return the confidence, (H, W) in [0, 1]: the network's, the inverse of its error factor, or its validity."""
+    outputs = context.outputs
+    if 'confidence' in outputs:
+        field = outputs['confidence']
+    elif 'error_factor' in outputs:
+        field = np.float32(1.0) / np.maximum(outputs['error_factor'], np.float32(1.0))
+    elif 'valid_prob' in outputs:
+        field = outputs['valid_prob']
+    else:
+        return None
+    return np.clip(context.placement.to_image(field), 0.0, 1.0)

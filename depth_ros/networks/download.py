@@ -1,6 +1,11 @@
-"""Download of a model's files from the Hugging Face hub (``hf://owner/repository/path``) or an https address."""
+"""Download of a model's files from the Hugging Face hub (``hf://owner/repository/path``) or an https address.
+
+The file may also be a member of a tar archive at such an address (``https://…/resources.tar.gz#folder/model.onnx``), or
+a file that is already on this machine.
+"""
 
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -34,11 +39,11 @@ def pull(manifest: Manifest, sources: tuple[str, ...] = ()) -> list[PulledFile]:
 
     Args:
         manifest: Manifest of the model.
-        sources: Addresses to use instead of the manifest's: first the model's files in order, then files that belong
-            to them (external weights), which keep their names.
+        sources: Addresses or paths of local files to use instead of the manifest's addresses: first the model's files
+            in order, then files that belong to them (external weights), which keep their names.
 
     Raises:
-        ModelError: no ONNX file of this model is published; the message states how to get it.
+        ModelError: no file of this model is published; the message states how to get it.
         ModelLoadError: the connection failed, the address is invalid, the disk cannot be written, or the checksum
             differs.
     """
@@ -47,8 +52,8 @@ def pull(manifest: Manifest, sources: tuple[str, ...] = ()) -> list[PulledFile]:
         command = command_to_get(manifest, cache_folder() / manifest.id)
         remedy = f'Get it with: {command}' if command else f'Get or export it ({manifest.artifact.source})'
         raise ModelError(
-            f'{manifest.id} cannot be pulled: no published file matches its manifest. {remedy}, or give the address of '
-            'a file with --from'
+            f'{manifest.id} cannot be pulled: no published file matches its manifest. {remedy}, or give the '
+            'address or the path of a file with --from'
         )
     names = [*manifest.files, *(_base_name(each) for each in addresses[len(manifest.files) :])]
     folder = cache_folder() / manifest.id
@@ -66,10 +71,16 @@ def _download(address: str, path: Path, expected: str | None) -> PulledFile:
     part = path.with_name(path.name + '.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if address.startswith('hf://'):
-            _from_hub(address, part)
+        location, _, member = address.partition('#')
+        if location.startswith('hf://'):
+            _from_hub(location, part)
+        elif Path(address).expanduser().is_file():
+            shutil.copyfile(Path(address).expanduser(), part)
+            member = ''
         else:
-            _from_web(address, part)
+            _from_web(location, part)
+        if member:
+            _extract(part, member)
         actual = sha256(part)
         if expected and actual != expected:
             part.unlink()
@@ -91,7 +102,9 @@ def _from_web(address: str, part: Path) -> None:
     from tqdm import tqdm
 
     if urlsplit(address).scheme not in ('http', 'https'):
-        raise ModelLoadError(f"'{address}' is not an address; expected https://… or hf://owner/repository/path")
+        raise ModelLoadError(
+            f"'{address}' is neither a file nor an address; expected a path, https://… or hf://owner/repository/path"
+        )
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:
             length = int(response.headers.get('Content-Length') or 0)
@@ -128,8 +141,31 @@ def _from_hub(address: str, part: Path) -> None:
     shutil.rmtree(scratch)
 
 
+def _extract(archive: Path, member: str) -> None:
+    """Replace an archive by one of its members.
+
+    Raises:
+        ModelLoadError: the file is not a tar archive, or has no such member.
+    """
+    extracted = archive.with_name(archive.name + '.member')
+    try:
+        with tarfile.open(archive) as tar:
+            source = tar.extractfile(member)
+            if source is None:
+                raise KeyError(f'{member} is a folder')
+            with source, extracted.open('wb') as file:
+                shutil.copyfileobj(source, file, _CHUNK_BYTES)
+    except (tarfile.TarError, KeyError, EOFError) as error:
+        archive.unlink()
+        raise ModelLoadError(
+            f'the archive does not contain the file {member}: {error}. The archive has changed or was damaged in '
+            'transfer; it was deleted. Try again, or give another address with --from'
+        ) from error
+    extracted.replace(archive)
+
+
 def _unreachable(address: str, reason: object) -> str:
     return (
-        f'{address} cannot be downloaded: {reason}. Without a connection, download it on another machine and copy it '
-        'to the folder that depth-ros models show prints'
+        f'{address} cannot be downloaded: {reason}. Without a connection, download it on another machine and give the '
+        'path of the file with --from'
     )

@@ -1,16 +1,19 @@
 """Placement of an image on the input of a network: resize rules, padding, and their inverse.
 
-The rules follow the code of the models: MiDaS/DPT ``Resize`` (lower_bound, upper_bound, minimal), Depth Anything 3
-(longest), VGGT (width), Metric3D (letterbox), UniDepth (pixel_budget), GLPN (floor).
+The rules follow the code of the models: ``Resize`` of MiDaS, DPT, ZoeDepth and Depth Anything 1 and 2 (lower_bound,
+upper_bound, minimal; ties to even), Depth Anything 3 (longest, ties up), Marigold (longest, rounded down), VGGT
+(width), Metric3D (letterbox, rounded down), UniDepth 1 (letterbox, ties down), UniDepth 2 (pixel_budget), GLPN (floor).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from depth_ros.networks.manifest import Interpolation, Pad, Preprocess, Resize
+from depth_ros.networks.antialiased_resize import resize_antialiased
+from depth_ros.networks.manifest import Interpolation, Pad, Preprocess, Resize, Rounding
 from depth_ros.types import AnyArray, Camera, Float32Array
 
 Size = tuple[int, int]
@@ -34,7 +37,7 @@ class InputPlacement:
     top: int
     size: Size
     """Size of the network's input."""
-    align_corners: bool = False
+    outputs_align_corners: bool = False
 
     @property
     def scale_x(self) -> float:
@@ -63,14 +66,15 @@ class InputPlacement:
         """Resample a field (H, W) or (H, W, C) from the network's size, or a fraction of it, to the image's size.
 
         A field that is smaller than the input is assumed to cover the same field of view. Values are interpolated, not
-        converted.
+        converted, and linearly: the cubic interpolation of some authors overshoots at the edges of objects, which gives
+        depth in front of the object and behind the background.
         """
         ratio_x, ratio_y = field.shape[1] / self.size[0], field.shape[0] / self.size[1]
         x0, y0 = round(self.left * ratio_x), round(self.top * ratio_y)
         width, height = round(self.resized[0] * ratio_x), round(self.resized[1] * ratio_y)
         inner = np.ascontiguousarray(field[y0 : y0 + height, x0 : x0 + width])
         bordered = (self.image[0] + 2 * self.border[0], self.image[1] + 2 * self.border[1])
-        whole = resize_image(inner, bordered, 'linear', self.align_corners)
+        whole = resize_image(inner, bordered, 'linear', self.outputs_align_corners)
         (x, y), (w, h) = self.border, self.image
         return np.asarray(whole[y : y + h, x : x + w])
 
@@ -91,7 +95,7 @@ def plan(preprocess: Preprocess, image: Size, fixed: Size | None = None) -> Inpu
     size, left, top = _padded(preprocess.resize, preprocess.pad, resized)
     if fixed is not None and size != fixed:
         resized, size, left, top = fixed, fixed, 0, 0
-    return InputPlacement(image, border, resized, left, top, size, preprocess.resize.align_corners)
+    return InputPlacement(image, border, resized, left, top, size, preprocess.outputs_align_corners)
 
 
 def _border(side: int, factor: float) -> int:
@@ -110,10 +114,12 @@ def resized_size(rule: Resize, width: int, height: int) -> Size:
         return target_w, target_h
     if rule.mode == 'letterbox':
         scale = min(target_w / width, target_h / height)
-        return int(width * scale), int(height * scale)
+        return _multiple(width * scale, rule), _multiple(height * scale, rule)
     if rule.mode == 'longest':
-        scale = target_w / max(width, height)
-        return _multiple(round(width * scale), rule), _multiple(round(height * scale), rule)
+        sides = (width * target_w / max(width, height), height * target_w / max(width, height))
+        if rule.multiple_of > 1:  # Depth Anything 3 resizes to whole pixels first, then to multiples
+            sides = (round(sides[0]), round(sides[1]))
+        return _multiple(sides[0], rule), _multiple(sides[1], rule)
     if rule.mode == 'width':
         return target_w, _multiple(height * target_w / width, rule)
     if rule.mode == 'pixel_budget':
@@ -129,10 +135,18 @@ def resized_size(rule: Resize, width: int, height: int) -> Size:
     return _multiple(width * scale, rule, maximum=target_w), _multiple(height * scale, rule, maximum=target_h)
 
 
+_ROUNDING: dict[Rounding, Callable[[float], int]] = {
+    'ties_even': round,
+    'ties_up': lambda value: math.floor(value + 0.5),
+    'ties_down': lambda value: math.ceil(value - 0.5),
+    'down': math.floor,
+}
+
+
 def _multiple(side: float, rule: Resize, minimum: int = 0, maximum: int | None = None) -> int:
-    """Round to the nearest multiple, ties up; if that leaves ``minimum`` to ``maximum``, round the other way."""
+    """Round to a multiple; if that leaves ``minimum`` to ``maximum``, round the other way."""
     m = rule.multiple_of
-    rounded = math.floor(side / m + 0.5) * m
+    rounded = _ROUNDING[rule.rounding](side / m) * m
     if rounded < minimum:
         rounded = math.ceil(side / m) * m
     if maximum is not None and rounded > maximum:
@@ -170,7 +184,6 @@ _OPENCV: dict[Interpolation, int] = {
     'linear': cv2.INTER_LINEAR,
     'cubic': cv2.INTER_CUBIC,
     'area': cv2.INTER_AREA,
-    'lanczos': cv2.INTER_LANCZOS4,
 }
 
 
@@ -180,6 +193,12 @@ def resize_image(image: AnyArray, size: Size, interp: Interpolation, align_corne
         return image
     if align_corners:
         return _resize_aligned(image.astype(np.float32), size)
+    if interp == 'lanczos_antialiased':
+        return resize_antialiased(image, size, 'lanczos')
+    if interp == 'linear_antialiased':
+        if size[0] < image.shape[1] or size[1] < image.shape[0]:
+            return resize_antialiased(image, size, 'linear')
+        interp = 'linear'
     if interp == 'area_down_cubic_up':
         interp = 'area' if size[0] < image.shape[1] else 'cubic'
     return np.asarray(cv2.resize(image, size, interpolation=_OPENCV[interp]))

@@ -1,19 +1,21 @@
 """Load the network that the settings name: manifest, file, engine, runtime."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from depth_ros.errors import ModelError
 from depth_ros.networks.catalog import find_manifest, model_file
+from depth_ros.networks.half_precision import reference_of_half_precision
 from depth_ros.networks.input_placement import Size, plan
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.gpu import find_gpu
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, batch_shapes
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, batch_shapes
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
-from depth_ros.networks.runtimes.runtime import Precision, Runtime
+from depth_ros.networks.runtimes.runtime import Precision, Runtime, RuntimeOptions
 from depth_ros.networks.runtimes.tensorrt import engine_for
 from depth_ros.networks.self_check import SELF_CHECK_SIZE, read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
@@ -76,8 +78,21 @@ def load_network(settings: Settings, listener: ProgressListener, cameras: int = 
     input_size = plan(manifest.preprocess, image_size).size if image_size else None
     reference = reference_beside(manifest, path)
     runtime = RUNTIMES[runtime_name](path, options, outputs=_used_outputs(manifest))
+    precision = manifest.artifact.precision
+    if runtime_name == ONNX_RUNTIME and reference is None:
+        with _closed_on_error(runtime):
+            reference, precision = reference_of_half_precision(manifest, path, runtime, input_size, listener)
     batch = _largest_batch(runtime, cameras)
-    return LoadedNetwork(manifest, runtime, reference, manifest.artifact.precision, input_size, batch)
+    return LoadedNetwork(manifest, runtime, reference, precision, input_size, batch)
+
+
+@contextmanager
+def _closed_on_error(runtime: Runtime) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        runtime.close()
+        raise
 
 
 def _load_with_engine(
@@ -96,9 +111,12 @@ def _load_with_engine(
     engine = engine_for(path, options, inputs, main, find_gpu(), uncompiled.version, listener)
     stored = engine / 'reference.npz' if engine else None
     reference = read_reference(stored) if stored is not None and stored.is_file() else reference_beside(manifest, path)
-    half = 'fp16' in (options.precision, manifest.artifact.precision)
+    precision: Precision = 'fp16' if 'fp16' in (options.precision, manifest.artifact.precision) else 'fp32'
     runtime = RUNTIMES[ONNX_RUNTIME](path, options, engine, _used_outputs(manifest))
-    return LoadedNetwork(manifest, runtime, reference, 'fp16' if half else 'fp32', input_size, batch)
+    if reference is None:
+        with _closed_on_error(runtime):
+            reference, precision = reference_of_half_precision(manifest, path, runtime, input_size, listener)
+    return LoadedNetwork(manifest, runtime, reference, precision, input_size, batch)
 
 
 def _largest_batch(runtime: Runtime, cameras: int) -> int:
@@ -119,7 +137,7 @@ def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
 
 def _used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
     """Return the names of the outputs that are used; None = all, if the manifest leaves a name open (``*``)."""
-    used = tuple(output.name for output in manifest.outputs if output.role != 'ignored')
+    used = tuple(name for each in manifest.outputs if each.role != 'ignored' for name in (each.name, *each.also))
     return None if '*' in used else used
 
 

@@ -1,17 +1,9 @@
-"""The schema of a model manifest: a YAML file that describes one exported network completely.
-
-A manifest is untrusted: a safe loader reads it, every key and type is checked, and paths must stay in its folder.
-"""
+"""The schema of a model manifest: a YAML file that describes one exported network completely."""
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import yaml
-
-from depth_ros.errors import BadManifest
 from depth_ros.networks.runtimes.runtime import Precision
-from depth_ros.settings.schema import build
 
 Kind = Literal[
     'metric_depth',
@@ -27,8 +19,15 @@ Kind = Literal[
 ]
 Need = Literal['fx', 'K', 'baseline', 'scale_shift', 'scale']
 InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar']
-OutputRole = Literal['raw', 'points', 'sky', 'confidence', 'valid_prob', 'fov_deg', 'scale', 'ignored']
-Interpolation = Literal['linear', 'cubic', 'area', 'lanczos', 'area_down_cubic_up']
+OutputRole = Literal[
+    'raw', 'points', 'sky', 'confidence', 'error_factor', 'valid_prob', 'fov_deg', 'focal_px', 'scale', 'ignored'
+]  # fmt: skip
+"""``confidence`` is 0 … 1; ``error_factor``, at least 1, is the factor by which the network expects to be wrong;
+``focal_px`` is the focal length that the network assumed, in pixels of its input."""
+Interpolation = Literal[
+    'linear', 'cubic', 'area', 'area_down_cubic_up', 'linear_antialiased', 'lanczos_antialiased'
+]  # fmt: skip
+Rounding = Literal['ties_even', 'ties_up', 'ties_down', 'down']
 Mode = Literal[
     'none', 'floor', 'stretch', 'lower_bound', 'upper_bound', 'minimal', 'longest', 'width', 'letterbox',
     'pixel_budget',
@@ -50,12 +49,15 @@ class Artifact:
 
     source: str
     """Origin of the file, as a text for users."""
-    onnx: str | tuple[str, ...] | None = None
+    file: str | tuple[str, ...] | None = None
     """File name or names, beside the manifest or in the cache; None = no public export exists."""
     sha256: str | None = None
     """sha256 of the first file; None = unknown."""
     urls: tuple[str, ...] = ()
-    """Addresses: https://… or hf://owner/repository/path; the files of ``onnx`` in order, then their weights."""
+    """Addresses: https://… or hf://owner/repository/path; those of ``file`` in order, then of their weights. With
+    ``#name`` at its end, the address is that of a tar archive, and the file is the member with this name."""
+    size_mb: float | None = None
+    """Size of the published files together, megabytes (10^6 bytes); None = unknown."""
     checkpoint: str | None = None
     """Hub id of the checkpoint that ``depth-ros models export`` exports."""
     dynamic: bool = False
@@ -93,8 +95,12 @@ class Resize:
     multiple_of: int = 1
     pixels: tuple[int, int] | None = None
     """Smallest and largest number of pixels for ``pixel_budget``."""
+    rounding: Rounding = 'ties_even'
+    """Rounding of a side to a multiple: to the nearest, with the rule for ties, or down. ``pixel_budget`` rounds up."""
     interp: Interpolation = 'linear'
+    """OpenCV's interpolation; ``…_antialiased`` is that of Pillow and of torch with ``antialias``."""
     align_corners: bool = False
+    """Whether the centres of the outer pixels are aligned, as torch does with ``align_corners``."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,8 @@ class Preprocess:
     pad: Pad | None = None
     reflect_before: float | None = None
     """Reflect ``int(sqrt(side / 2) * reflect_before)`` pixels on each side first (ZoeDepth: 3)."""
+    outputs_align_corners: bool = False
+    """Whether the outputs are resized to the image with the centres of the outer pixels aligned."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,8 @@ class OutputTensor:
     valid_if_ge: float | None = None
     valid_if_gt: float | None = None
     optional: bool = False
+    also: tuple[str, ...] = ()
+    """Other names of this output, in other exports of the same model."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,10 @@ class Decode:
     sign: Literal[1, -1] = 1
     gain: float = 1.0
     channel: int = 0
+    min_disparity: float | None = None
+    """Smaller disparities are set to this value, pixels of the network's input."""
     max_disparity: float | None = None
+    """Larger disparities are unknown, pixels of the network's input."""
     up_to_scale: bool = False
 
 
@@ -205,8 +218,12 @@ class Manifest:
     range_m: tuple[float, float] | None = None
     bridge: Bridge | None = None
     """Computation between the graphs of a model of two files."""
+    confidence: str = ''
+    """Meaning of the published confidence, for users; empty = the model gives none."""
     published: str = ''
     """Published accuracy and speed, with their source."""
+    verified: str = ''
+    """What was measured with the published weights and this package; empty = nothing."""
     caution: str = ''
     """Warning for users of this model."""
     simulator_only: bool = False
@@ -225,8 +242,8 @@ class Manifest:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the model's ONNX files in the order in which they run; empty if no export exists."""
-        names = self.artifact.onnx
+        """Names of the model's files in the order in which they run; empty if no export exists."""
+        names = self.artifact.file
         return (names,) if isinstance(names, str) else names or ()
 
     @property
@@ -239,81 +256,3 @@ class Manifest:
         """Whether commercial use is allowed: 'yes', 'no' or 'check'."""
         allowed = self.license.commercial
         return 'check' if allowed == 'check' else 'yes' if allowed else 'no'
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest.
-
-    Raises:
-        BadManifest: the file is not YAML, or a key is unknown, missing, of the wrong type, or contradicts another; the
-            message names the file and the key, what was found and what is expected.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadManifest(f'{path} cannot be read as YAML: {error}') from error
-    manifest: Manifest = build(Manifest, content, f'{path}')
-    problems = _contradictions(manifest)
-    if problems:
-        raise BadManifest(f'{path}: ' + '; '.join(problems))
-    return manifest
-
-
-_ROLES: dict[str, set[str]] = {'mono': {'image'}, 'stereo': {'left', 'right', 'pair'}}
-_REQUIRED_NEEDS: dict[str, set[str]] = {
-    'disparity': {'fx', 'baseline'},
-    'canonical_depth': {'fx'},
-    'canonical_inverse_depth': {'fx'},
-    'affine_depth': {'scale_shift'},
-    'scale_invariant_depth': {'scale'},
-    'affine_point_map': {'K'},
-}
-
-
-def _contradictions(manifest: Manifest) -> list[str]:
-    """Return a message for each contradiction between keys."""
-    decode, resize, roles = manifest.decode, manifest.preprocess.resize, {i.role for i in manifest.inputs}
-    problems = []
-    if (decode.kind == 'disparity') != (manifest.task == 'stereo'):
-        problems.append(f"task '{manifest.task}' contradicts decode.kind '{decode.kind}'")
-    if not roles & _ROLES[manifest.task]:
-        problems.append(f"task '{manifest.task}' needs an input with role {' or '.join(sorted(_ROLES[manifest.task]))}")
-    expected = 'points' if 'point_map' in decode.kind else 'raw'
-    if sum(output.role == expected for output in manifest.outputs) != 1:
-        problems.append(f"decode.kind '{decode.kind}' needs exactly one output with role '{expected}'")
-    required = _REQUIRED_NEEDS.get(decode.kind, set())
-    scale_is_fixed = decode.scale is not None and decode.shift is not None
-    if decode.kind == 'affine_inverse_depth' and not scale_is_fixed:
-        required = {'scale_shift'}
-    if decode.up_to_scale:
-        required = {'scale'}
-    if not required <= set(manifest.needs):
-        problems.append(f"decode.kind '{decode.kind}' needs {', '.join(sorted(required))}; needs is {manifest.needs}")
-    if decode.kind == 'canonical_depth' and not decode.canonical_focal:
-        problems.append('decode.canonical_focal is missing')
-    if decode.kind == 'sigmoid_disparity' and not (decode.min_depth and decode.max_depth):
-        problems.append('decode.min_depth and decode.max_depth are missing')
-    problems += _size_problems(resize)
-    mean, std = manifest.preprocess.normalize.mean, manifest.preprocess.normalize.std
-    if len(mean) != len(std) or len(mean) not in (1, 3) or 0 in std:
-        problems.append('preprocess.normalize: mean and std must have one or three numbers each, std without 0')
-    for name in (*manifest.files, *([manifest.artifact.reference] if manifest.artifact.reference else [])):
-        if PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '\\' in name:
-            problems.append(f"artifact: '{name}' leaves the model's folder")
-    for address in manifest.artifact.urls:
-        if not address.startswith(('https://', 'hf://')):
-            problems.append(f"artifact.urls '{address}' is neither https:// nor hf://")
-    expected_files = 1 if manifest.bridge is None else 2
-    if manifest.files and len(manifest.files) != expected_files:
-        problems.append(f'artifact.onnx names {len(manifest.files)} files; expected one, or two files with a bridge')
-    if not all(c.isalnum() or c in '-_.' for c in manifest.id) or not manifest.id:
-        problems.append(f"id '{manifest.id}' must consist of letters, digits, '-', '_' and '.'")
-    return problems
-
-
-def _size_problems(resize: Resize) -> list[str]:
-    required = {
-        'none': (), 'floor': (), 'longest': ('width',), 'width': ('width',), 'pixel_budget': ('pixels',)
-    }.get(resize.mode, ('width', 'height'))  # fmt: skip
-    missing = [name for name in required if not getattr(resize, name)]
-    return [f"preprocess.resize.{name} is missing for mode '{resize.mode}'" for name in missing]

@@ -1,15 +1,16 @@
 """Comparison of a file with its manifest, when the network is loaded."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from depth_ros.errors import ModelMismatch
 from depth_ros.networks.input_placement import InputPlacement, Size
-from depth_ros.networks.manifest import InputTensor, Manifest
+from depth_ros.networks.manifest import InputTensor, Manifest, OutputTensor
 from depth_ros.networks.runtimes.runtime import Runtime, TensorInfo
 
 
 def check_tensors(manifest: Manifest, runtime: Runtime) -> Manifest:
-    """Compare names, ranks, types and channels; return the manifest with the names of the file in place of ``*``.
+    """Compare names, ranks, types and channels; return the manifest with the names that the file uses.
 
     Raises:
         ModelMismatch: the file does not match; the message lists each difference.
@@ -31,7 +32,8 @@ def check_tensors(manifest: Manifest, runtime: Runtime) -> Manifest:
         for name, info in file_inputs.items()
         if name not in declared_names
     ]
-    for output in manifest.outputs:
+    outputs = tuple(replace(each, name=_name_in_file(each, file_outputs)) for each in manifest.outputs)
+    for output in outputs:
         info = runtime.outputs[0] if output.name == '*' and runtime.outputs else file_outputs.get(output.name)
         declared = f'{len(output.layout)} axes {output.layout}'
         if info is None and output.optional:
@@ -40,7 +42,12 @@ def check_tensors(manifest: Manifest, runtime: Runtime) -> Manifest:
             problems.append(f'output {output.name}: {declared}; {_in_file(info)}')
     if problems:
         raise ModelMismatch(f'{manifest.id}: the file does not match its manifest:\n  ' + '\n  '.join(problems))
-    return replace(manifest, inputs=present)
+    return replace(manifest, inputs=present, outputs=outputs)
+
+
+def _name_in_file(output: OutputTensor, file_outputs: Mapping[str, TensorInfo]) -> str:
+    """Return the name that the file gives an output; the name in the manifest if the file has none of the names."""
+    return next((name for name in (output.name, *output.also) if name in file_outputs), output.name)
 
 
 def fixed_size(manifest: Manifest, runtime: Runtime) -> Size | None:
@@ -80,6 +87,8 @@ def _declared(each: InputTensor, manifest: Manifest) -> str:
 def _matches(declared: str, info: TensorInfo | None) -> bool:
     if info is None:
         return False
+    if not info.dtype:
+        return True  # TorchScript states neither type nor shape
     dtype, *rest = declared.split()  # as written by _declared
     if info.dtype != dtype:
         return False

@@ -1,5 +1,6 @@
 """A subscription whose reliability follows the publishers."""
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +20,14 @@ from depth_ros.ros.qos_overrides import check_qos_overrides
 
 _DEPTH = 5
 _UNPUBLISHED_S = 5.0
+_REPORTS_MATCHES = 'matched' in inspect.signature(SubscriptionEventCallbacks).parameters
+"""Whether rclpy calls back when a publisher appears or disappears; rclpy of Humble does not."""
 
 
 class AdoptingSubscription:
     """Subscribes reliably if every publisher is reliable, otherwise with best effort; follows changes of publishers.
 
+    The middleware reports changes of publishers; ``refresh`` finds those that it does not report.
     ``qos_overrides`` parameters take precedence.
 
     Args:
@@ -46,7 +50,7 @@ class AdoptingSubscription:
         """QoS policy that is incompatible with a publisher, as reported by the middleware."""
         self.last_message_s = time.monotonic()
         """Monotonic time of the last message, or of the subscription if no message was received."""
-        self._received = self._reported = False
+        self._received = self._reported = self._closed = False
         self._override = self._declare_override()
         self._open()
 
@@ -92,12 +96,13 @@ class AdoptingSubscription:
 
     def refresh(self) -> None:
         """Subscribe again if the publishers require another reliability."""
-        if self._matching_reliability() != self._reliability:
-            self.close()
+        if not self._closed and self._matching_reliability() != self._reliability:
+            self._node.destroy_subscription(self._subscription)
             self._open()
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._closed = True
         self._node.destroy_subscription(self._subscription)
 
     def _open(self) -> None:
@@ -108,7 +113,10 @@ class AdoptingSubscription:
             self._receive,
             QoSProfile(depth=_DEPTH, reliability=self._reliability),
             qos_overriding_options=QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH)),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible,
+                **({'matched': self._refresh_soon} if _REPORTS_MATCHES else {}),
+            ),
             raw=self._raw,
         )
         self.incompatible = None
@@ -140,3 +148,9 @@ class AdoptingSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         self.incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
+        self._refresh_soon(event)
+
+    def _refresh_soon(self, _: Any) -> None:
+        """Refresh after the callback of this event, which belongs to the subscription that may be destroyed."""
+        if self._node.executor is not None:
+            self._node.executor.create_task(self.refresh)

@@ -46,7 +46,7 @@ class Settings(Table):
     )
     model: str = parameter(
         '',
-        'Network: id of a model (depth-ros models list), or path of a manifest or ONNX file. Without a network, '
+        'Network: id of a model (depth-ros models list), or path of a manifest or model file. Without a network, '
         'stereo_depth uses semi-global matching.',
         rebuilds=('network',),
     )

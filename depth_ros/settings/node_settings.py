@@ -52,7 +52,7 @@ class MonoSettings(Settings):
 
     model: str = parameter(
         '',
-        'Network (required): id of a model (depth-ros models list), or path of a manifest or ONNX file.',
+        'Network (required): id of a model (depth-ros models list), or path of a manifest or model file.',
         rebuilds=('network',),
     )
     filter_edges: bool = parameter(

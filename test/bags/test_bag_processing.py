@@ -116,6 +116,7 @@ def test_the_command_reads_a_parameter_file_and_reports_the_result(tmp_path, cap
         assert text in error and error.count('\n') == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     source = write_bag(tmp_path / 'in', frames=2500)
     command = [sys.executable, '-m', 'depth_ros.cli.main', 'bag', 'process', str(source), str(tmp_path / 'out')]
@@ -234,6 +235,7 @@ def test_several_cameras_share_one_network_and_keep_their_namespaces(tmp_path):
         assert np.allclose(depth[0][2].data.view(np.float32), value + 1)
 
 
+@pytest.mark.slow
 def test_several_bags_are_processed_in_parallel_and_a_failure_does_not_stop_the_others(tmp_path, capfd):
     sources = [write_bag(tmp_path / name, frames=3 + i) for i, name in enumerate('ab')]
     (tmp_path / 'c').mkdir()

@@ -44,7 +44,7 @@ NODES = ('-p', 'model:=mono/tiny.yaml'), ('-p', 'model:=stereo/tiny.yaml')
         (('infer', *PAIR, '--out', 'out', *PAIRS), 0),
         (('infer', *PAIR, '--out', 'out', *MONO), 1),
         (('eval', 'sim:1:3', '--node', 'mono_depth', '--limit', '2', '--out', 'out', *MONO), 0),
-        (('eval', 'sim:1:2', '--node', 'stereo_depth', '--out', 'out', *PAIRS), 0),
+        pytest.param(('eval', 'sim:1:2', '--node', 'stereo_depth', '--out', 'out', *PAIRS), 0, marks=pytest.mark.slow),
         (('bag', 'process', 'mono_bag', 'out', '--node', 'mono_depth', *NODES[0]), 0),
         (('bag', 'process', 'pairs', 'out', '--node', 'stereo_depth', *NODES[1]), 0),
         (('bag', 'process', 'pairs', 'out', '--node', 'mono_depth', *NODES[0]), 1),

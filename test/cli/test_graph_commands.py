@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from domains import isolated_environment, next_domain
 from graph import NodeProcess
+from tiny_model import RELATIVE, model
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -102,3 +103,33 @@ def test_the_mono_demo_measures_the_included_network(tmp_path):
     assert report['depth_received'] > 10 and report['points_received'] > 3
     assert report['abs_rel'] <= 0.15 and report['delta1'] >= 0.85
     assert 'AbsRel' in result.stdout
+
+
+def test_the_mono_demo_runs_another_metric_network_on_a_real_image(tmp_path):
+    """A small network for LiteRT, whose depth is 2 m for black and 4.55 m for white pixels; it is not judged."""
+    pytest.importorskip('ai_edge_litert')
+    import tiny_tflite
+
+    (tmp_path / 'tiny.yaml').write_text(tiny_tflite.MANIFEST.replace('scale: 1.0', 'scale: 0.01'))
+    tiny_tflite.mean_of_channels(tmp_path / 'tiny.tflite', plus=2.0)
+    result = depth_ros('demo', '--mono', '--model', 'tiny.tflite', '--seconds', '1', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / 'demo_output/report.json').read_text())
+    assert report['depth_received'] > 2 and report['points_received'] > 0 and 0 < report['delta1'] < 1
+    assert 'mono_depth (tiny.tflite)' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--model', 'fastdepth-nyu'], '--model is given without --mono'),
+        (['--mono', '--model', 'fastdepth-nyu'], 'does not exist. Get it with: depth-ros models pull fastdepth-nyu'),
+        (['--mono', '--model', 'tiny.yaml'], '--model is tiny.yaml, which is not metric by itself'),
+        (['--mono', '--model', 'raft-stereo'], 'is a stereo network; expected a mono network'),
+    ],
+)
+def test_a_demo_whose_model_cannot_be_used_prints_the_reason(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', str(tmp_path / 'cache'))
+    model(tmp_path, RELATIVE)
+    result = depth_ros('demo', *arguments, cwd=tmp_path)
+    assert result.returncode == 1 and message in result.stderr and 'Traceback' not in result.stderr

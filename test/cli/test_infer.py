@@ -119,6 +119,7 @@ def test_exchanged_images_give_a_hint_and_images_in_order_do_not(files, capsys):
     assert error.count('\n') == 1 and 'with left and right exchanged: exchange --left and --right' in error
 
 
+@pytest.mark.slow
 def test_raw_images_give_a_hint_to_rectify(files, motorcycle, capsys):
     distortion = (-0.25, 0.08, 0.001, -0.001, 0.0)
     for side, degrees in (('left', 0.6), ('right', -0.6)):

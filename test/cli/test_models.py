@@ -20,11 +20,33 @@ def test_the_list_has_every_manifest(capsys):
     rows = {row['id']: row for row in json.loads(capsys.readouterr().out)}
     assert rows['depth-anything-v2-small'] == {
         'id': 'depth-anything-v2-small', 'family': 'depth_anything', 'task': 'mono', 'metric': False,
-        'needs': ['scale_shift'], 'commercial': 'yes', 'runnable': True, 'installed': False,
+        'needs': ['scale_shift'], 'runtime': 'onnxruntime', 'size_mb': 99.1, 'get': 'pull', 'licence': 'Apache-2.0',
+        'commercial': 'yes', 'runnable': True, 'installed': False, 'verified': '',
+        'published': '13.3 ms at 518x518 on an RTX 4080, ONNX Runtime CUDA (README of fabio-sim/Depth-Anything-ONNX)',
     }  # fmt: skip
     assert rows['nvidia-ess-4.1']['runnable'] is False
+    found = {name: rows[name]['get'] for name in ('sim-indoor', 'depth-pro', 'psmnet-kitti15', 'unidepth-v1-large')}
+    assert found == {
+        'sim-indoor': 'included', 'depth-pro': 'export', 'psmnet-kitti15': 'by hand', 'unidepth-v1-large': 'none',
+    }  # fmt: skip
+
+
+def test_the_list_shows_for_each_model_how_to_get_it_size_licence_runtime_and_published_figures(capsys, monkeypatch):
+    monkeypatch.setenv('DEPTH_ROS_CACHE', '/nowhere')
     assert main(['models', 'list']) == 0
-    assert 'commercial use' in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:6] == ['id', 'task', 'depth', 'runtime', 'size', 'get']
+    row = next(i for i, line in enumerate(lines) if line.startswith('fastdepth-nyu '))
+    expected = ['fastdepth-nyu', 'mono', 'metric', 'litert', '1.7', 'MB', 'pull', 'no', 'yes', 'MIT']
+    assert lines[row].split() == expected and 'RMSE 0.604 m, delta1 0.771' in lines[row + 1]
+    row = next(i for i, line in enumerate(lines) if line.startswith('crestereo-combined '))
+    assert lines[row].split()[1:6] == ['stereo', 'metric', 'onnxruntime', '-', 'pull'] and lines[row + 1].strip() == '-'
+
+
+def test_the_page_of_models_states_which_were_run_with_published_weights():
+    _, _, section = page().partition('## Run with published weights')
+    assert section.splitlines()[4].startswith('| `fastdepth-nyu` | with the authors')
+    assert 'No other model was run with its published weights' in section
 
 
 def test_show_prints_the_source_and_the_path_of_a_file(capsys, monkeypatch, tmp_path):

@@ -24,7 +24,7 @@ def test_every_command_that_configures_a_node_documents_the_options_of_a_node(ca
     assert not [option for option in options if option not in text]
 
 
-def test_doctor_takes_a_model_and_chooses_the_node_by_it(tmp_path, capsys):
+def test_doctor_chooses_the_node_by_the_model(tmp_path, capsys):
     assert main(['doctor', '--offline', '--model', str(model(tmp_path / 'tiny')), '--json']) == 0
     findings = json.loads(capsys.readouterr().out)['findings']
     assert 'valid for mono_depth' in findings[0]['what']

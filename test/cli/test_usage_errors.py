@@ -98,8 +98,18 @@ def test_an_invalid_ros_argument_of_a_node_is_one_line_and_exit_code_2(arguments
         ('file_camera', 'rate:=5', "unknown parameter 'rate'; did you mean 'rate_hz'?"),
         ('file_camera', 'rate_hz:=fast', "rate_hz is 'fast' (str); expected a number"),
         ('file_camera', 'left:=5', "parameter 'left' to '5' of type 'INTEGER', expecting type 'STRING'"),
-        ('depth_viewer', 'max_mbs:=5', "unknown parameter 'max_mbs'; did you mean 'max_mb_s'?"),
-        ('sim_camera', 'basline_m:=0.0', "unknown parameter 'basline_m'; did you mean 'baseline_m'?"),
+        pytest.param(
+            'depth_viewer',
+            'max_mbs:=5',
+            "unknown parameter 'max_mbs'; did you mean 'max_mb_s'?",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            'sim_camera',
+            'basline_m:=0.0',
+            "unknown parameter 'basline_m'; did you mean 'baseline_m'?",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_invalid_parameter_of_a_camera_or_the_viewer_is_reported(module, parameter, message):
@@ -109,6 +119,7 @@ def test_an_invalid_parameter_of_a_camera_or_the_viewer_is_reported(module, para
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 @pytest.mark.parametrize('module', ['file_camera', 'sim_camera'])
 def test_an_integer_is_accepted_as_a_rate(module):
     arguments = ('--ros-args', '-p', 'rate_hz:=5')

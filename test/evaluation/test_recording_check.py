@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_files import BagWriter, depth_message, image, info
+from bag_files import BagWriter, depth_message, image, info, simulated_drive
 from scenes import calibrations, pair
 
 from depth_ros.cli.main import main
 from depth_ros.errors import BadFile
-from depth_ros.evaluation.datasets.bag_and_simulator import simulated_dataset
 from depth_ros.evaluation.recording_check import Reference, check_limits, measure, read_limits
 
 ROOT = Path(__file__).parents[2]
@@ -131,20 +130,6 @@ def drive(path):
     return path
 
 
-def simulated_drive(path):
-    """Write a simulated stereo drive with true depth."""
-    with BagWriter(path) as bag:
-        for i, (_, load) in enumerate(simulated_dataset('sim:2:300').entries[:20]):
-            sample, stamp = load(), 10**9 + i * 10**8
-            for side, pixels, calibration in (
-                ('left', sample.image, sample.calibration), ('right', sample.right, sample.right_calibration),
-            ):  # fmt: skip
-                bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
-                bag.add(f'/{side}/image_rect', image(pixels.mean(axis=2).astype(np.uint8), stamp), stamp)
-            bag.add('/truth/depth', depth_message(sample.truth_m, stamp), stamp)
-    return path
-
-
 @pytest.mark.parametrize('page', ['README.md', 'docs/bags.md'])
 def test_the_commands_of_the_documentation_work_as_written(tmp_path, monkeypatch, capsys, page):
     text = (ROOT / page).read_text()
@@ -182,18 +167,19 @@ def test_the_failure_of_an_unmeasured_figure_says_how_to_measure_it(tmp_path, ca
 
 @pytest.mark.slow
 def test_the_example_checks_a_simulated_drive(tmp_path):
-    simulated_drive(tmp_path / 'drive')
+    simulated_drive(tmp_path / 'drive', 20)
+    simulated_drive(tmp_path / 'short', 2)
 
-    def run_example():
+    def run_example(drive):
         command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'test_depth_on_a_bag.py']
-        environment = {**os.environ, 'ROBOT_BAG': str(tmp_path / 'drive')}
+        environment = {**os.environ, 'ROBOT_BAG': str(tmp_path / drive)}
         return subprocess.run(command, cwd=tmp_path / 'ci', env=environment, capture_output=True, text=True)
 
     (tmp_path / 'ci').mkdir()
     for name in ('test_depth_on_a_bag.py', 'depth_limits.yaml'):
         (tmp_path / 'ci' / name).write_text((ROOT / 'examples' / name).read_text())
-    passed = run_example()
+    passed = run_example('drive')
     assert passed.returncode == 0 and '1 passed' in passed.stdout, passed.stdout
     (tmp_path / 'ci/depth_limits.yaml').write_text('abs_rel: {max: 0.0001}')
-    failed = run_example()
+    failed = run_example('short')
     assert failed.returncode == 1 and 'abs_rel is 0.0' in failed.stdout

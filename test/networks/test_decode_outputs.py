@@ -18,8 +18,8 @@ from depth_ros.networks.manifest import (
     Pad,
     Preprocess,
     Resize,
-    read_manifest,
 )  # fmt: skip
+from depth_ros.networks.manifest_reader import read_manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
 from depth_ros.types import Frame, StereoFrame, StereoRig
 

@@ -4,7 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -109,7 +111,7 @@ def test_a_declared_checksum_is_compared_and_nothing_else_is_kept(tiny):
         ('{server}/missing', 'returned 404 .* Check the address'),
         ('{server}/net', 'cannot be downloaded: .* Without a connection'),  # cut short
         ('http://127.0.0.1:9/net', 'cannot be downloaded: .* Without a connection'),
-        ('file:///etc/hostname', 'is not an address; expected https'),
+        ('file:///etc/hostname', 'is neither a file nor an address; expected a path'),
     ],
 )
 def test_a_failed_download_prints_one_line_and_leaves_no_file(tiny, capsys, address, text):
@@ -152,13 +154,47 @@ def test_the_hub_is_accessed_with_its_own_library(tiny):
 
 
 @pytest.mark.slow
-def test_a_hub_that_cannot_be_reached_is_one_clear_error(tiny):
+def test_a_hub_that_cannot_be_reached_is_reported_in_one_error(tiny):
     done = hub_pull(tiny[0], 'http://127.0.0.1:9')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'cannot be downloaded' in done.stderr and 'Without a connection' in done.stderr
 
 
+@pytest.mark.parametrize('suffix', ['', '.gz'])
+def test_a_member_of_an_archive_becomes_the_file_of_the_model(tiny, tmp_path, suffix):
+    path, source = tiny
+    archive, packed = tmp_path / 'archive.tar', tmp_path / 'net.onnx'
+    packed.write_bytes(source)
+    with tarfile.open(archive, f'w:{suffix[1:]}') as tar:
+        tar.add(packed, 'folder/other/net.onnx')
+        tar.add(__file__, 'folder/README')
+    manifest, _ = find_manifest(str(path))
+    with Server({'/x/all.tar': archive.read_bytes()}) as server:
+        (file,) = pull(manifest, (f'{server.address}/x/all.tar#folder/other/net.onnx',))
+        assert file.path.read_bytes() == source and {f.name for f in file.path.parent.iterdir()} == {
+            'tiny.onnx', 'tiny.onnx.sha256'
+        }  # fmt: skip
+        for member in ('folder/absent.onnx', 'folder'):
+            with pytest.raises(ModelLoadError, match=f'does not contain the file {member}'):
+                pull(manifest, (f'{server.address}/x/all.tar#{member}',))
+    with Server({'/x/all.tar': b'no archive'}) as server, pytest.raises(ModelLoadError, match='does not contain'):
+        pull(manifest, (f'{server.address}/x/all.tar#net.onnx',))
+    assert {f.name for f in file.path.parent.iterdir()} == {'tiny.onnx', 'tiny.onnx.sha256'}
+
+
+def test_a_local_file_is_copied_into_the_cache_and_its_checksum_compared(tiny, tmp_path, capsys):
+    path, source = tiny
+    (tmp_path / 'mine.onnx').write_bytes(source)
+    assert main(['models', 'pull', str(path), '--from', str(tmp_path / 'mine.onnx')]) == 0
+    assert (tmp_path / 'cache/tiny/tiny.onnx').read_bytes() == source and (tmp_path / 'mine.onnx').is_file()
+    manifest, _ = find_manifest(str(path))
+    other = replace(manifest, artifact=replace(manifest.artifact, sha256='0' * 64))
+    with pytest.raises(ModelLoadError, match=f'has sha256 .* expected {"0" * 64}'):
+        pull(other, (str(tmp_path / 'mine.onnx'),))
+
+
 def test_every_shipped_address_names_a_file_of_its_model():
     for manifest, _ in shipped_models():
         for address in manifest.artifact.urls:
-            assert address.count('/') >= 4 and address.endswith(('.onnx', '.onnx_data')), (manifest.id, address)
+            endings = ('.onnx', '.onnx_data', '.tflite', '.pt')
+            assert address.count('/') >= 4 and address.endswith(endings), (manifest.id, address)

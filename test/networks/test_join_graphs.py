@@ -18,7 +18,7 @@ id: pair
 family: pair
 task: stereo
 license: {{code: Apache-2.0, weights: Apache-2.0, commercial: true}}
-artifact: {{source: written by the test, onnx: [first.onnx, second.onnx]}}
+artifact: {{source: written by the test, file: [first.onnx, second.onnx]}}
 inputs: [{{name: left, role: left}}, {{name: right, role: right}}]
 preprocess:
   resize: {{mode: stretch, width: {WIDTH}, height: {HEIGHT}}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from depth_ros.errors import BadManifest
 from depth_ros.networks.catalog import find_manifest
-from depth_ros.networks.manifest import read_manifest
+from depth_ros.networks.manifest_reader import read_manifest
 
 MODELS = Path(__file__).parents[2] / 'config/models'
 GOOD = yaml.safe_load((MODELS / 'depth-anything-3-metric-large.yaml').read_text())
@@ -58,8 +58,8 @@ def changed(*path, value):
         (changed('needs', value=[]), "decode.kind 'canonical_depth' needs fx"),
         (changed('decode', 'canonical_focal', value=None), 'canonical_focal is missing'),
         (changed('decode', 'kind', value='disparity'), "task 'mono' contradicts decode.kind 'disparity'"),
-        (changed('artifact', 'onnx', value='../../etc/passwd'), "leaves the model's folder"),
-        (changed('artifact', 'onnx', value='/etc/passwd'), "leaves the model's folder"),
+        (changed('artifact', 'file', value='../../etc/passwd'), "leaves the model's folder"),
+        (changed('artifact', 'file', value='/etc/passwd'), "leaves the model's folder"),
         (changed('artifact', 'reference', value='../x.npz'), "leaves the model's folder"),
         (changed('artifact', 'urls', value=['file:///etc/passwd']), 'is neither https:// nor hf://'),
         (changed('range_m', value=[1.0]), 'expected a list of 2 values, each a number or nothing'),
@@ -85,9 +85,9 @@ def test_shipped_manifests_are_valid_and_named_by_their_id():
         lambda s: st.lists(s) | st.dictionaries(st.sampled_from([*GOOD, 'x']), s),
     )
 )
-def test_any_yaml_is_read_or_refused(tmp_path_factory, content):
+def test_any_yaml_is_rejected_as_a_manifest(tmp_path_factory, content):
     with pytest.raises(BadManifest):
-        read_manifest(write(tmp_path_factory.mktemp('any'), yaml.safe_dump(content)))
+        read_manifest(write(tmp_path_factory.getbasetemp(), yaml.safe_dump(content)))
 
 
 def test_the_error_for_an_unknown_model_suggests_the_most_similar_id(tmp_path):

@@ -74,7 +74,7 @@ def drive(shares, seconds):
     return got
 
 
-def test_one_network_is_loaded_for_all_and_nobody_starves():
+def test_one_network_is_loaded_for_all_cameras_and_each_gets_depth():
     loaded, sharing = [], SharedNetworks()
 
     def load():
@@ -93,7 +93,7 @@ def test_frames_that_wait_together_run_together_where_the_network_can():
     shares = {camera: sharing.get('key', lambda: network) for camera in 'abcd'}
     got = drive(shares, 0.6)
     assert max(len(run) for run in network.runs) >= 3
-    assert sum(got.values()) > 1.5 * 0.6 / 0.02  # more than one after the other could be
+    assert sum(got.values()) > 1.5 * len(network.runs)
 
 
 def test_frames_of_another_size_are_not_mixed():
@@ -293,7 +293,7 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
 )
 @pytest.mark.ros
 @pytest.mark.slow
-def test_names_that_cannot_be_are_said(cameras, words):
+def test_invalid_camera_names_are_reported(cameras, words):
     command = [sys.executable, '-m', 'depth_ros.ros.mono_depth', '--ros-args', '-p', f'cameras:={cameras}']
     done = subprocess.run(command, env=isolated_environment(next_domain()), capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and words in done.stderr and 'Traceback' not in done.stderr, done.stderr

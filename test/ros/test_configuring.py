@@ -50,7 +50,7 @@ def test_f11_a_node_that_builds_reports_answers_and_then_works(tmp_path):
         assert running.end()[0] == 0
 
 
-def test_e4_a_node_that_builds_ends_when_it_is_told_to(tmp_path):
+def test_e4_a_node_that_builds_an_engine_ends_on_a_signal(tmp_path):
     with Graph(node=False) as graph, building_node(tmp_path, graph, 60.0) as running:
         graph.wait_for_status('building the engine', timeout_s=30.0)
         running.signal()

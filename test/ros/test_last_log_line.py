@@ -117,7 +117,7 @@ def test_a_frame_that_is_stuck_at_the_end_is_called_in_flight(tmp_path):
     assert code == 0 and accounts(output)['stereo_depth'] == (1, 0, {}, 1)
 
 
-def test_a_node_that_received_nothing_says_so():
+def test_the_last_line_of_a_node_that_received_nothing_says_so():
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
         graph.wait_for_status('no left image', timeout_s=20.0)
         running.signal()

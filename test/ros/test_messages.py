@@ -145,7 +145,7 @@ def test_memory_of_clouds_is_used_again_and_every_message_is_right_when_it_is_pu
     assert (seen[0] == 1.0).all() and (seen[1] == 2.0).all()
 
 
-def test_a_disparity_image_says_everything_that_its_definition_asks_for():
+def test_all_fields_of_a_disparity_image_are_set():
     px = np.float32([[np.nan, 3.0], [40.0, 0.5]])
     message = over_the_wire(to_ros.disparity_image(Disparity(px, 500.0, 0.12, 0.0, 64.0), HEAD))
     assert isinstance(message, DisparityImage)

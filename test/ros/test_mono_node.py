@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
 from models_scene import scene_runtime
@@ -109,7 +110,7 @@ def test_the_model_is_swapped_while_the_old_one_serves(tmp_path):
         (lambda p: p.write_text(p.read_text().replace('task: mono', 'task: stereo')), 'second.yaml'),
     ],
 )
-def test_a_model_that_is_not_there_is_refused_with_the_reason(tmp_path, spoil, words):
+def test_a_missing_model_is_rejected_with_the_reason(tmp_path, spoil, words):
     first, second = model(tmp_path / 'a'), model(tmp_path / 'b', name='second')
     spoil(second)
     with mono(first) as graph:
@@ -165,7 +166,7 @@ def test_e5_a_bad_model_then_a_good_one(tmp_path):
         graph.wait_for_messages(DEPTH)
 
 
-def test_a_stereo_network_takes_the_matcher_s_place(tmp_path):
+def test_a_stereo_network_replaces_the_matcher(tmp_path):
     path = model(tmp_path, STEREO, plus=2.0)
     with Graph({'model': str(path)}, stereo_estimator, listen=(DEPTH, 'disparity')) as graph:
         graph.open_camera()
@@ -274,3 +275,29 @@ def test_f15_constant_depth_for_thirty_frames_is_reported(tmp_path):
             graph.send(image=grey(graph, 7))
             graph.wait_for_messages(DEPTH, sent)  # the depth is published nevertheless
         assert 'lens is not covered' in graph.wait_for_status('the same depth')[1]
+
+
+def test_the_confidence_of_a_network_is_published_and_removes_depth_below_the_limit(tmp_path):
+    path = model(tmp_path)
+    with_confidence(path)
+    with MonoGraph({'model': str(path), 'range_max_m': 300.0, 'filter.min_confidence': 0.5}, mono_estimator) as graph:
+        graph.open_camera()
+        pixels = np.full((48, 64), 40, np.uint8)
+        pixels[:, 32:] = 200
+        graph.send(image=graph.image(graph.head(), pixels))
+        confidence, depth = (floats(graph.wait_for_messages(topic)[0]) for topic in ('confidence', DEPTH))
+        np.testing.assert_allclose(confidence[:, [10, 50]], np.broadcast_to([0.2, 1.0], (48, 2)), atol=1e-5)
+        assert np.isnan(depth[:, :30]).all() and np.isfinite(depth[:, 34:]).all()
+
+
+def with_confidence(path):
+    """Add an output to a tiny network: half a percent of the brightness, which is the confidence."""
+    graph = onnx.load(path.with_suffix('.onnx'))
+    graph.graph.node.append(onnx.helper.make_node('Mul', ['mean', 'share'], ['confidence']))
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0.005], np.float32), 'share'))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info('confidence', 1, [1, 1, 'h', 'w']))
+    onnx.save(graph, path.with_suffix('.onnx'))
+    text = path.read_text().replace(
+        'layout: N1HW}]', 'layout: N1HW}, {name: confidence, role: confidence, layout: N1HW}]'
+    )
+    path.write_text(text)

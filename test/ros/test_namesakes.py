@@ -8,6 +8,7 @@ from graph import Graph, NodeProcess, wait_for
 pytestmark = pytest.mark.ros
 
 
+@pytest.mark.slow
 def test_two_nodes_with_the_same_name_warn_and_a_single_one_does_not():
     with Graph(listen=()) as graph:
         logged = []

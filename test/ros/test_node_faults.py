@@ -159,7 +159,7 @@ def test_a_calibration_that_is_published_once_serves_all_frames():
         graph.wait_for_messages(DEPTH, 8)
 
 
-def test_b6_the_image_s_frame_wins_and_the_difference_is_told():
+def test_b6_the_frame_of_the_image_is_used_and_a_difference_is_reported():
     with Graph() as graph:
         graph.open_camera()
         head = graph.head()
@@ -221,7 +221,7 @@ def test_c6_the_skew_is_reported():
         wait_for(lambda: graph.status()[2]['mean_skew_ms'] == '10.000')
 
 
-def test_c6_a_pair_too_far_apart_is_told_with_its_skew():
+def test_c6_a_pair_too_far_apart_is_reported_with_its_skew():
     with Graph() as graph:
         graph.open_camera()
         graph.stream(40, rate_hz=20, skew_ns=20_000_000)
@@ -270,7 +270,7 @@ def test_d6_a_large_image_is_made_into_a_message_without_a_python_loop():
     assert time.perf_counter() - started < 0.5  # not a benchmark: byte by byte takes seconds
 
 
-def test_d9_a_flood_of_parameter_changes_never_tears_a_frame():
+def test_d9_many_valid_and_invalid_parameter_changes_leave_consistent_settings():
     with Graph({'range_min_m': 0.5, 'range_max_m': 40.0}) as graph:
         graph.open_camera()
         refused = 0
@@ -336,7 +336,7 @@ def test_e1_bytes_that_are_no_message_and_publishers_of_another_type_do_no_harm(
         context.shutdown()
 
 
-def test_e2_a_camera_that_returns_with_other_qos_and_size_is_heard_again():
+def test_e2_a_camera_that_returns_with_other_qos_and_size_is_used_again():
     from scenes import calibrations
 
     with Graph() as graph:

@@ -109,7 +109,7 @@ def test_a_wrong_qos_override_is_named():
         assert level == ERROR and "'reliabel'; expected one of best_available, best_effort, reliable" in text
 
 
-def test_a_whole_number_is_taken_for_a_float():
+def test_an_integer_is_accepted_for_a_float():
     with Graph({'range_max_m': 20}) as graph:
         assert graph.lifecycle_state() == 'active'
         assert graph.node._live_settings.current().range_max_m == 20.0
@@ -126,7 +126,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ('cloud_stride', 1.5, '1.5 (float); expected a whole number'),
     ],
 )
-def test_a_change_that_cannot_be_is_refused_with_a_reason(name, value, reason):
+def test_an_invalid_change_is_rejected_with_a_reason(name, value, reason):
     with Graph() as graph:
         result = graph.set_parameters(**{name: value})
         assert not result.successful

@@ -77,7 +77,7 @@ def test_d2_after_a_burst_of_1000_frames_the_newest_is_worked_on_and_no_backlog_
         assert stamps_of(graph) == sorted(stamps_of(graph))
 
 
-def test_d4_subscribers_that_never_read_or_come_and_go_do_not_hold_up_the_node():
+def test_d4_subscribers_that_never_read_or_come_and_go_do_not_block_the_node():
     with Graph(listen=(DEPTH,)) as graph:
         graph.open_camera()
         context = rclpy.Context()
@@ -107,7 +107,7 @@ def test_d4_subscribers_that_never_read_or_come_and_go_do_not_hold_up_the_node()
 
 
 @pytest.mark.slow
-def test_d7_a_node_without_a_camera_leaves_the_processor_alone():
+def test_d7_a_node_without_a_camera_uses_less_than_3_percent_of_a_core():
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain) as running:
         graph.wait_for_status('', timeout_s=20.0)
         time.sleep(1.0)
@@ -116,11 +116,11 @@ def test_d7_a_node_without_a_camera_leaves_the_processor_alone():
         time.sleep(3.0)
         after = process.cpu_times()
         share = (after.user + after.system - before.user - before.system) / (time.monotonic() - started_s)
-        print(f'{share:.1%} of a core; at most 3 % is promised for a machine at its usual speed')
-        assert share < 0.1  # a thread that never sleeps takes a whole core
+        print(f'{share:.1%} of a core')
+        assert share < 0.03
 
 
-def test_d8_on_a_machine_that_is_busy_frames_may_be_lost_but_none_is_wrong():
+def test_d8_on_a_busy_machine_frames_may_be_dropped_but_none_is_wrong():
     spin = [sys.executable, '-c', 'while True: pass']
     busy = [subprocess.Popen(spin) for _ in range(2 * (os.cpu_count() or 1))]
     try:
@@ -140,7 +140,7 @@ def test_d8_on_a_machine_that_is_busy_frames_may_be_lost_but_none_is_wrong():
             process.wait()
 
 
-def test_d10_publishers_whose_images_never_arrive_are_told_with_the_remedy():
+def test_d10_images_that_never_arrive_are_reported_with_the_remedy():
     with Graph(listen=(DEPTH,)) as graph:
         graph.open_camera()
         for side in ('left', 'right'):  # only the small messages come through

@@ -40,6 +40,7 @@ class FakeNetworks:
         return [backend.times_closed for backend in self.backends]
 
 
+@pytest.mark.slow
 def test_twenty_rounds_of_configuring_and_cleaning_up_close_every_network_once():
     make = FakeNetworks()
     with MonoGraph({'model': 'x', 'autostart': False}, make, listen=(DEPTH,)) as graph:
@@ -81,6 +82,7 @@ def test_a_node_that_cannot_make_its_outputs_closes_what_it_had_loaded(monkeypat
         assert make.times_closed == [1]
 
 
+@pytest.mark.slow
 def test_networks_swapped_while_frames_are_estimated_are_closed_once_and_never_used_again():
     make = FakeNetworks(latency_s=0.03)
     with MonoGraph({'model': 'a'}, make, listen=(DEPTH,)) as graph:
@@ -150,7 +152,7 @@ def test_a_stuck_estimator_is_closed_when_its_frame_ends_after_the_node_gave_it_
     assert [estimator.times_closed for estimator in made] == [1, 1]
 
 
-def test_a_mask_that_changes_on_disk_is_taken_while_the_node_runs(tmp_path):
+def test_a_mask_that_changes_on_disk_is_read_again_while_the_node_runs(tmp_path):
     path = tmp_path / 'mask.png'
     mask = np.full((48, 64), 255, np.uint8)
     mask[:10] = 0

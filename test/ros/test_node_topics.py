@@ -71,7 +71,7 @@ def test_a_real_pair_gives_real_metres(motorcycle):
         ),
     ],
 )
-def test_the_cloud_has_the_form_that_is_asked_for(parameters, check):
+def test_the_cloud_has_the_configured_form(parameters, check):
     with Graph({'cloud_rate_hz': 0.0, **parameters}) as graph:
         graph.open_camera()
         graph.send()
@@ -90,7 +90,7 @@ def test_clouds_keep_their_own_rate():
         assert 8 <= len(graph.received['points']) <= 13
 
 
-def test_millimetres_on_request():
+def test_depth_is_published_in_millimetres_when_configured():
     with Graph({'depth_encoding': '16UC1'}) as graph:
         graph.open_camera()
         graph.send()
@@ -109,7 +109,7 @@ def test_the_published_intrinsics_belong_to_the_published_size():
         assert info.k[2] == info.p[2] == (32 + 0.5) * 0.5 - 0.5
 
 
-def test_compressed_images_are_taken_on_request():
+def test_compressed_images_are_used_when_configured():
     with Graph({'image_transport': 'compressed'}) as graph:
         graph.open_camera(compressed=True)
         png = cv2.imencode('.png', np.zeros((48, 64, 3), np.uint8))[1].tobytes()
@@ -120,7 +120,7 @@ def test_compressed_images_are_taken_on_request():
         assert graph.wait_for_messages('depth/image_rect')
 
 
-def test_raw_images_are_rectified_on_request(motorcycle):
+def test_raw_images_are_rectified_when_configured(motorcycle):
     with Graph({'rectify': True}, make_estimator=stereo_estimator, width=741, height=500) as graph:
         graph.infos = {'left': motorcycle.left_calibration, 'right': motorcycle.right_calibration}
         graph.open_camera()
@@ -129,7 +129,7 @@ def test_raw_images_are_rectified_on_request(motorcycle):
         assert motorcycle.accuracy(floats(graph.wait_for_messages('depth/image_rect')[0])).valid_fraction >= 0.9
 
 
-def test_g5_the_image_for_people_goes_to_its_own_topic_only():
+def test_g5_the_colour_image_is_published_on_its_own_topic_only():
     with Graph() as graph:
         graph.open_camera()
         graph.send()

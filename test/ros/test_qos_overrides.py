@@ -1,11 +1,14 @@
 """`qos_overrides` parameters of publishers and subscriptions, as other nodes see them on a live graph."""
 
 import pytest
+import rclpy
 import yaml
-from graph import Graph, MonoGraph, NodeProcess, wait_for
+from graph import Graph, MonoGraph, NodeProcess, Spinner, wait_for
 from rclpy.qos import HistoryPolicy, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from depth_ros.ros import adopting_subscription
+from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.diagnostics import ERROR
 from depth_ros.ros.qos_overrides import unused_qos_overrides
 
@@ -129,3 +132,24 @@ def test_a_wrong_value_is_an_error_in_diagnostics_that_names_parameter_and_expec
 def test_an_override_of_a_topic_or_policy_that_the_node_does_not_have_is_named_in_the_log(name, capfd):
     with Graph({name: 4}, listen=()):
         assert f"'{name}' is ignored: expected qos_overrides.<topic>" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not adopting_subscription._REPORTS_MATCHES, reason='rclpy of Humble does not report new publishers')
+def test_new_publishers_change_the_reliability_of_a_subscription_that_is_never_refreshed():
+    context = rclpy.Context()
+    with Graph(node=False, listen=()) as graph:
+        rclpy.init(context=context, domain_id=graph.domain)
+        reader = rclpy.create_node('reader', context=context)
+        spinner = Spinner(context, reader)
+        AdoptingSubscription(reader, Image, 'image', print)
+        assert subscribed_reliability(graph, '/image') == [ReliabilityPolicy.BEST_EFFORT]
+        for reliability in (ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT):
+            graph.reliability = reliability
+            graph.publisher(Image, 'image')
+            wait_for(
+                lambda reliability=reliability: subscribed_reliability(graph, '/image') == [reliability],
+                what=f'the subscription is not {reliability.name}',
+            )
+        spinner.close()
+        reader.destroy_node()
+        context.shutdown()

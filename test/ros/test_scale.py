@@ -211,7 +211,7 @@ def test_a_scale_is_held_then_forgotten_and_comes_back():
         run_until_metres(graph, PointCloud2, cloud)
 
 
-def test_a_service_forgets_the_scale():
+def test_a_service_resets_the_scale():
     with scaled(scale__source='reference', scale__extrinsics=LIDAR) as graph:
         graph.open_camera()
         run_until_metres(graph, PointCloud2, cloud)
@@ -270,7 +270,7 @@ def test_a_reference_that_is_of_no_use_is_explained(points, stamp_offset_s, extr
         assert not graph.received[DEPTH]
 
 
-def test_no_reference_and_no_camera_info_are_said():
+def test_a_missing_reference_and_missing_camera_info_are_reported():
     with scaled(scale__source='reference') as graph:
         graph.open_camera()
         wait_for(
@@ -300,7 +300,7 @@ def test_settings_that_cannot_give_metres_fail_configure(parameters, words):
         assert words in graph.wait_for_status('cannot configure')[1]
 
 
-def test_tf_says_where_a_sensor_sits_where_it_is_installed(monkeypatch):
+def test_the_pose_of_a_sensor_is_read_from_tf_where_tf2_is_installed(monkeypatch):
     asked = []
 
     class Buffer:

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from bag_files import BagWriter, depth_message, image, info
+from bag_files import simulated_drive
 from domains import isolated_environment, next_domain
 from graph import Graph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_ros.bags.bag_processing import process_recording
 from depth_ros.estimators.fake_estimator import FakeEstimator
-from depth_ros.evaluation.datasets.bag_and_simulator import simulated_dataset
 from depth_ros.evaluation.recording_check import Reference, check_limits, measure
 from depth_ros.messages import read_messages
 from depth_ros.settings.node_settings import StereoSettings
@@ -149,15 +148,7 @@ def test_h3_chaos_leaves_a_node_that_works_and_accounts_for_every_frame():
 
 
 def test_h4_a_recording_keeps_its_limits(tmp_path):
-    with BagWriter(tmp_path / 'drive') as bag:
-        for i, (_, load) in enumerate(simulated_dataset('sim:2:300').entries[:3]):
-            sample, stamp = load(), 10**9 + i * 10**8
-            for side, pixels, calibration in (
-                ('left', sample.image, sample.calibration), ('right', sample.right, sample.right_calibration),
-            ):  # fmt: skip
-                bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
-                bag.add(f'/{side}/image_rect', image(pixels.mean(axis=2).astype(np.uint8), stamp), stamp)
-            bag.add('/truth/depth', depth_message(sample.truth_m, stamp), stamp)
+    simulated_drive(tmp_path / 'drive', 3)
     process_recording(tmp_path / 'drive', tmp_path / 'depth', StereoSettings(), keep_inputs=True)
     figures = measure(tmp_path / 'depth', reference=Reference('/truth/depth', bag=tmp_path / 'drive'))
     print(figures)

@@ -82,7 +82,7 @@ def test_a_third_of_outliers_moves_no_scale_by_more_than_one_percent(law):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('law', LAWS)
-def test_noise_and_outliers_cost_less_than_half_a_point_over_the_noise_itself(law, record_property):
+def test_outliers_add_less_than_half_a_point_of_error_to_that_of_the_noise(law, record_property):
     """Issue's figure: 5 % noise, 200 references with 30 % outliers; scale within 1 %, AbsRel within 0.5 points."""
     scales, excess = [], []
     for seed in range(30):
@@ -140,7 +140,7 @@ def test_a_constant_or_inverted_prediction_gives_no_fit():
     assert upside_down is None or upside_down.inlier_share < 0.4
 
 
-def test_what_lies_beyond_infinity_is_infinite_and_unknown_stays_unknown():
+def test_points_beyond_infinity_become_infinite_and_nan_stays_nan():
     scale = Scale('inverse_affine', 1.0, -0.2)
     found = scale.depth_m(np.array([0.7, 0.1, np.inf, np.nan], np.float32))
     assert found[0] == pytest.approx(2.0) and found[1] == found[2] == np.inf and np.isnan(found[3])

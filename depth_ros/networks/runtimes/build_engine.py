@@ -24,7 +24,8 @@ def main() -> int:
     """Build the engine; if that fails, print the reason on standard error."""
     _end_with_parent()
     from depth_ros.errors import DepthRosError
-    from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
+    from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+    from depth_ros.networks.runtimes.runtime import RuntimeOptions
 
     folder = Path(sys.argv[1])
     request = json.loads((folder / 'request.json').read_text(encoding='utf-8'))

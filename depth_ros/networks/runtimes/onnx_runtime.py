@@ -1,19 +1,18 @@
 """ONNX Runtime as a ``Runtime``: without silent fallback to the CPU, and with the errors of this package."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
-from depth_ros.networks.runtimes.runtime import Precision, TensorInfo
+from depth_ros.files.install_command import install_command
+from depth_ros.networks.runtimes.file_format import check_format
+from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo
 from depth_ros.types import AnyArray
 
-Device = Literal['auto', 'tensorrt', 'cuda', 'openvino', 'cpu']
 _PROVIDERS = {
     'tensorrt': 'TensorrtExecutionProvider',
     'cuda': 'CUDAExecutionProvider',
@@ -30,26 +29,6 @@ _DEVICE_LOST_TEXTS = (
     'CUDA failure 46:',
     'unspecified launch failure',
 )
-
-
-@dataclass(frozen=True)
-class RuntimeOptions:
-    """Options of a session."""
-
-    device: Device = 'auto'
-    allow_fallback: bool = False
-    """Whether the CPU is used if the requested device is unavailable; otherwise that is an error."""
-    threads: int = 0
-    """CPU threads used for inference; 0 = number of cores - 1."""
-    memory_limit_mb: int = 0
-    """Limit of the GPU memory that the provider allocates, MiB; 0 = no limit."""
-    optimization: Literal['all', 'extended', 'basic', 'none'] = 'all'
-    """Level of graph optimization."""
-    precision: Precision = 'fp32'
-    """Precision of TensorRT's arithmetic; the other providers use the precision of the file."""
-    batch_shapes: tuple[str, str] | None = None
-    """Smallest and largest input shapes that TensorRT's engine is built for (``batch_shapes``); None = the shapes of
-    the first inputs. An engine is built again when inputs of other shapes arrive."""
 
 
 class OnnxRuntime:
@@ -70,10 +49,11 @@ class OnnxRuntime:
     def __init__(
         self,
         path: Path,
-        options: RuntimeOptions = RuntimeOptions(),
+        options: RuntimeOptions = DEFAULT_OPTIONS,
         engines: Path | None = None,
         outputs: Collection[str] | None = None,
     ) -> None:
+        check_format(path, 'ONNX')
         self._library = _onnxruntime()
         self._path = path
         chosen = _choose_device(options, self._library.get_available_providers())
@@ -93,12 +73,13 @@ class OnnxRuntime:
 
     @staticmethod
     def has(device: str) -> bool:
-        """Return whether this ONNX Runtime was built with the provider of a device.
+        """Return whether this ONNX Runtime was built with the provider of a device; it has one for ``auto``.
 
         Raises:
             DeviceUnavailable: ONNX Runtime is not installed.
         """
-        return _PROVIDERS[device] in _onnxruntime().get_available_providers()
+        providers = _onnxruntime().get_available_providers()
+        return device == 'auto' or _PROVIDERS[device] in providers
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the graph.
@@ -122,7 +103,7 @@ class OnnxRuntime:
 
     def _open(self, path: Path, options: RuntimeOptions, chosen: str, engines: Path | None) -> Any:
         settings = self._library.SessionOptions()
-        settings.intra_op_num_threads = options.threads or max(1, (os.cpu_count() or 2) - 1)
+        settings.intra_op_num_threads = options.cpu_threads
         settings.inter_op_num_threads = 1
         # Spinning threads would take the cores that the executor needs to receive images.
         settings.add_session_config_entry('session.intra_op.allow_spinning', '0')
@@ -138,10 +119,6 @@ class OnnxRuntime:
             providers = [(_PROVIDERS['tensorrt'], _tensorrt(options, engines)), (_PROVIDERS['cuda'], gpu)]
         if chosen != 'cpu':
             providers.append((_PROVIDERS['cpu'], {}))
-        if not path.is_file():
-            raise ModelLoadError(
-                f'{path} is not a file; expected an ONNX file. depth-ros models show prints where to get one'
-            )
         try:
             return self._library.InferenceSession(str(path), settings, providers=providers)
         except Exception as error:  # ONNX Runtime raises its own types, and UnicodeDecodeError for damaged names
@@ -183,7 +160,7 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise DeviceUnavailable(
-            f'ONNX Runtime is not installed ({error}): pip install onnxruntime (CPU) or onnxruntime-gpu'
+            f'ONNX Runtime is not installed ({error}): {install_command("onnxruntime")} (or onnxruntime-gpu)'
         ) from error
     return onnxruntime
 

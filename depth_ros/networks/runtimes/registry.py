@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from depth_ros.errors import ModelLoadError
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
-from depth_ros.networks.runtimes.runtime import Runtime
+from depth_ros.networks.runtimes.litert_runtime import LitertRuntime
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.runtime import Runtime, RuntimeOptions
+from depth_ros.networks.runtimes.torch_runtime import TorchRuntime
 
 
 class OpenRuntime(Protocol):
-    """Opens the file of a network."""
+    """A runtime: opens the file of a network."""
 
     def __call__(
         self,
@@ -36,11 +38,19 @@ class OpenRuntime(Protocol):
         """
         ...
 
+    def has(self, device: str) -> bool:
+        """Return whether the installed library can use a device.
+
+        Raises:
+            DeviceUnavailable: the library is not installed.
+        """
+        ...
+
 
 ONNX_RUNTIME = 'onnxruntime'
 
-RUNTIMES: dict[str, OpenRuntime] = {ONNX_RUNTIME: OnnxRuntime}
-"""Every registered runtime: its name in manifests, and the function that opens a file with it."""
+RUNTIMES: dict[str, OpenRuntime] = {ONNX_RUNTIME: OnnxRuntime, 'litert': LitertRuntime, 'torch': TorchRuntime}
+"""Every registered runtime: its name in manifests, which is also that of its extra in setup.py, and its class."""
 
 
 def registered_runtime(names: Iterable[str], model: str) -> str:

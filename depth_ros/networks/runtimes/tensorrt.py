@@ -15,8 +15,8 @@ from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.runtimes.build_engine import NOT_WRITTEN
 from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.gpu import Gpu
-from depth_ros.networks.runtimes.onnx_runtime import RuntimeOptions
 from depth_ros.networks.runtimes.progress import ProgressListener
+from depth_ros.networks.runtimes.runtime import RuntimeOptions
 from depth_ros.types import AnyArray
 
 _POLL_S, _REPORT_S = 0.05, 5.0
