@@ -1,5 +1,7 @@
 """Equal brightness of both images, measured at corresponding pixels."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +9,7 @@ import numpy.typing as npt
 from depth_ros.stereo.opencv_matcher import UNKNOWN, Sixteenths
 from depth_ros.types import Float32Array, UInt8Array
 
-_SAMPLED_STEP = 2
+_SAMPLED_STEP = 4
 _CENTRAL = slice(12, 244)
 """Grey values near the limits of the sensor say nothing about the others."""
 _SIGNIFICANT, _LARGE = 2.0, 8.0
@@ -23,8 +25,8 @@ class BrightnessCorrection:
 
     Two cameras differ in exposure, gain, offset and gamma. For corresponding pixels, however, the cumulative histograms
     of both images are equal up to that difference; their comparison (histogram specification, R. Gonzalez and R. Woods,
-    "Digital Image Processing") gives a table of grey values for the darker image. What only one of the cameras sees does
-    not take part. The vignettes of the lenses remain; the ratio of the mean grey values in a coarse grid measures them.
+    "Digital Image Processing") gives a table of grey values for the darker image. What only one of the cameras sees is
+    excluded. The vignettes of the lenses remain; the ratio of the mean grey values in a coarse grid measures them.
 
     Args:
         left: (H, W) grey values.
@@ -40,7 +42,6 @@ class BrightnessCorrection:
         rows = np.arange(0, left.shape[0], _SAMPLED_STEP)[:, None]
         left = left[rows, np.where(seen, columns, 0)]
         self._change = self._shading_change = 0.0
-        self._shading: Float32Array | None = None
         if seen.mean() < _MIN_SEEN_SHARE:
             return
         self._right_is_darker = bool(right[seen].mean() < left[seen].mean())
@@ -50,13 +51,11 @@ class BrightnessCorrection:
         table = np.interp(_shares(counts), _shares(np.bincount(brighter[seen], minlength=256)), value)
         self._table = np.rint(table).astype(np.uint8)
         self._change = float(np.average(np.abs(table - value)[_CENTRAL], weights=counts[_CENTRAL] + 1e-9))
-        self._measure_shading(cv2.LUT(darker, self._table).astype(np.float32), brighter.astype(np.float32), seen)
+        self._measure_shading(np.asarray(cv2.LUT(darker, self._table), np.float32), brighter.astype(np.float32), seen)
 
     def _measure_shading(self, darker: Float32Array, brighter: Float32Array, seen: npt.NDArray[np.bool_]) -> None:
         means = [
-            cv2.GaussianBlur(
-                cv2.resize(np.where(seen, image, 0), _SHADING_GRID, interpolation=cv2.INTER_AREA), (3, 3), 0
-            )
+            cv2.GaussianBlur(cv2.resize(image * seen, _SHADING_GRID, interpolation=cv2.INTER_AREA), (3, 3), 0)
             for image in (brighter, darker)
         ]
         shading = (means[0] + 1) / (means[1] + 1)
@@ -76,7 +75,9 @@ class BrightnessCorrection:
             left, right = self._on_darker(left, right, self._shaded)
         return left, right
 
-    def _on_darker(self, left, right, change):
+    def _on_darker(
+        self, left: UInt8Array, right: UInt8Array, change: Callable[[UInt8Array], UInt8Array]
+    ) -> tuple[UInt8Array, UInt8Array]:
         return (left, change(right)) if self._right_is_darker else (change(left), right)
 
     def _shaded(self, image: UInt8Array) -> UInt8Array:
@@ -86,4 +87,5 @@ class BrightnessCorrection:
 
 def _shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the share of pixels below the middle of each grey value, so that constant images map to each other."""
-    return (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+    shares: npt.NDArray[np.float64] = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+    return shares

@@ -15,7 +15,7 @@ _LOWEST = -3.0
 _STEP = 0.03
 """A score s is the logarithm of the odds _LOWEST + _STEP * s; 8 bits cover -3 to 4.65."""
 _LARGEST_STEP_PX = 8
-_LIMITED_WINDOW_PX, _SATURATED, _BLACK = 31, 253, 1
+_TEXTURE_WINDOW, _SAME_GREY = 7, 2
 
 
 class MatchConfidence:
@@ -33,7 +33,7 @@ class MatchConfidence:
         self.lowest_score = max(1, round((math.log(odds) - _LOWEST) / _STEP))
 
     def scores(self, left: UInt8Array, disparity: Sixteenths, agrees: UInt8Array) -> UInt8Array:
-        """Return (H, W) scores; 0 where the disparity is unknown, and within saturated and black areas.
+        """Return (H, W) scores; 0 where the disparity is unknown, and in areas without any texture.
 
         Args:
             left: (H, W) grey values.
@@ -45,19 +45,24 @@ class MatchConfidence:
         agreement = cv2.blur(agrees, (self._window_px, self._window_px))
         total = cv2.add(cv2.LUT(agrees, self._of_agreeing), cv2.LUT(agreement, self._of_agreement))
         total = cv2.add(total, cv2.LUT(step, self._of_step))
-        total[(disparity == UNKNOWN) | _without_information(left)] = 0
-        return np.asarray(total, np.uint8)
+        known = cv2.compare(disparity, UNKNOWN, cv2.CMP_GT)
+        return np.asarray(cv2.bitwise_and(total, cv2.bitwise_and(known, _textured(left))), np.uint8)
 
     def of(self, scores: UInt8Array) -> Float32Array:
         """Return the (H, W) confidence, 0 to 1, of scores."""
         return np.asarray(cv2.LUT(scores, self._confidence), np.float32)
 
 
-def _without_information(grey: UInt8Array) -> npt.NDArray[np.bool_]:
-    """Return where all pixels of the surrounding window are at a limit of the sensor."""
-    kernel = np.ones((_LIMITED_WINDOW_PX, _LIMITED_WINDOW_PX), np.uint8)
-    saturated: npt.NDArray[np.bool_] = cv2.erode(grey, kernel) >= _SATURATED
-    return saturated | (cv2.dilate(grey, kernel) <= _BLACK)
+def _textured(grey: UInt8Array) -> UInt8Array:
+    """Return 255 where grey values differ in the window around the pixel; 0 in saturated, black and blank areas.
+
+    Every fourth pixel of every fourth row is looked at.
+    """
+    sampled = np.ascontiguousarray(grey[::4, ::4])
+    kernel = np.ones((_TEXTURE_WINDOW, _TEXTURE_WINDOW), np.uint8)
+    spread = cv2.subtract(cv2.dilate(sampled, kernel), cv2.erode(sampled, kernel))
+    textured = cv2.compare(spread, _SAME_GREY, cv2.CMP_GT)
+    return np.asarray(cv2.resize(textured, grey.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def _score(contribution: npt.NDArray[np.float64]) -> UInt8Array:

@@ -41,8 +41,11 @@ def fill_occlusions(disparity: Sixteenths) -> BoolArray:
     length = last - first + 1
     explained = 16 * length <= np.maximum(right - left, 0) + 16 * _TOLERANCE_PX
     pixels = np.repeat(rows * width + first - np.cumsum(length) + length, length) + np.arange(length.sum())
-    votes = [_votes(pixels, np.repeat(choice, length), (height, width)) for choice in (explained, explained | True)]
-    filled = 2 * votes[0].ravel()[pixels] > votes[1].ravel()[pixels]
+    votes = [
+        _votes(pixels, np.repeat(choice, length), (height, width)) for choice in (explained, np.ones_like(explained))
+    ]
+    explained_votes, all_votes = (v.ravel()[pixels].astype(np.int32) for v in votes)
+    filled = 2 * explained_votes > all_votes
     chosen = pixels[filled]
     disparity.reshape(-1)[chosen] = np.repeat(np.minimum(left, right), length)[filled]
     mask = np.zeros((height, width), np.bool_)
@@ -50,9 +53,9 @@ def fill_occlusions(disparity: Sixteenths) -> BoolArray:
     return mask
 
 
-def _votes(pixels: npt.NDArray[np.intp], chosen: BoolArray, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+def _votes(pixels: npt.NDArray[np.intp], chosen: BoolArray, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Return, for each pixel of the image, the number of chosen pixels in its column within the rows around it."""
     mask = np.zeros(shape, np.uint8)
     mask.reshape(-1)[pixels[chosen]] = 1
     counts = cv2.boxFilter(mask, -1, (1, _VOTING_ROWS), normalize=False, borderType=cv2.BORDER_REPLICATE)
-    return counts.astype(np.int32)
+    return np.asarray(counts, np.uint8)

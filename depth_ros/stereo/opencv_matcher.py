@@ -33,6 +33,7 @@ class SearchRange:
 
     @property
     def high(self) -> int:
+        """Largest disparity."""
         return self.low + self.count - 1
 
     @classmethod
@@ -69,5 +70,5 @@ def match_left(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixt
 
 def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
     """Return the disparity of each pixel of the right image: mirrored, it takes the place of the left one."""
-    mirrored = match_left(cv2.flip(right, 1), cv2.flip(left, 1), search)  # type: ignore[arg-type]
+    mirrored = match_left(cv2.flip(right, 1), cv2.flip(left, 1), search)
     return np.asarray(cv2.flip(mirrored, 1), np.int16)

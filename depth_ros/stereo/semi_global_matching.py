@@ -14,7 +14,7 @@ from depth_ros.settings.node_settings import Quality
 from depth_ros.stages.decode_image import as_grey
 from depth_ros.stereo.brightness import BrightnessCorrection
 from depth_ros.stereo.match_confidence import FILLED_CONFIDENCE, MatchConfidence
-from depth_ros.stereo.matching_effort import EFFORTS, MatchingEffort
+from depth_ros.stereo.matching_effort import EFFORTS
 from depth_ros.stereo.occlusion import fill_occlusions
 from depth_ros.stereo.opencv_matcher import UNKNOWN, SearchRange, Sixteenths, match_left, match_right
 from depth_ros.stereo.surface_borders import remove_wrong_borders
@@ -83,7 +83,7 @@ class SemiGlobalMatching:
 
     def _matched(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> RawDisparity:
         disparity, scores = self.candidates(left, right, search)
-        disparity[scores < self._confidence.lowest_score] = UNKNOWN
+        np.copyto(disparity, UNKNOWN, where=scores < self._confidence.lowest_score)
         _remove_speckles(disparity)
         base = left if disparity.shape == left.shape else _resized(left, disparity.shape)
         remove_wrong_borders(base, disparity)
@@ -96,9 +96,7 @@ class SemiGlobalMatching:
             disparity_px, confidence = _enlarged(disparity_px, left.shape), _nearest(confidence, left.shape)
         return RawDisparity(disparity_px, confidence, float(search.low), float(search.high))
 
-    def candidates(
-        self, left: UInt8Array, right: UInt8Array, search: SearchRange
-    ) -> tuple[Sixteenths, UInt8Array]:
+    def candidates(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> tuple[Sixteenths, UInt8Array]:
         """Return the best match of each pixel of the left image, and its score; at the size that is matched.
 
         Args:
@@ -113,7 +111,6 @@ class SemiGlobalMatching:
         from_left = match_left(base, other, search.scaled(effort.left_scale))
         agrees = _agreement(from_left, from_right, effort.tolerance)
         return from_left, self._confidence.scores(base, from_left, agrees)
-
 
     def _right_candidates(
         self, left: UInt8Array, right: UInt8Array, search: SearchRange
@@ -148,15 +145,15 @@ def _narrowed(search: SearchRange, from_right: Sixteenths, scale: float) -> Sear
     The near end is the largest disparity found; the far end excludes the farthest 0.1 % of the matches. Margins cover
     the lower resolution. With too few matches, the range is returned unchanged.
     """
-    matched = from_right.copy()
-    cv2.filterSpeckles(matched, UNKNOWN, max(16, int(_SPECKLE_SHARE * matched.size)), _SPECKLE_STEP)
+    matched = from_right[::2, ::2].copy()
+    cv2.filterSpeckles(matched, UNKNOWN, max(8, int(_SPECKLE_SHARE * matched.size)), _SPECKLE_STEP)
     known = matched[matched != UNKNOWN]
     if known.size < _MIN_MATCHED_SHARE * matched.size:
         return search
-    farthest, nearest = (int(np.percentile(known, per_cent) / (16 * scale)) for per_cent in (0.1, 100))
-    shorter = SearchRange.over(
-        max(search.low, farthest - _MARGIN_PX), min(search.high, nearest + _MARGIN_PX)
-    )
+    farthest = int(np.partition(known, known.size // 1000)[known.size // 1000] / (16 * scale))
+    nearest = int(known.max() / (16 * scale))
+    low = min(max(farthest - _MARGIN_PX, search.low), search.high)
+    shorter = SearchRange.over(low, max(min(nearest + _MARGIN_PX, search.high), low))
     return shorter if shorter.count <= search.count - _MIN_SAVED else search
 
 

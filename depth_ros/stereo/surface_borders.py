@@ -7,6 +7,8 @@ import numpy.typing as npt
 from depth_ros.stereo.opencv_matcher import UNKNOWN, Sixteenths
 from depth_ros.types import Float32Array, UInt8Array
 
+UInt16Array = npt.NDArray[np.uint16]
+
 _BAND_PX = 2
 """Matches are off by about this much at a border."""
 _STEP = 3 * 16
@@ -29,45 +31,43 @@ def remove_wrong_borders(left: UInt8Array, disparity: Sixteenths) -> None:
         disparity: (H, W) disparity of the left image.
     """
     kernel = np.ones((2 * _BAND_PX + 1, 2 * _BAND_PX + 1), np.uint8)
-    known = disparity != UNKNOWN
+    known = cv2.compare(disparity, UNKNOWN, cv2.CMP_GT)
     near = cv2.dilate(disparity, kernel)
-    far = cv2.erode(np.where(known, disparity, np.int16(-UNKNOWN)), kernel)
-    band = cv2.compare(cv2.subtract(near, far), _STEP, cv2.CMP_GT) & known.view(np.uint8)
+    far = cv2.erode(cv2.copyTo(disparity, known, np.full_like(disparity, -UNKNOWN)), kernel)
+    band = cv2.bitwise_and(cv2.compare(cv2.subtract(near, far), _STEP, cv2.CMP_GT), known)
     pixels = np.flatnonzero(band)
-    middle = near.ravel()[pixels] // 2 + far.ravel()[pixels] // 2
-    of_near = disparity.ravel()[pixels] > middle
+    near_here, far_here = near.ravel()[pixels], far.ravel()[pixels]
+    of_near = disparity.ravel()[pixels] > near_here // 2 + far_here // 2
 
+    rows, columns = np.divmod(pixels, left.shape[1])
+    sampled = (rows >> 1) * ((left.shape[1] + 1) >> 1) + (columns >> 1)
     grey = left.ravel()[pixels].astype(np.float32)
-    size = (left.shape[1], left.shape[0])
     to_near, to_far = (
-        np.abs(grey - cv2.resize(mean, size, interpolation=cv2.INTER_NEAREST).ravel()[pixels])
-        for mean in _surface_means(left, disparity, band, near, far)
+        np.abs(grey - _mean(count.ravel()[sampled], total.ravel()[sampled]))
+        for count, total in _surface_sums(left, disparity, known, band, near, far)
     )
     own, other = np.where(of_near, to_near, to_far), np.where(of_near, to_far, to_near)
     wrong = other + _MIN_DIFFERENCE < own  # False where a mean is NaN
     disparity.reshape(-1)[pixels[wrong]] = UNKNOWN
 
 
-def _surface_means(
-    left: UInt8Array, disparity: Sixteenths, band: UInt8Array, near: Sixteenths, far: Sixteenths
-) -> tuple[Float32Array, Float32Array]:
-    """Return the mean grey values of the near and the far surface beside a band, at half size; NaN where there is none."""
-    every_second = (slice(0, None, 2), slice(0, None, 2))
-    grey, half, beside = left[every_second], disparity[every_second], band[every_second] > 0
-    weight = _box(beside)
-    middle = near[every_second].astype(np.float32) + far[every_second]
-    middle = _box(np.where(beside, middle, 0)) / np.maximum(2 * weight, 1)
-    outside = ~beside & (half != UNKNOWN) & (weight > 0)
-    return tuple(  # type: ignore[return-value]
-        _mean(grey, outside & surface) for surface in (half > middle, half <= middle)
-    )
+def _surface_sums(
+    left: UInt8Array, disparity: Sixteenths, known: UInt8Array, band: UInt8Array, near: Sixteenths, far: Sixteenths
+) -> list[tuple[UInt16Array, UInt16Array]]:
+    """Return number and sum of the grey values of the near and of the far surface beside a band, at half size."""
+    grey, known, band = (np.ascontiguousarray(image[::2, ::2]) for image in (left, known, band))
+    twice_middle = np.where(band, near[::2, ::2].astype(np.float32) + far[::2, ::2], np.float32(0))
+    window = (_WINDOW, _WINDOW)
+    in_band = cv2.boxFilter(band & 1, cv2.CV_32F, window, normalize=False)
+    middle = cv2.boxFilter(twice_middle, cv2.CV_32F, window, normalize=False) / np.maximum(2 * in_band, 1)
+    beside = cv2.bitwise_and(known, cv2.bitwise_not(band)) * (in_band > 0)
+    is_near = (disparity[::2, ::2] > middle) * np.uint8(255)
+    surfaces = cv2.bitwise_and(beside, is_near), cv2.bitwise_and(beside, cv2.bitwise_not(is_near))
+    return [
+        tuple(cv2.boxFilter(v, cv2.CV_16U, window, normalize=False) for v in (mask & 1, cv2.bitwise_and(grey, mask)))
+        for mask in surfaces
+    ]
 
 
-def _mean(grey: UInt8Array, mask: npt.NDArray[np.bool_]) -> Float32Array:
-    count = _box(mask)
-    with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where(count >= _MIN_PIXELS, _box(np.where(mask, grey, 0)) / count, np.float32(np.nan))
-
-
-def _box(values: npt.NDArray[np.generic]) -> Float32Array:
-    return np.asarray(cv2.boxFilter(values.astype(np.float32), -1, (_WINDOW, _WINDOW), normalize=False))
+def _mean(count: UInt16Array, total: UInt16Array) -> Float32Array:
+    return np.where(count >= _MIN_PIXELS, total / np.maximum(count, 1).astype(np.float32), np.float32(np.nan))
