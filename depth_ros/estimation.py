@@ -13,6 +13,7 @@ from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
 from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules, unknown_parameter
+from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class StereoDepth(_OwnsEstimator):
         frame = stereo_frame(
             left, right, left_calibration, right_calibration, self.settings, rectifier=self._state.rectifier
         )
+        if self.settings.align_rows:
+            frame, _ = with_aligned_rows(frame)
         mask = self._state.mask.current(self.settings.filter_mask_file)
         return depth_map(frame, self._estimator, self.settings, mask)
 

@@ -23,6 +23,7 @@ from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.node_settings import MonoSettings, Quality, StereoSettings
 from depth_ros.stages import filters
+from depth_ros.stages.align_rows import align_rows
 from depth_ros.stages.intrinsics import rectified_camera, stereo_rig
 from depth_ros.stages.metric import depth_from_disparity, rectified_disparity, within_range
 from depth_ros.stages.navigation import cropped, one_per_voxel
@@ -31,7 +32,17 @@ from depth_ros.stages.project import project
 from depth_ros.stages.rectify import Rectifier
 from depth_ros.stages.resize import resized
 from depth_ros.stereo.semi_global_matching import SemiGlobalMatching
-from depth_ros.types import Calibration, Cloud, DepthMap, Float32Array, Frame, RelativeMap, StereoFrame, UInt8Array
+from depth_ros.types import (
+    Calibration,
+    Cloud,
+    DepthMap,
+    Float32Array,
+    Frame,
+    RelativeMap,
+    RowShift,
+    StereoFrame,
+    UInt8Array,
+)  # fmt: skip
 
 _MIN_SIDE_PX = 16
 
@@ -45,6 +56,7 @@ def stereo_frame(
     stamp_ns: int = 0,
     frame_id: str = '',
     rectifier: Rectifier | None = None,
+    row_shift: RowShift | None = None,
 ) -> StereoFrame:
     """Make a rectified pair at the processed size from two decoded images and their calibrations.
 
@@ -57,6 +69,7 @@ def stereo_frame(
         stamp_ns: Acquisition time of the left image.
         frame_id: Optical frame of the left camera.
         rectifier: Rectifier of the pair, kept between frames; None = the maps are computed for this frame.
+        row_shift: Shift of the rows that is removed from the right image, in pixels at the processed size.
 
     Raises:
         BadImage: the images differ in size or are too small.
@@ -70,11 +83,14 @@ def stereo_frame(
         )
     _check_side(min(height, width) * settings.processing_scale, f'{width}x{height}')
     rig = stereo_rig(left_calibration, right_calibration, width, height)
+    row_shift = row_shift and row_shift.resized(1 / settings.processing_scale)
     if settings.rectify:
         rectifier = rectifier or Rectifier()
         left = rectifier.rectify(left, left_calibration, 'left')
-        right = rectifier.rectify(right, right_calibration, 'right')
-    return resized(StereoFrame(left, right, rig, stamp_ns, frame_id), settings.processing_scale)
+        right = rectifier.rectify(right, right_calibration, 'right', row_shift)
+    elif row_shift is not None:
+        right = align_rows(right, row_shift, rig.right)
+    return resized(StereoFrame(left, right, rig, stamp_ns, frame_id, row_shift), settings.processing_scale)
 
 
 def mono_frame(

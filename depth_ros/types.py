@@ -86,10 +86,50 @@ class StereoRig:
         """Raw disparity of a point at infinity, ``cx_left - cx_right``; subtract it before ``z = fx * B / d``."""
         return self.left.cx - self.right_cx
 
+    @property
+    def right(self) -> Camera:
+        """Intrinsics of the right image."""
+        return replace(self.left, cx=self.right_cx)
+
     def resized(self, width: int, height: int) -> 'StereoRig':
         """Return the geometry of the pair after a resize of both images."""
-        right = replace(self.left, cx=self.right_cx).resized(width, height)
-        return StereoRig(self.left.resized(width, height), right.cx, self.baseline_m)
+        right_cx = self.right.resized(width, height).cx
+        return StereoRig(self.left.resized(width, height), right_cx, self.baseline_m)
+
+
+@dataclass(frozen=True)
+class RowShift:
+    """Vertical disparity that is left in a rectified pair, as a linear function of the position.
+
+    A point in row y of the left image is in row ``y + offset_px + over_x * (x - cx) + over_y * (y - cy)`` of the right
+    image, at its column x; (cx, cy) is the principal point of the right image. All zero = the rows match.
+    """
+
+    offset_px: float
+    """Shift at the principal point, pixels; positive = downwards in the right image."""
+    over_x: float
+    """Change per pixel to the right; the roll of the right camera, radians, positive = clockwise in the image."""
+    over_y: float
+    """Change per pixel downwards; relative difference of the vertical scales."""
+
+    def resized(self, scale: float) -> 'RowShift':
+        """Return the shift after a resize of both images."""
+        return replace(self, offset_px=self.offset_px * scale)
+
+    def plus(self, other: 'RowShift') -> 'RowShift':
+        """Return the sum of two small shifts."""
+        return RowShift(self.offset_px + other.offset_px, self.over_x + other.over_x, self.over_y + other.over_y)
+
+    def times(self, factor: float) -> 'RowShift':
+        """Return the shift multiplied by a factor."""
+        return RowShift(self.offset_px * factor, self.over_x * factor, self.over_y * factor)
+
+    def rms_px(self, right: Camera) -> float:
+        """Return the root mean square of the shift over the right image, pixels."""
+        centre_x, centre_y = (right.width - 1) / 2 - right.cx, (right.height - 1) / 2 - right.cy
+        mean = self.offset_px + self.over_x * centre_x + self.over_y * centre_y
+        slopes = (self.over_x * right.width) ** 2 + (self.over_y * right.height) ** 2
+        return float((mean**2 + slopes / 12) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -105,6 +145,8 @@ class StereoFrame:
     """Acquisition time of the left image, nanoseconds."""
     frame_id: str = ''
     """Optical frame of the left camera."""
+    row_shift: RowShift | None = None
+    """Shift of the rows that has been removed from ``right``, in pixels of this frame; None = none."""
 
 
 @dataclass(frozen=True)

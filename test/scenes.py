@@ -24,6 +24,16 @@ def pair(disparity_px: Float32Array, seed: int = 0) -> tuple[UInt8Array, UInt8Ar
     return left, cv2.remap(left, columns + disparity_px, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
+def bent(image: UInt8Array, shift_px: float = 0.0, roll_deg: float = 0.0, scale: float = 0.0) -> UInt8Array:
+    """Return a right image whose camera has moved: shifted down, rotated clockwise and enlarged about its centre."""
+    height, width = image.shape[:2]
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    cos, sin = (1 + scale) * np.cos(np.deg2rad(roll_deg)), (1 + scale) * np.sin(np.deg2rad(roll_deg))
+    rotation = np.array([[cos, -sin], [sin, cos]])
+    warp = np.column_stack((rotation, centre - rotation @ centre + (0, shift_px)))
+    return cv2.warpAffine(image, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
 def calibrations(
     width: int = 320, height: int = 240, focal: float = 300.0, baseline_m: float = 0.1, offset_px: float = 0.0
 ) -> tuple[Calibration, Calibration]:

@@ -85,10 +85,12 @@ class StereoBagCamera:
         left_info, right_info = self._infos['left'].at(stamp), self._infos['right'].at(stamp)
         if left_info is None or right_info is None:
             raise BadCameraInfo('no readable camera_info for this pair; expected one for each side')
-        frame = stereo_frame_of(left, right, left_info, right_info, self._settings, self.state.rectifier)
-        mask = self.state.mask.current(self._settings.filter_mask_file)
-        depth = depth_map(frame, self._estimator, self._settings, mask)
-        return recorded_ns, _stabilized(depth, self._settings, self.state)
+        state = self.state
+        row_shift = state.rows.correction if self._settings.align_rows else None
+        frame = stereo_frame_of(left, right, left_info, right_info, self._settings, state.rectifier, row_shift)
+        depth = depth_map(frame, self._estimator, self._settings, state.mask.current(self._settings.filter_mask_file))
+        state.rows.observe(frame, recorded_ns / 1e9)
+        return recorded_ns, _stabilized(depth, self._settings, state)
 
     def finish(self) -> None:
         """Count the images that have no partner."""

@@ -48,7 +48,7 @@ class ProcessingReport:
     cut_off: str
     """Why the rest of the recording could not be read; empty if all of it was read."""
     remarks: list[str]
-    """Irregularities of the recording, one line each."""
+    """Irregularities of the recording and warnings about its cameras, one line each."""
 
     @property
     def failed(self) -> bool:
@@ -112,8 +112,12 @@ def process_recording(
                         written += 1
             for camera in cameras:
                 camera.finish()
+        remarks = bag.remarks()
+        for camera in cameras:
+            if warning := camera.state.rows.status.warning:
+                remarks.append(f'{next(iter(camera.topics))}: {warning}')
         seconds = time.monotonic() - started_s
-        return ProcessingReport(frames, written, dict(bag.unused.counts), seconds, bag.cut_off, bag.remarks())
+        return ProcessingReport(frames, written, dict(bag.unused.counts), seconds, bag.cut_off, remarks)
 
 
 _Message = tuple[Any, int, bytes, Any]

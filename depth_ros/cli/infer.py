@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from depth_ros.camera_state import CameraState
-from depth_ros.cli.infer_hints import raw_image_hint, stereo_hints
+from depth_ros.cli.infer_hints import raw_image_hint, rows_hint, stereo_hints
 from depth_ros.cli.node_options import add_parameter_options, settings_of
 from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.errors import BadFile
@@ -36,6 +36,7 @@ from depth_ros.settings.parameter_table import defaults, rules
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project
+from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
 _SETTINGS = (
@@ -116,11 +117,17 @@ def _run_stereo(options: argparse.Namespace) -> list[str]:
     with closing(stereo_estimator(settings)) as estimator:
         started_s = time.perf_counter()
         mask = CameraState().mask.current(settings.filter_mask_file)
-        depth = depth_map(stereo_frame(left, right, *calibrations, settings), estimator, settings, mask)
+        frame, unaligned = stereo_frame(left, right, *calibrations, settings), ''
+        if settings.align_rows:
+            frame, unaligned = with_aligned_rows(frame)
+        depth = depth_map(frame, estimator, settings, mask)
     _report(depth, options, options.out, started_s)
     valid_share = float(np.isfinite(depth.depth_m).mean())
     hints = stereo_hints((left, right), calibrations, settings, valid_share)
-    return [*_caution(estimator), *(hints or raw_image_hint(options.left_info, calibrations[0], settings))]
+    hints = hints or raw_image_hint(options.left_info, calibrations[0], settings)
+    hints = hints or rows_hint(frame, settings, valid_share)
+    rows = [f'warning: align_rows has no effect: {unaligned}'] if unaligned else []
+    return [*_caution(estimator), *rows, *hints]
 
 
 def _run_mono(options: argparse.Namespace) -> list[str]:

@@ -7,7 +7,9 @@ from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.intrinsics import looks_unrectified, stereo_rig
 from depth_ros.stages.rectify import rectify
 from depth_ros.stereo.pair_agreement import clearly_better, matched_share
-from depth_ros.types import Calibration, UInt8Array
+from depth_ros.stereo.row_measurement import measure_rows
+from depth_ros.stereo.row_tracker import MAX_OFF_PX, describe
+from depth_ros.types import Calibration, StereoFrame, UInt8Array
 
 _LOW_DENSITY = 0.6
 """Share of valid pixels below which a pair is examined; exchanged images of a textured scene give about one third."""
@@ -46,6 +48,19 @@ def stereo_hints(
                 'raw, add --rectify'
             )
     return hints
+
+
+def rows_hint(frame: StereoFrame, settings: StereoSettings, valid_share: float) -> list[str]:
+    """Return a hint for a pair with little depth whose rows do not match."""
+    if valid_share >= _LOW_DENSITY or settings.align_rows or (shift := measure_rows(frame).shift) is None:
+        return []
+    off_px = shift.rms_px(frame.rig.right)
+    if off_px <= MAX_OFF_PX:
+        return []
+    return [
+        f'hint: the rows of the right image are off by {describe(shift, off_px)}: calibrate the pair again, or add '
+        '-p align_rows:=true'
+    ]
 
 
 def raw_image_hint(path: Path, calibration: Calibration, settings: MonoSettings | StereoSettings) -> list[str]:

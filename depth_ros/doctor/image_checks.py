@@ -11,7 +11,9 @@ from depth_ros.stages.intrinsics import looks_unrectified, rectified_camera, ste
 from depth_ros.stages.rectify import rectify
 from depth_ros.stereo.exposure_difference import EXPOSURE_REMEDY, exposure_difference
 from depth_ros.stereo.pair_agreement import clearly_better, matched_share
-from depth_ros.types import Calibration, UInt8Array
+from depth_ros.stereo.row_measurement import measure_rows
+from depth_ros.stereo.row_tracker import MAX_OFF_PX, describe
+from depth_ros.types import Calibration, StereoFrame, UInt8Array
 
 _NO_METRES = 'metric depth needs a valid calibration'
 _MIN_MATCHED_SHARE = 0.1
@@ -124,7 +126,8 @@ def content_findings(observations: Observations, settings: MonoSettings | Stereo
             'left and right are swapped: depth cannot be computed',
             'exchange the topics: left_image_rect:=… right_image_rect:=…',
         )
-    elif as_received < _MIN_MATCHED_SHARE:
+        return
+    if as_received < _MIN_MATCHED_SHARE:
         yield Finding(
             'warning',
             'pair',
@@ -136,6 +139,29 @@ def content_findings(observations: Observations, settings: MonoSettings | Stereo
         )
     else:
         yield Finding('ok', 'pair', about, f'{as_received:.0%} of the pixels match')
+    yield _rows_finding(StereoFrame(images[0], images[1], rig), settings)
+
+
+def _rows_finding(frame: StereoFrame, settings: StereoSettings) -> Finding:
+    """Check whether the rows of a pair match."""
+    about, measurement = 'rows of the right image', measure_rows(frame)
+    if measurement.shift is None:
+        return Finding('ok', 'rows', about, f'not measured: {measurement.why}')
+    off_px = measurement.shift.rms_px(frame.rig.right)
+    what = f'off by {describe(measurement.shift, off_px)}, from {measurement.matches} matches'
+    if off_px <= MAX_OFF_PX:
+        return Finding('ok', 'rows', about, what)
+    if settings.align_rows:
+        return Finding('ok', 'rows', about, f'{what}; corrected because align_rows is true')
+    return Finding(
+        'warning',
+        'rows',
+        about,
+        f'{what}; expected at most {MAX_OFF_PX:g} px',
+        'depth is missing or wrong where rows do not match: the rig has bent since its calibration, or the calibration '
+        'is inaccurate',
+        'repeat the stereo calibration, or set align_rows: true',
+    )
 
 
 def _exposure_finding(images: Sequence[UInt8Array], about: str) -> Iterator[Finding]:

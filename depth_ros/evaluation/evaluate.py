@@ -20,6 +20,7 @@ from depth_ros.evaluation.stereo_metrics import DisparityAccuracy, disparity_acc
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.scaler import Scaler
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import DepthMap, Float32Array, RelativeMap, StereoRig, UInt8Array
 
 
@@ -121,6 +122,8 @@ def _create_estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimat
             raise BadInput('not a calibrated stereo pair, which stereo_depth requires. Use --node mono_depth')
         infos = (sample.calibration, sample.right_calibration)
         pair = stereo_frame(sample.image, sample.right, *infos, settings, rectifier=state.rectifier)
+        if settings.align_rows:
+            pair, _ = with_aligned_rows(pair)
         height, width = sample.image.shape[:2]
         mask = state.mask.current(settings.filter_mask_file)
         return depth_map(pair, stereo, settings, mask), pair.rig.resized(width, height)

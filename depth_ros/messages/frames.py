@@ -6,7 +6,7 @@ from depth_ros.messages.read_messages import image_pixels, stamp_ns
 from depth_ros.pipeline import mono_frame, stereo_frame
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.rectify import Rectifier
-from depth_ros.types import Calibration, Frame, StereoFrame
+from depth_ros.types import Calibration, Frame, RowShift, StereoFrame
 
 
 def mono_frame_of(
@@ -28,6 +28,7 @@ def stereo_frame_of(
     right_info: Calibration,
     settings: StereoSettings,
     rectifier: Rectifier | None = None,
+    row_shift: RowShift | None = None,
 ) -> StereoFrame:
     """Decode a pair; stamp and frame_id are those of the left image (frame_id of its camera_info if it has none).
 
@@ -36,6 +37,5 @@ def stereo_frame_of(
     """
     head = left.header
     stamp, frame_id = stamp_ns(head.stamp), head.frame_id or left_info.frame_id
-    return stereo_frame(
-        image_pixels(left), image_pixels(right), left_info, right_info, settings, stamp, frame_id, rectifier
-    )
+    images = image_pixels(left), image_pixels(right)
+    return stereo_frame(*images, left_info, right_info, settings, stamp, frame_id, rectifier, row_shift)

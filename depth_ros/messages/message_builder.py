@@ -58,6 +58,10 @@ class MessageBuilder:
             is_bigendian=_BIG_ENDIAN, step=pixels.nbytes // height, data=pixels,
         )  # fmt: skip
 
+    def compressed_image(self, data: AnyArray, image_format: str, header: Any) -> Any:
+        """Return (N,) bytes as CompressedImage."""
+        return self._make('sensor_msgs/msg/CompressedImage', header=header, format=image_format, data=data)
+
     def laser_scan(self, scan: Scan, range_min_m: float, range_max_m: float, header: Any) -> Any:
         """Return a level scan as LaserScan; the frame of the header has x forward, y left, z up."""
         angle_max = scan.angle_min_rad + (len(scan.ranges_m) - 1) * scan.angle_increment_rad

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
@@ -24,7 +24,7 @@ from depth_ros.ros.ros_messages import to_ros
 from depth_ros.scale.scale_tracker import ScaleStatus
 from depth_ros.settings.common_settings import Settings
 from depth_ros.stages.colorize import Colormap, colorize
-from depth_ros.stages.depth_encoding import encoded
+from depth_ros.stages.depth_encoding import COMPRESSED_DEPTH_FORMAT, compressed_depth, encoded
 from depth_ros.stages.navigation import clearing_points, scan
 from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.project import project
@@ -33,6 +33,7 @@ from depth_ros.types import DepthMap, RelativeMap
 _QUEUE = 2
 TOPICS: dict[str, type] = {
     'depth/image_rect': Image,
+    'depth/image_rect/compressedDepth': CompressedImage,
     'depth/camera_info': CameraInfo,
     'points': PointCloud2,
     'points_clear': PointCloud2,
@@ -93,6 +94,10 @@ class Outputs:
             self._send('depth/camera_info', lambda: to_ros.camera_info(camera, head))
         encoding = settings.depth_encoding
         self._send('depth/image_rect', lambda: to_ros.image(encoded(depth.depth_m, encoding), encoding, head))
+        self._send(
+            'depth/image_rect/compressedDepth',
+            lambda: to_ros.compressed_image(compressed_depth(depth.depth_m), COMPRESSED_DEPTH_FORMAT, head),
+        )
         if camera is not None:
             self._send('points', lambda: self._cloud(depth, settings, rays, head), settings.cloud_rate_hz)
             if settings.camera_height_m:

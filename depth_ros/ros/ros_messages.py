@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
@@ -27,6 +27,7 @@ _TYPES = {
     'builtin_interfaces/msg/Time': Time,
     'std_msgs/msg/Header': Header,
     'sensor_msgs/msg/CameraInfo': CameraInfo,
+    'sensor_msgs/msg/CompressedImage': CompressedImage,
     'sensor_msgs/msg/Image': Image,
     'sensor_msgs/msg/LaserScan': LaserScan,
     'sensor_msgs/msg/PointCloud2': PointCloud2,

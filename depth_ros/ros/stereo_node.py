@@ -14,7 +14,7 @@ from depth_ros.ros.exposure_watch import ExposureWatch
 from depth_ros.ros.node_input import NodeInput
 from depth_ros.ros.stereo_input import StereoInput, StereoMessages
 from depth_ros.settings.node_settings import StereoSettings
-from depth_ros.types import DepthMap
+from depth_ros.types import DepthMap, StereoFrame
 
 
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
@@ -29,6 +29,8 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     ) -> None:
         self._exposure = ExposureWatch()
         super().__init__('stereo_depth', StereoSettings, make_estimator, **node_options)
+        self._estimated: StereoFrame | None = None
+        """The frame of the current job, for the measurement of its rows."""
 
     def _open_input(self, deliver: Callable[[StereoMessages], None]) -> NodeInput:
         self._exposure = ExposureWatch()
@@ -40,10 +42,26 @@ class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     def _estimate(self, job: StereoMessages, settings: StereoSettings, estimator: Estimator) -> DepthMap:
         left_info, right_info = read_messages.calibration(job.left_info), read_messages.calibration(job.right_info)
         self._warn_about_calibration(job.left.header.frame_id, left_info, 'left image', settings.rectify)
-        frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings, self._camera.rectifier)
+        camera, row_shift = self._camera, self._camera.rows.correction if settings.align_rows else None
+        frame = stereo_frame_of(job.left, job.right, left_info, right_info, settings, camera.rectifier, row_shift)
         if warning := self._exposure.update(frame, time.monotonic()):
             self._throttled_log.report('exposure', warning)
-        return depth_map(frame, estimator, settings, self._camera.mask.current(settings.filter_mask_file))
+        self._estimated = frame
+        return depth_map(frame, estimator, settings, camera.mask.current(settings.filter_mask_file))
 
     def _image_state(self) -> tuple[str, dict[str, str]]:
-        return self._exposure.warning, self._exposure.values
+        rows = self._camera.rows.status
+        warnings = '. '.join(filter(None, (self._exposure.warning, rows.warning)))
+        return warnings, {**self._exposure.values, **rows.values}
+
+    def _work(self, job: StereoMessages) -> None:
+        """Process a job; every few seconds, measure the rows of its frame after its depth has been published."""
+        super()._work(job)
+        frame, self._estimated = self._estimated, None
+        if frame is None:
+            return
+        rows = self._camera.rows
+        if text := rows.observe(frame, time.monotonic()):
+            self.get_logger().info(text)
+        if warning := rows.status.warning:
+            self._throttled_log.report('rows', warning)

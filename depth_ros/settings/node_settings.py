@@ -22,6 +22,11 @@ class StereoSettings(Settings):
         maximum=1000.0,
     )
     accept_zero_stamps: bool = parameter(False, 'Pair images with stamp 0 in order of arrival; false = drop them.')
+    align_rows: bool = parameter(
+        False,
+        'Correct the right image by the measured shift of its rows against those of the left image, for a rig that has '
+        'bent since its calibration. The shift is measured and reported in /diagnostics in any case.',
+    )
     quality: str = parameter(
         'balanced',
         'Mode of the matcher that is used without a network. fast: matched at half size, in less time than OpenCV '

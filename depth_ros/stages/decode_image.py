@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ class _Encoding:
     """(H, W, C) samples → (H, W) grey or (H, W, 3) RGB, same depth."""
     block: tuple[int, int] = (1, 1)
     """Width and height must be multiples of this."""
+    chroma: Literal['none', 'interleaved', 'planar'] = 'none'
+    """4:2:0: rows of luminance, then half as many rows of U and V, as one plane of pairs or as two planes."""
 
 
 def _grey(samples: AnyArray) -> AnyArray:
@@ -63,6 +66,11 @@ def _table() -> dict[str, _Encoding]:
         ('yuyv', cv2.COLOR_YUV2RGB_YUY2),
     ):
         table[name] = _Encoding(2, 1, _converted(code), block=(2, 1))
+    for name, code in (('nv12', cv2.COLOR_YUV2RGB_NV12), ('nv21', cv2.COLOR_YUV2RGB_NV21)):
+        table[name] = _Encoding(1, 1, _converted(code), block=(2, 2), chroma='interleaved')
+    # sensor_msgs has no name for I420; these are the ones that drivers use.
+    for name in ('i420', 'yuv420', 'yuv420p', 'YUV420'):
+        table[name] = _Encoding(1, 1, _converted(cv2.COLOR_YUV2RGB_I420), block=(2, 2), chroma='planar')
     return table
 
 
@@ -76,11 +84,16 @@ def decode_image(
     """Decode the fields of a sensor_msgs/Image.
 
     ``8UC3`` and ``8UC4`` are read as BGR(A), OpenCV's order. 16-bit images are reduced to their upper eight bits.
-    Bytes after the last row are ignored.
+    Bytes after the last row are ignored. YUV is converted with the coefficients of BT.601 for limited range.
+
+    4:2:0 images have the layout of V4L2: luminance, then ``height / 2`` rows of ``step`` bytes with pairs (``nv12``:
+    U V, ``nv21``: V U), or U and then V with ``height / 2`` rows of ``step / 2`` bytes each (I420, named ``i420``,
+    ``yuv420``, ``yuv420p`` or ``YUV420``).
 
     Args:
-        step: Bytes from one row to the next, padding included.
-        data: At least ``step * height`` bytes.
+        step: Bytes from one row to the next, padding included. In 4:2:0 images, of the luminance; or ``width * 3 / 2``
+            with ``step * height`` bytes of data, for planes without padding.
+        data: At least ``step * height`` bytes; 4:2:0, ``step * height * 3 / 2``.
 
     Returns:
         (H, W) grey or (H, W, 3) RGB. Read-only; may share the memory of ``data``.
@@ -96,7 +109,7 @@ def decode_image(
         rows = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
         if is_bigendian != (sys.byteorder == 'big'):
             rows = rows.astype(np.uint16)
-    image = layout.to_image(rows.reshape(height, width, layout.channels))
+    image = layout.to_image(rows.reshape(-1, width, layout.channels))
     if layout.bytes_per_channel == 2:
         image = (image >> 8).astype(np.uint8)
     image.flags.writeable = False
@@ -126,12 +139,35 @@ def _rows(encoding: str, layout: _Encoding, width: int, height: int, step: int, 
         raise BadImage(
             f'{described}: expected a step of at least {row_bytes}, the bytes of one row. Check the camera driver'
         )
+    if layout.chroma != 'none':
+        return _rows_of_planes(described, layout, width, height, step, data)
     if _size(data) < step * height:
         raise BadImage(
             f'{described}: expected at least step * height = {step * height} bytes. The message is truncated'
         )
     flat = np.frombuffer(data, dtype=np.uint8, count=step * height)
     return flat.reshape(height, step)[:, :row_bytes]
+
+
+def _rows_of_planes(described: str, layout: _Encoding, width: int, height: int, step: int, data: Buffer) -> UInt8Array:
+    """Return a 4:2:0 image as (height * 3 / 2, width), the form that OpenCV converts."""
+    if step == width * 3 // 2 and _size(data) == step * height:
+        step = width  # The driver counts the chrominance in the step (depthai-ros).
+    needed = step * height * 3 // 2
+    if layout.chroma == 'planar' and step % 2:
+        raise BadImage(
+            f'{described}: expected an even step, because rows of U and V have half of it. Check the camera driver'
+        )
+    if _size(data) < needed:
+        raise BadImage(
+            f'{described}: expected at least step * height * 3 / 2 = {needed} bytes. The message is truncated'
+        )
+    flat = np.frombuffer(data, dtype=np.uint8, count=needed)
+    if layout.chroma == 'interleaved' or step == width:
+        return flat.reshape(-1, step)[:, :width]
+    luminance = flat[: step * height].reshape(height, step)[:, :width]
+    chrominance = flat[step * height :].reshape(height, step // 2)[:, : width // 2]
+    return np.concatenate((luminance.ravel(), chrominance.ravel())).reshape(-1, width)
 
 
 def _size(data: Buffer) -> int:

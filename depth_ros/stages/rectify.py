@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from depth_ros.errors import BadCameraInfo
-from depth_ros.types import AnyArray, Calibration, UInt8Array
+from depth_ros.stages.align_rows import source_of_aligned
+from depth_ros.types import AnyArray, Calibration, RowShift, UInt8Array
 
 _MODELS = ('plumb_bob', 'rational_polynomial', 'equidistant', '')
 
@@ -17,13 +18,21 @@ class Rectifier:
     def __init__(self) -> None:
         self._maps = lru_cache(maxsize=2)(_maps)  # left and right
 
-    def rectify(self, image: UInt8Array, calibration: Calibration, side: str = 'camera') -> UInt8Array:
+    def rectify(
+        self, image: UInt8Array, calibration: Calibration, side: str = 'camera', row_shift: RowShift | None = None
+    ) -> UInt8Array:
         """Undistort and rectify one image by its K, D, R and P; pixels outside the raw image are 0.
+
+        Args:
+            image: The raw image.
+            calibration: Calibration of the image.
+            side: Name of the image in messages.
+            row_shift: Shift of the rows that is also removed, in pixels of the image.
 
         Raises:
             BadCameraInfo: K or P is unusable, the size differs, or the distortion model is not supported.
         """
-        map_xy, map_fraction = self._maps(calibration, side)
+        map_xy, map_fraction = self._maps(calibration, side, row_shift)
         if image.shape[:2] != map_xy.shape[:2]:
             raise BadCameraInfo(
                 f'{side} image is {image.shape[1]}x{image.shape[0]} but its camera_info describes '
@@ -41,7 +50,7 @@ def rectify(image: UInt8Array, calibration: Calibration, side: str = 'camera') -
     return Rectifier().rectify(image, calibration, side)
 
 
-def _maps(calibration: Calibration, side: str) -> tuple[AnyArray, AnyArray]:
+def _maps(calibration: Calibration, side: str, row_shift: RowShift | None) -> tuple[AnyArray, AnyArray]:
     k, p = np.reshape(calibration.k, (3, 3)), np.reshape(calibration.p, (3, 4))[:, :3]
     if not (np.isfinite((*calibration.k, *calibration.p, *calibration.d)).all() and k[0, 0] > 0 and p[0, 0] > 0):
         raise BadCameraInfo(
@@ -59,8 +68,11 @@ def _maps(calibration: Calibration, side: str) -> tuple[AnyArray, AnyArray]:
     size = (width // bin_x, height // bin_y)
     d = np.array(calibration.d or (0.0,) * 5)
     r = np.reshape(calibration.r, (3, 3)) if any(calibration.r) else np.eye(3)
+    rectified = to_image @ p
+    if row_shift is not None:
+        rectified = np.linalg.inv(source_of_aligned(row_shift, rectified[0, 2], rectified[1, 2])) @ rectified
     if calibration.distortion_model == 'equidistant':
-        maps = cv2.fisheye.initUndistortRectifyMap(to_image @ k, d[:4], r, to_image @ p, size, cv2.CV_16SC2)
+        maps = cv2.fisheye.initUndistortRectifyMap(to_image @ k, d[:4], r, rectified, size, cv2.CV_16SC2)
     else:
-        maps = cv2.initUndistortRectifyMap(to_image @ k, d, r, to_image @ p, size, cv2.CV_16SC2)
+        maps = cv2.initUndistortRectifyMap(to_image @ k, d, r, rectified, size, cv2.CV_16SC2)
     return maps[0], maps[1]

@@ -17,4 +17,5 @@ def resized(frame: StereoFrame, scale: float) -> StereoFrame:
     left, right = (
         np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)) for image in (frame.left, frame.right)
     )
-    return replace(frame, left=left, right=right, rig=frame.rig.resized(*size))
+    row_shift = frame.row_shift and frame.row_shift.resized(scale)
+    return replace(frame, left=left, right=right, rig=frame.rig.resized(*size), row_shift=row_shift)

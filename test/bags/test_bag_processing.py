@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from bag_files import SIZE, BagWriter, cloud_message, image, info, make, read, transform, write_bag
 from rosbags.rosbag2 import StoragePlugin
-from scenes import calibrations
+from scenes import bent, calibrations, pair
 from tiny_model import RELATIVE, model
 
 from depth_ros.bags.bag_processing import process_recording
@@ -43,6 +44,27 @@ def test_every_frame_of_a_bag_becomes_depth_with_its_own_stamp(tmp_path, options
         assert np.nanmedian(depth) == pytest.approx(300 * 0.1 / 8, rel=0.01)
     cloud = found[f'{namespace}/points'][0][2]
     assert cloud.is_dense and len(cloud.data) == cloud.width * cloud.point_step
+
+
+def test_rows_that_do_not_match_are_a_remark_and_are_corrected_on_request(tmp_path):
+    (height, width), infos = SIZE, calibrations(SIZE[1], SIZE[0])
+    left, right = pair(np.full((height, width), 8.0, np.float32))
+    with BagWriter(tmp_path / 'in') as bag:
+        for stamp in range(10**9, 5 * 10**9, 4 * 10**8):
+            for side, pixels, calibration in (('left', left, infos[0]), ('right', bent(right, 3.0), infos[1])):
+                bag.add(f'/{side}/camera_info', info(calibration, stamp), stamp)
+                bag.add(f'/{side}/image_rect', image(pixels, stamp), stamp)
+    valid_share = {}
+    for align_rows in (False, True):
+        target = tmp_path / f'out_{align_rows}'
+        report = process_recording(tmp_path / 'in', target, replace(SETTINGS, align_rows=align_rows))
+        depths = [message.data.view(np.float32) for _, _, message in read(target)['/depth/image_rect']]
+        valid_share[align_rows] = [np.isfinite(depth).mean() for depth in depths]
+        assert report.written == 10 and len(report.remarks) == (0 if align_rows else 1)
+    assert valid_share[True][0] == valid_share[False][0]  # not measured yet
+    assert valid_share[True][-1] > valid_share[False][-1] + 0.1
+    remark = process_recording(tmp_path / 'in', tmp_path / 'again', SETTINGS).remarks[0]
+    assert remark.startswith('/left/image_rect: the rows of the right image are off by 3.00 px')
 
 
 def test_two_runs_give_the_same_messages(tmp_path):

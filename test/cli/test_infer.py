@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from scenes import write_info
+from scenes import bent, write_info
 
 from depth_ros.cli.main import main
 from depth_ros.files.image_files import write_image_file
@@ -158,3 +158,15 @@ def test_a_network_for_the_simulator_estimates_files_and_repeats_its_caution(fil
     assert main(['infer', '--model', 'sim-indoor', *image, '--out', str(files / 'out')]) == 0
     assert 'warning: sim-indoor ' in capsys.readouterr().err
     assert (files / 'out/depth.npy').is_file()
+
+
+def test_rows_that_do_not_match_give_a_hint_and_are_aligned_on_request(files, motorcycle, capsys):
+    write_image_file(files / 'right.png', bent(motorcycle.right, 3.0))
+    assert main(arguments(files)) == 0
+    assert 'hint: the rows of the right image are off by 2.9' in capsys.readouterr().err
+    assert main(arguments(files, '-p', 'align_rows:=true')) == 0
+    assert capsys.readouterr().err == ''
+    assert motorcycle.accuracy(np.load(files / 'out/depth.npy')).valid_fraction > 0.9
+    write_image_file(files / 'right.png', np.zeros_like(motorcycle.right))
+    assert main(arguments(files, '-p', 'align_rows:=true')) == 0
+    assert 'warning: align_rows has no effect: 0 points of the scene could be tracked' in capsys.readouterr().err

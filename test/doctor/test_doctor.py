@@ -10,7 +10,7 @@ import pytest
 import rclpy
 from graph import Graph
 from rosgraph_msgs.msg import Clock
-from scenes import pair
+from scenes import bent, pair
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tiny_model import model
 
@@ -110,7 +110,7 @@ def test_a_good_camera_has_no_fault(capsys):
     with camera():
         code, bad, everything = doctor(capsys, '-p', 'range_min_m:=2.0')
     assert code == 0 and not bad
-    assert {'rate', 'skew', 'camera_info', 'baseline', 'exposure', 'pair', 'model', 'transport'} <= {
+    assert {'rate', 'skew', 'camera_info', 'baseline', 'exposure', 'pair', 'rows', 'model', 'transport'} <= {
         f['check'] for f in everything
     }
     assert next(f for f in everything if f['check'] == 'baseline')['what'] == '0.1000 m'
@@ -148,6 +148,7 @@ def test_each_fault_of_a_camera_is_reported(capsys, fault, check, message):
         ({'age_s': -30.0}, 'clock', 'ahead of the clock of this machine'),
         ({'images': (LEFT, np.zeros_like(RIGHT))}, 'pair', 'of the pixels match'),
         ({'images': (LEFT, RIGHT // 2)}, 'exposure', 'the right image is 0.50 times as bright as the left image'),
+        ({'images': (LEFT, bent(RIGHT, 1.0))}, 'rows', 'off by 1.00 px (shift +1.00 px, roll'),
         ({'rate_hz': 0.7}, 'rate', 'Hz'),
     ],
 )
@@ -155,6 +156,16 @@ def test_a_problem_that_only_degrades_the_results_is_a_warning(capsys, fault, ch
     with camera(**fault):
         code, bad, _ = doctor(capsys, seconds=4.0 if 'rate_hz' in fault else 0.8)
     assert code == 0 and bad[check]['level'] == 'warning' and message in bad[check]['what']
+
+
+def test_rows_that_are_corrected_are_no_problem_and_neither_are_those_that_cannot_be_measured(capsys):
+    with camera(images=(LEFT, bent(RIGHT, 0.8))):
+        code, bad, everything = doctor(capsys, '-p', 'align_rows:=true')
+    assert code == 0 and 'rows' not in bad
+    assert 'corrected because align_rows is true' in next(f for f in everything if f['check'] == 'rows')['what']
+    with camera(images=(LEFT, np.zeros_like(RIGHT))):
+        _, _, everything = doctor(capsys)
+    assert next(f for f in everything if f['check'] == 'rows')['what'].startswith('not measured: ')
 
 
 def test_a_similar_topic_is_suggested_and_works(capsys):

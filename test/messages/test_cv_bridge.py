@@ -11,7 +11,7 @@ from depth_ros.errors import BadImage
 from depth_ros.messages.read_messages import image_pixels
 
 RNG = np.random.default_rng(0)
-YUV = RNG.integers(0, 256, (48 * 3 // 2, 64), np.uint8)  # NV21: 64x48 of luminance, then interleaved V and U
+YUV = RNG.integers(0, 256, (48 * 3, 64), np.uint8)  # NV24: 64x48 of luminance, then interleaved U and V of that size
 
 
 def image(encoding, pixels, width=64, height=48):
@@ -25,18 +25,22 @@ def image(encoding, pixels, width=64, height=48):
     )
 
 
+def nv24_as_rgb(planes):
+    luminance, chrominance = planes[: len(planes) // 3], planes[len(planes) // 3 :].reshape(-1, planes.shape[1], 2)
+    return cv2.cvtColor(np.dstack((luminance, chrominance[..., ::-1])), cv2.COLOR_YCrCb2RGB)
+
+
 class CvBridgeError(TypeError):
     """As in cv_bridge."""
 
 
 class CvBridge:
-    """The interface of cv_bridge.CvBridge, with a decoder for nv21 only."""
+    """The interface of cv_bridge.CvBridge, with a decoder for nv24 only."""
 
     def imgmsg_to_cv2(self, img_msg, desired_encoding='passthrough'):
-        if img_msg.encoding != 'nv21' or desired_encoding != 'rgb8':
+        if img_msg.encoding != 'nv24' or desired_encoding != 'rgb8':
             raise CvBridgeError(f'Unrecognized image encoding [{img_msg.encoding}]')
-        yuv = np.ndarray(shape=(img_msg.height * 3 // 2, img_msg.step), dtype=np.uint8, buffer=img_msg.data)
-        return cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB_NV21)[:, : max(img_msg.width, 64)]
+        return nv24_as_rgb(np.ndarray((img_msg.height * 3, img_msg.step), np.uint8, img_msg.data))
 
 
 @pytest.fixture
@@ -47,15 +51,15 @@ def stand_in(monkeypatch):
 
 
 def test_an_encoding_without_our_own_decoder_is_decoded_by_cv_bridge(stand_in):
-    np.testing.assert_array_equal(image_pixels(image('nv21', YUV)), cv2.cvtColor(YUV, cv2.COLOR_YUV2RGB_NV21))
+    np.testing.assert_array_equal(image_pixels(image('nv24', YUV)), nv24_as_rgb(YUV))
 
 
 @pytest.mark.parametrize(
     ('message', 'words'),
     [
         (image('nv99', YUV), r"'nv99' is not supported; supported: .*rgb8.* cv_bridge does not .* \[nv99\]"),
-        (image('nv21', YUV[:10]), 'cv_bridge does not decode it either: buffer is too small'),
-        (image('nv21', YUV, width=60), r"cv_bridge decoded 'nv21' as uint8 of shape \(48, 64, 3\); expected .*48, 60"),
+        (image('nv24', YUV[:10]), 'cv_bridge does not decode it either: buffer is too small'),
+        (image('nv24', YUV, width=60), r"cv_bridge decoded 'nv24' as uint8 of shape \(48, 64, 3\); expected .*48, 60"),
         (image('', YUV), "image encoding '' is not supported"),
     ],
 )
@@ -66,8 +70,8 @@ def test_what_cv_bridge_cannot_decode_is_a_bad_image_with_both_reasons(stand_in,
 
 def test_without_cv_bridge_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
-    with pytest.raises(BadImage, match=r"'nv21' is not supported; supported: .*or install cv_bridge"):
-        image_pixels(image('nv21', YUV))
+    with pytest.raises(BadImage, match=r"'nv24' is not supported; supported: .*or install cv_bridge"):
+        image_pixels(image('nv24', YUV))
 
 
 def test_our_own_encodings_do_not_go_through_cv_bridge(monkeypatch):

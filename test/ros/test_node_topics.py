@@ -1,5 +1,6 @@
 """What the node publishes, on a live graph."""
 
+import array
 import time
 
 import cv2
@@ -12,6 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.messages import read_messages
 from depth_ros.pipeline import stereo_estimator
+from depth_ros.ros import outputs
+from depth_ros.stages.depth_encoding import compressed_depth
 
 pytestmark = pytest.mark.ros
 DEPTH_M = 300.0 * 0.1 / 16.0  # of the fake's wall, with the calibration of scenes.py
@@ -135,6 +138,52 @@ def test_g5_the_colour_image_is_published_on_its_own_topic_only():
         graph.send()
         assert graph.wait_for_messages('depth/color')[0].encoding == 'rgb8'
         assert graph.wait_for_messages('depth/image_rect')[0].encoding == '32FC1'
+
+
+COMPRESSED_DEPTH = 'depth/image_rect/compressedDepth'
+
+
+def test_g5_compressed_depth_is_published_to_image_transport_even_without_other_subscribers():
+    with Graph(listen=(COMPRESSED_DEPTH,)) as graph:
+        graph.open_camera()
+        stamp = graph.send()
+        message = graph.wait_for_messages(COMPRESSED_DEPTH)[0]
+        assert (message.format, message.header.frame_id) == ('16UC1; compressedDepth png', 'left_camera_optical_frame')
+        assert read_messages.stamp_ns(message.header.stamp) == stamp
+        png = np.frombuffer(message.data, np.uint8)[12:]
+        values = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+        assert values.dtype == np.uint16 and values.shape == (48, 64)
+        assert set(values.ravel()) == {round(DEPTH_M * 1000)}
+
+
+def test_compressed_depth_is_only_computed_for_a_subscriber(monkeypatch):
+    calls = []
+    monkeypatch.setattr(outputs, 'compressed_depth', lambda depth_m: calls.append(depth_m) or compressed_depth(depth_m))
+    with Graph(listen=('depth/image_rect',)) as graph:
+        graph.open_camera()
+        graph.send()
+        assert graph.wait_for_messages('depth/image_rect') and not calls
+        graph.listen(COMPRESSED_DEPTH)
+        wait_for(lambda: graph.node._outputs._publishers[COMPRESSED_DEPTH].get_subscription_count())
+        graph.send()
+        assert graph.wait_for_messages(COMPRESSED_DEPTH) and len(calls) == 1
+
+
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'i420'])
+def test_yuv420_images_of_a_camera_are_used(encoding):
+    estimator, frames = FakeEstimator(), []
+    estimate = estimator.estimate
+    estimator.estimate = lambda frame: frames.append(frame) or estimate(frame)
+    planes = np.concatenate((np.full(48 * 64, 200, np.uint8), np.full(48 * 32, 128, np.uint8)))
+    with Graph(make_estimator=lambda settings, watch: estimator) as graph:
+        graph.open_camera()
+        images = [
+            Image(encoding=encoding, width=64, height=48, step=64, data=array.array('B', planes.tobytes()))
+            for _ in ('left', 'right')
+        ]
+        graph.send(left=images[0], right=images[1])
+        assert graph.wait_for_messages('depth/image_rect')
+    np.testing.assert_allclose(frames[0].left, np.full((48, 64, 3), 214), atol=1)  # BT.601: 1.164 * (200 - 16)
 
 
 def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_at_once():

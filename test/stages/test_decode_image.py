@@ -67,6 +67,69 @@ def test_a1_yuv422_is_decoded(encoding, order):
     assert abs(int(rgb[0, 0, 0]) - 156) <= 1  # BT.601: 1.164 * (150 - 16)
 
 
+CHROMA_420 = {'nv12': 'UV', 'nv21': 'VU'}  # order within a pair; the others have two planes, U first
+ENCODINGS_420 = ('nv12', 'nv21', 'i420', 'yuv420', 'yuv420p', 'YUV420')
+
+
+def planes_420(encoding, y, u, v, padding=0):
+    """The bytes as V4L2 lays them out: y (H, W), u and v (H / 2, W / 2)."""
+
+    def rows(plane, bytes_of_padding):
+        return np.pad(plane, ((0, 0), (0, bytes_of_padding)), constant_values=77).tobytes()
+
+    if encoding in CHROMA_420:
+        pairs = np.dstack([{'U': u, 'V': v}[name] for name in CHROMA_420[encoding]])
+        return rows(y, padding) + rows(pairs.reshape(len(u), -1), padding)
+    return rows(y, padding) + rows(u, padding // 2) + rows(v, padding // 2)
+
+
+def bt601(y, u, v):
+    """RGB by ITU-R BT.601 with limited range, from a formula of the recommendation."""
+    y, u, v = (np.asarray(plane, float) for plane in (y, u, v))
+    u, v = (np.kron(plane - 128, np.ones((2, 2))) / 224 for plane in (u, v))
+    luma = (y - 16) / 219
+    blue, red = luma + 1.772 * u, luma + 1.402 * v
+    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+    return np.clip(np.dstack([red, green, blue]) * 255, 0, 255)
+
+
+@pytest.mark.parametrize('size', [(2, 2), (6, 8), (10, 6)])
+@pytest.mark.parametrize('padding', [0, 2, 8, 64])
+@pytest.mark.parametrize('encoding', ENCODINGS_420)
+def test_a1_yuv420_is_decoded_with_its_planes_and_their_padding(encoding, padding, size):
+    random = np.random.default_rng(2)
+    y = random.integers(16, 236, size).astype(np.uint8)
+    u, v = (random.integers(16, 241, (size[0] // 2, size[1] // 2)).astype(np.uint8) for _ in 'uv')
+    data = planes_420(encoding, y, u, v, padding)
+    rgb = decode_image(encoding, size[1], size[0], size[1] + padding, data + b'tail')
+    assert rgb.shape == (*size, 3)
+    np.testing.assert_allclose(rgb, bt601(y, u, v), atol=2)
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS_420)
+def test_a1_yuv420_is_decoded_when_the_step_includes_the_chrominance(encoding):
+    y, u, v = np.full((8, 8), 120, np.uint8), np.full((4, 4), 90, np.uint8), np.full((4, 4), 200, np.uint8)
+    data = planes_420(encoding, y, u, v)  # depthai-ros: step = size of the data / height
+    np.testing.assert_array_equal(decode_image(encoding, 8, 8, 12, data), decode_image(encoding, 8, 8, 8, data))
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'width', 'height', 'step', 'size', 'message'),
+    [
+        ('nv12', 7, 6, 8, 72, 'a multiple of 2x2'),
+        ('nv21', 8, 5, 8, 60, 'a multiple of 2x2'),
+        ('i420', 8, 6, 7, 72, 'a step of at least 8'),
+        ('nv12', 8, 6, 8, 48, r'48 bytes of data: expected at least step \* height \* 3 / 2 = 72 bytes'),
+        ('i420', 8, 6, 10, 89, r'89 bytes of data: expected at least .* = 90 bytes'),
+        ('nv12', 8, 6, 12, 71, r'71 bytes of data: expected at least .* = 108 bytes'),
+        ('yuv420', 8, 6, 9, 81, 'an even step, because rows of U and V have half of it'),
+    ],
+)
+def test_a4_yuv420_of_a_wrong_size_is_refused_with_both_sizes(encoding, width, height, step, size, message):
+    with pytest.raises(BadImage, match=message):
+        decode_image(encoding, width, height, step, bytes(size))
+
+
 @pytest.mark.parametrize('encoding', ['', 'foo', '32FC1', 'bayer_rgbw8'])
 def test_a1_other_encodings_are_refused_by_name_with_the_supported_ones(encoding):
     with pytest.raises(BadImage, match=f"'{encoding}'.*supported: .*rgb8"):
