@@ -11,6 +11,7 @@ the state that a camera keeps between frames (camera_state.py) as arguments.
 """
 
 from dataclasses import replace
+from typing import cast
 
 from depth_ros.errors import BadFile, BadImage, BadSettings
 from depth_ros.estimators.estimator import BatchEstimator, Estimator, MonoEstimator
@@ -20,7 +21,7 @@ from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
 from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings.common_settings import Settings
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, Quality, StereoSettings
 from depth_ros.stages import filters
 from depth_ros.stages.align_rows import align_rows
 from depth_ros.stages.intrinsics import rectified_camera, stereo_rig
@@ -256,9 +257,7 @@ def stereo_estimator(settings: StereoSettings, listener: ProgressListener = NO_L
     if settings.model:
         return StereoNetwork(*load_network(settings, listener))
     max_disparity_px = settings.max_disparity * settings.processing_scale
-    return SemiGlobalMatching(
-        'strict' if settings.quality == 'strict' else 'balanced', settings.range_min_m, max_disparity_px or None
-    )
+    return SemiGlobalMatching(cast(Quality, settings.quality), settings.range_min_m, max_disparity_px or None)
 
 
 def mono_estimator(

@@ -1,68 +1,39 @@
 """Semi-global matching with OpenCV: metric stereo depth without a network.
 
-After H. Hirschmüller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008, with these
-additions to the matcher of OpenCV, each measured on five Middlebury pairs (docs/stereo.md):
-
-* left and right are matched separately and must agree (OpenCV checks consistency within one cost volume);
-* the images are padded, so that disparities are also found at the left border;
-* the cost includes vertical gradients besides intensities; the matcher itself uses only horizontal gradients;
-* with balanced quality, a long search range is reduced to the disparities that a half-size match of the frame finds.
+After H. Hirschmüller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008. docs/stereo.md
+describes the steps and what each of them gains.
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from depth_ros.errors import EstimatorError
 from depth_ros.settings.node_settings import Quality
 from depth_ros.stages.decode_image import as_grey
+from depth_ros.stereo.brightness import BrightnessCorrection
+from depth_ros.stereo.match_confidence import FILLED_CONFIDENCE, MatchConfidence
+from depth_ros.stereo.matching_effort import EFFORTS
 from depth_ros.stereo.occlusion import fill_occlusions
+from depth_ros.stereo.opencv_matcher import UNKNOWN, SearchRange, Sixteenths, match_left, match_right
+from depth_ros.stereo.surface_borders import remove_wrong_borders
 from depth_ros.types import AnyArray, Float32Array, RawDisparity, StereoFrame, StereoRig, UInt8Array
 
-_BLOCK = 3
-_P1, _P2 = 8 * _BLOCK**2, 32 * _BLOCK**2
-_PREFILTER_CAP = 31
-_MIN_SHORTENED_PX = 128
+_MIN_SAVED = 16
+"""Disparities by which a search must become shorter to be worth it."""
 _MARGIN_PX = 12
 _MIN_MATCHED_SHARE = 0.01
 _SPECKLE_SHARE = 2.7e-4
 """Speckles smaller than this share of the image are removed (100 px of 741x500)."""
-_FILLED_CONFIDENCE = 0.25
-_UNKNOWN = -30000
-"""In sixteenths of a pixel; smaller than any valid disparity."""
-
-
-@dataclass(frozen=True)
-class _Strictness:
-    uniqueness: int
-    """Percentage by which the cost of the best match must be lower than the second best, for the left image."""
-    uniqueness_right: int
-    """The same for the right image."""
-    border_px: int
-    """Width of the border removed from every surface, where matches of two surfaces are mixed."""
-    fill: bool
-    """Whether occluded pixels are filled."""
-    shorten: bool
-    """Whether a long search range may be reduced; this loses near objects less than 8 px wide."""
-
-
-_STRICTNESS: dict[Quality, _Strictness] = {
-    'balanced': _Strictness(uniqueness=10, uniqueness_right=0, border_px=0, fill=True, shorten=True),
-    'strict': _Strictness(uniqueness=15, uniqueness_right=15, border_px=1, fill=False, shorten=False),
-}
-_AGREEMENT_PX = 1.0
-"""Maximum difference between the left and the right disparity of a point."""
+_SPECKLE_STEP = 2 * 16
 
 
 class SemiGlobalMatching:
     """Estimates disparity by semi-global matching.
 
     Args:
-        quality: ``balanced`` or ``strict``, as the parameter ``quality``.
+        quality: As the parameter ``quality``.
         range_min_m: Smallest distance that is searched.
         max_disparity_px: Largest disparity that is searched, at the size of the frames; if None, computed from
             range_min_m.
@@ -73,7 +44,8 @@ class SemiGlobalMatching:
     def __init__(
         self, quality: Quality = 'balanced', range_min_m: float = 0.5, max_disparity_px: float | None = None
     ) -> None:
-        self._strictness = _STRICTNESS[quality]
+        self._effort = EFFORTS[quality]
+        self._confidence = MatchConfidence(self._effort)
         self._range_min_m = range_min_m
         self._max_disparity_px = max_disparity_px
 
@@ -83,9 +55,10 @@ class SemiGlobalMatching:
         Raises:
             EstimatorError: OpenCV failed, or the search range is empty.
         """
-        low, high = self._search_range(frame.rig)
+        low, high = self._limits(frame.rig)
+        left = as_grey(frame.left)
         try:
-            return self._matched(as_grey(frame.left), as_grey(frame.right), low, high)
+            return self._matched(left, as_grey(frame.right), SearchRange.over(low, high))
         except cv2.error as error:
             raise EstimatorError(f'OpenCV cannot match a pair of shape {frame.left.shape}: {error.err}') from error
 
@@ -95,7 +68,7 @@ class SemiGlobalMatching:
     def close(self) -> None:
         """Do nothing: no resources are kept between frames."""
 
-    def _search_range(self, rig: StereoRig) -> tuple[int, int]:
+    def _limits(self, rig: StereoRig) -> tuple[int, int]:
         """Return the smallest and largest raw disparity to search: from infinity to the smallest distance."""
         low = math.floor(rig.offset_px) - 1
         nearest = rig.left.fx * rig.baseline_m / self._range_min_m + rig.offset_px
@@ -108,115 +81,127 @@ class SemiGlobalMatching:
             )
         return low, high
 
-    def _matched(self, left: UInt8Array, right: UInt8Array, low: int, high: int) -> RawDisparity:
-        strictness = self._strictness
-        if strictness.shorten and high - low > _MIN_SHORTENED_PX:
-            low, high = _shortened(left, right, low, high)
-        pair = _Pair(_features(left), _features(right), low, high)
-        from_left = pair.match_left(strictness.uniqueness)
-        from_right = pair.match_right(strictness.uniqueness_right)
-        agreed, difference = _agreeing(from_left, from_right)
-        if strictness.border_px:
-            agreed = _without_border(agreed, strictness.border_px)
-        _remove_speckles(agreed)
-        disparity = _in_pixels(agreed)
-        confidence = np.where(np.isnan(disparity), np.float32(0), 1 - 0.5 / _AGREEMENT_PX * difference)
-        if strictness.fill:
-            disparity, filled = fill_occlusions(disparity)
-            confidence[filled] = _FILLED_CONFIDENCE
-        return RawDisparity(disparity, confidence.astype(np.float32, copy=False), float(pair.low), float(pair.high))
+    def _matched(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> RawDisparity:
+        disparity, scores = self.candidates(left, right, search)
+        np.copyto(disparity, UNKNOWN, where=scores < self._confidence.lowest_score)
+        _remove_speckles(disparity)
+        base = left if disparity.shape == left.shape else _resized(left, disparity.shape)
+        remove_wrong_borders(base, disparity)
+        confidence = self._confidence.of(scores)
+        if self._effort.fill:
+            confidence[fill_occlusions(disparity)] = FILLED_CONFIDENCE
+        confidence[disparity == UNKNOWN] = 0
+        disparity_px = _in_pixels(disparity)
+        if disparity.shape != left.shape:
+            disparity_px, confidence = _enlarged(disparity_px, left.shape), _nearest(confidence, left.shape)
+        return RawDisparity(disparity_px, confidence, float(search.low), float(search.high))
+
+    def candidates(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> tuple[Sixteenths, UInt8Array]:
+        """Return the best match of each pixel of the left image, and its score; at the size that is matched.
+
+        Args:
+            left: (H, W) grey values.
+            right: (H, W) grey values.
+            search: Disparities to search.
+        """
+        effort = self._effort
+        left, right, from_right = self._right_candidates(left, right, search)
+        search = _narrowed(search, from_right, effort.right_scale)
+        base, other = _scaled_pair(left, right, effort.left_scale)
+        from_left = match_left(base, other, search.scaled(effort.left_scale))
+        agrees = _agreement(from_left, from_right, effort.tolerance)
+        return from_left, self._confidence.scores(base, from_left, agrees)
+
+    def _right_candidates(
+        self, left: UInt8Array, right: UInt8Array, search: SearchRange
+    ) -> tuple[UInt8Array, UInt8Array, Sixteenths]:
+        """Return both images with the same brightness, and the matches of the right one at its scale."""
+        scale = self._effort.right_scale
+        small = _scaled_pair(left, right, scale)
+        from_right = match_right(*small, search.scaled(scale))
+        correction = BrightnessCorrection(*small, from_right)
+        if correction.is_large:
+            # Matches prefer pixels of equal brightness, so the first correction is that of the images as a whole.
+            correction = BrightnessCorrection(*small, np.zeros_like(from_right))
+            from_right = match_right(*correction.applied(*small), search.scaled(scale))
+            correction = BrightnessCorrection(*small, from_right)
+        return *correction.applied(left, right), from_right
 
 
-Sixteenths = npt.NDArray[np.int16]
-"""(H, W) disparity in 1/16 px, the fixed point of OpenCV; ``_UNKNOWN`` where there is none."""
+def _scaled_pair(left: UInt8Array, right: UInt8Array, scale: float) -> tuple[UInt8Array, UInt8Array]:
+    if scale == 1:
+        return left, right
+    shape = (max(round(left.shape[0] * scale), 1), max(round(left.shape[1] * scale), 1))
+    return _resized(left, shape), _resized(right, shape)
 
 
-class _Pair:
-    """Two feature images and a search range, padded so that all columns of both can be matched."""
-
-    def __init__(self, left: UInt8Array, right: UInt8Array, low: int, high: int) -> None:
-        count = 16 * math.ceil((high - low + 1) / 16)
-        self.low, self.high = low, low + count - 1
-        self._count = count
-        self._before, self._after = max(self.high, 0), max(-low, 0)
-        self._left, self._right = left, right
-
-    def match_left(self, uniqueness: int) -> Sixteenths:
-        return self._match(self._left, self._right, uniqueness)
-
-    def match_right(self, uniqueness: int) -> Sixteenths:
-        """Match from the right image: after mirroring, the right image takes the place of the left one."""
-        mirrored = self._match(cv2.flip(self._right, 1), cv2.flip(self._left, 1), uniqueness)
-        return np.asarray(cv2.flip(mirrored, 1))
-
-    def _match(self, base: AnyArray, other: AnyArray, uniqueness: int) -> Sixteenths:
-        matcher = cv2.StereoSGBM.create(
-            minDisparity=self.low, numDisparities=self._count, blockSize=_BLOCK, P1=_P1, P2=_P2,
-            disp12MaxDiff=-1, preFilterCap=_PREFILTER_CAP, uniquenessRatio=uniqueness,
-            mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
-        )  # fmt: skip
-        padded: Sixteenths = matcher.compute(self._padded(base), self._padded(other))
-        cropped = padded[:, self._before : padded.shape[1] - self._after]
-        return np.where(cropped < 16 * self.low, np.int16(_UNKNOWN), cropped)
-
-    def _padded(self, image: AnyArray) -> AnyArray:
-        return np.asarray(cv2.copyMakeBorder(image, 0, 0, self._before, self._after, cv2.BORDER_REPLICATE))
+def _resized(image: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
+    return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _features(grey: UInt8Array) -> UInt8Array:
-    """Return the channels that are matched: intensity, twice to double its weight, and the vertical gradient."""
-    gradient = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
-    return np.asarray(cv2.merge([grey, cv2.convertScaleAbs(gradient, alpha=0.5, beta=128), grey]))
-
-
-def _shortened(left: UInt8Array, right: UInt8Array, low: int, high: int) -> tuple[int, int]:
-    """Return the part of a search range that a frame uses, from a match at half size.
+def _narrowed(search: SearchRange, from_right: Sixteenths, scale: float) -> SearchRange:
+    """Return the part of a search range that a frame uses, from a match of the right image at a smaller size.
 
     The near end is the largest disparity found; the far end excludes the farthest 0.1 % of the matches. Margins cover
     the lower resolution. With too few matches, the range is returned unchanged.
     """
-    half = [cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in (left, right)]
-    pair = _Pair(np.asarray(half[0]), np.asarray(half[1]), low // 2, high // 2 + 1)
-    matched, _ = _agreeing(pair.match_left(uniqueness=10), pair.match_right(uniqueness=0))
-    _remove_speckles(matched)
-    known = matched[matched != _UNKNOWN]
+    matched = from_right[::2, ::2].copy()
+    cv2.filterSpeckles(matched, UNKNOWN, max(8, int(_SPECKLE_SHARE * matched.size)), _SPECKLE_STEP)
+    known = matched[matched != UNKNOWN]
     if known.size < _MIN_MATCHED_SHARE * matched.size:
-        return low, high
-    farthest, nearest = (int(np.percentile(known, per_cent)) // 8 for per_cent in (0.1, 100))
-    return max(low, farthest - _MARGIN_PX), min(high, nearest + _MARGIN_PX)
+        return search
+    farthest = int(np.partition(known, known.size // 1000)[known.size // 1000] / (16 * scale))
+    nearest = int(known.max() / (16 * scale))
+    low = min(max(farthest - _MARGIN_PX, search.low), search.high)
+    shorter = SearchRange.over(low, max(min(nearest + _MARGIN_PX, search.high), low))
+    return shorter if shorter.count <= search.count - _MIN_SAVED else search
 
 
-def _agreeing(from_left: Sixteenths, from_right: Sixteenths) -> tuple[Sixteenths, Float32Array]:
-    """Return the disparities on which both images agree, and the difference between both in pixels."""
-    columns, rows = _grid(from_left.shape[1], from_left.shape[0])
+def _agreement(from_left: Sixteenths, from_right: Sixteenths, tolerance: int) -> UInt8Array:
+    """Return 255 where the match of the corresponding pixel of the right image leads back, 0 elsewhere.
+
+    Args:
+        from_left: (H, W) disparity of the left image.
+        from_right: Disparity of the right image, at any size.
+        tolerance: Largest difference of both disparities, in 1/16 px of the left image.
+    """
+    height, width = from_left.shape
+    scale_x, scale_y = from_right.shape[1] / width, from_right.shape[0] / height
+    right_of_left_size = np.rint(from_right * np.float32(1 / scale_x)).clip(UNKNOWN, -UNKNOWN).astype(np.int16)
+    right_of_left_size[from_right == UNKNOWN] = -UNKNOWN  # never within the tolerance of a disparity or of UNKNOWN
+    columns = np.multiply(from_left, np.float32(-scale_x / 16), dtype=np.float32)
+    columns += ((np.arange(width) + 0.5) * scale_x - 0.5).astype(np.float32)
+    rows = np.repeat(((np.arange(height) + 0.5) * scale_y - 0.5).astype(np.float32)[:, None], width, axis=1)
     opposite = cv2.remap(
-        from_right, columns - from_left.astype(np.float32) / 16, rows, cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=_UNKNOWN,
-    )  # fmt: skip
-    difference = np.abs(np.subtract(opposite, from_left, dtype=np.float32)) / 16
-    agrees = (difference <= _AGREEMENT_PX) & (from_left != _UNKNOWN)
-    return np.where(agrees, from_left, np.int16(_UNKNOWN)), difference
-
-
-@lru_cache(maxsize=2)
-def _grid(width: int, height: int) -> tuple[Float32Array, Float32Array]:
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return columns, rows
+        right_of_left_size, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=-UNKNOWN
+    )
+    return np.asarray(cv2.compare(cv2.absdiff(opposite, from_left), tolerance, cv2.CMP_LE))
 
 
 def _remove_speckles(disparity: Sixteenths) -> None:
-    """Set speckles, small regions whose disparity differs from their surroundings, to unknown in place."""
-    cv2.filterSpeckles(disparity, _UNKNOWN, max(16, int(_SPECKLE_SHARE * disparity.size)), 2 * 16)
+    """Set speckles, small regions whose disparity differs from their surroundings, to unknown in place.
+
+    They are found on every second pixel of every second row.
+    """
+    half = disparity[::2, ::2].copy()
+    cv2.filterSpeckles(half, UNKNOWN, max(4, int(_SPECKLE_SHARE * half.size)), _SPECKLE_STEP)
+    disparity[_nearest((half == UNKNOWN).view(np.uint8), disparity.shape).view(np.bool_)] = UNKNOWN
 
 
-def _without_border(disparity: Sixteenths, border_px: int) -> Sixteenths:
-    """Remove pixels within ``border_px`` of an unknown one."""
-    known = (disparity != _UNKNOWN).astype(np.uint8)
-    side = 2 * border_px + 1
-    return np.where(cv2.erode(known, np.ones((side, side), np.uint8)) > 0, disparity, np.int16(_UNKNOWN))
+def _nearest(image: AnyArray, shape: tuple[int, ...]) -> AnyArray:
+    return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST))
+
+
+def _enlarged(disparity_px: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """Return a disparity map at a larger size: interpolated on surfaces, from the nearest pixel at their borders."""
+    scale = np.float32(shape[1] / disparity_px.shape[1])
+    nearest = _nearest(disparity_px, shape)
+    smooth = cv2.resize(disparity_px, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    on_surface = np.abs(smooth - nearest) < 0.5  # False where one of the neighbours is unknown
+    return np.where(on_surface, smooth, nearest) * scale
 
 
 def _in_pixels(disparity: Sixteenths) -> Float32Array:
-    pixels: Float32Array = disparity.astype(np.float32) / np.float32(16)
-    pixels[disparity == _UNKNOWN] = np.nan
+    pixels: Float32Array = np.multiply(disparity, np.float32(1 / 16), dtype=np.float32)
+    pixels[disparity == UNKNOWN] = np.nan
     return pixels

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'quality': 'best'}, "quality is 'best' (str); expected one of balanced, strict"),
-        ({'quality': 1}, 'quality is 1 (int); expected one of balanced, strict'),
+        ({'quality': 'best'}, "quality is 'best' (str); expected one of fast, balanced, strict"),
+        ({'quality': 1}, 'quality is 1 (int); expected one of fast, balanced, strict'),
         ({'rectify': 'yes'}, "rectify is 'yes' (str); expected true or false"),
         ({'rectify': 1}, 'rectify is 1 (int); expected true or false'),
         ({'cloud_stride': True}, 'cloud_stride is True (bool); expected a whole number'),

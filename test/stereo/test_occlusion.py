@@ -5,8 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from depth_ros.stereo.occlusion import fill_occlusions
+from depth_ros.stereo.opencv_matcher import UNKNOWN
 
 N = np.nan
+
+
+def filled_with_mask(disparity_px):
+    """Return the filled disparity in pixels, NaN = unknown, and the mask of the filled pixels."""
+    sixteenths = np.where(np.isfinite(disparity_px), np.nan_to_num(disparity_px) * 16, UNKNOWN).astype(np.int16)
+    mask = fill_occlusions(sixteenths)
+    return np.where(sixteenths == UNKNOWN, np.nan, sixteenths / 16).astype(np.float32), mask
 
 
 @pytest.mark.parametrize(
@@ -23,7 +31,7 @@ N = np.nan
     ],
 )
 def test_a_gap_is_filled_only_where_the_geometry_explains_it(row, expected):
-    filled, mask = fill_occlusions(np.array([row], np.float32))
+    filled, mask = filled_with_mask(np.array([row], np.float32))
     np.testing.assert_array_equal(filled, np.array([expected], np.float32))
     np.testing.assert_array_equal(mask[0], np.isnan(row) & ~np.isnan(expected))
 
@@ -36,7 +44,8 @@ def test_a_gap_is_filled_only_where_the_geometry_explains_it(row, expected):
     )
 )
 def test_what_was_known_stays_and_what_is_filled_is_no_nearer_than_its_neighbours(disparity):
-    filled, mask = fill_occlusions(disparity)
+    disparity = np.round(disparity * 16) / 16
+    filled, mask = filled_with_mask(disparity)
     known = np.isfinite(disparity)
     np.testing.assert_array_equal(filled[known], disparity[known])
     assert not (mask & known).any()
@@ -48,7 +57,7 @@ def test_what_was_known_stays_and_what_is_filled_is_no_nearer_than_its_neighbour
 
 def test_neighbouring_rows_decide_by_majority():
     wide, narrow = [5.0, *[N] * 9, 10.0], [5.0, *[N] * 8, 10.0, 10.0]
-    mostly_explained, _ = fill_occlusions(np.array([narrow] * 5 + [wide] + [narrow] * 5, np.float32))
+    mostly_explained, _ = filled_with_mask(np.array([narrow] * 5 + [wide] + [narrow] * 5, np.float32))
     assert np.isfinite(mostly_explained[5]).sum() >= 10
-    mostly_not, _ = fill_occlusions(np.array([wide] * 5 + [narrow] + [wide] * 5, np.float32))
+    mostly_not, _ = filled_with_mask(np.array([wide] * 5 + [narrow] + [wide] * 5, np.float32))
     assert np.isnan(mostly_not[5, 1:9]).all()

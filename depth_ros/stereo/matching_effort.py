@@ -1,0 +1,59 @@
+"""What each value of the parameter ``quality`` means for the matcher."""
+
+from dataclasses import dataclass
+
+from depth_ros.settings.node_settings import Quality
+
+
+@dataclass(frozen=True)
+class EvidenceWeights:
+    """Weights of a logistic model: how evidence changes the logarithm of the odds that a match is correct.
+
+    Fitted to public pairs with ground truth (docs/stereo.md); a match is correct within 2 px.
+    """
+
+    constant: float
+    agrees: float
+    """The right image's own match leads back to the pixel."""
+    agreement: float
+    """A power of the share of pixels that agree, in the window around the pixel."""
+    agreement_power: int
+    step: float
+    """Range of the disparities in a small window around the pixel, in pixels of the matched size, up to 8."""
+
+
+@dataclass(frozen=True)
+class MatchingEffort:
+    """Work and strictness of the matcher."""
+
+    left_scale: float
+    """Size at which the left image is matched against the right one, as a fraction of the size of the images."""
+    right_scale: float
+    """The same for the right image, whose matches confirm those of the left one."""
+    tolerance: int
+    """Largest difference of both matches, in 1/16 px of the left image as it is matched."""
+    lowest_confidence: float
+    """Matches that are correct with a lower probability are removed."""
+    fill: bool
+    """Whether occluded pixels are filled."""
+    weights: EvidenceWeights
+    window_px: int
+    """Side of the window in which agreement is counted."""
+    step_window_px: int
+    """Side of the window for steps."""
+
+
+EFFORTS: dict[Quality, MatchingEffort] = {
+    'fast': MatchingEffort(
+        left_scale=0.5, right_scale=0.5, tolerance=16, lowest_confidence=0.4, fill=True,
+        weights=EvidenceWeights(-0.23, 0.924, 2.513, 12, -0.153), window_px=9, step_window_px=3,
+    ),
+    'balanced': MatchingEffort(
+        left_scale=1.0, right_scale=0.6, tolerance=24, lowest_confidence=0.45, fill=True,
+        weights=EvidenceWeights(0.585, 0.986, 3.155, 8, -0.177), window_px=15, step_window_px=5,
+    ),
+    'strict': MatchingEffort(
+        left_scale=1.0, right_scale=0.8, tolerance=14, lowest_confidence=0.83, fill=False,
+        weights=EvidenceWeights(0.425, 1.086, 3.279, 8, -0.175), window_px=15, step_window_px=5,
+    ),
+}  # fmt: skip

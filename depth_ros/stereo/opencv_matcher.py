@@ -1,0 +1,74 @@
+"""OpenCV's 3-way semi-global matcher for all columns of both images.
+
+OpenCV leaves the columns unmatched whose search range exceeds the image. Here the images are padded, so that distant
+points at the border are measured too.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from depth_ros.types import UInt8Array
+
+Sixteenths = npt.NDArray[np.int16]
+"""(H, W) disparity in 1/16 px, the fixed point of OpenCV; ``UNKNOWN`` where there is none."""
+UNKNOWN = -30000
+"""Less than any valid disparity."""
+
+_BLOCK = 3
+_P1, _P2 = 6 * _BLOCK**2, 24 * _BLOCK**2
+_PREFILTER_CAP = 15
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """Disparities to search, in whole pixels."""
+
+    low: int
+    count: int
+    """Multiple of 16, as OpenCV requires."""
+
+    @property
+    def high(self) -> int:
+        """Largest disparity."""
+        return self.low + self.count - 1
+
+    @classmethod
+    def over(cls, low: int, high: int) -> 'SearchRange':
+        """Return the smallest range that contains both ends."""
+        return cls(low, 16 * math.ceil((high - low + 1) / 16))
+
+    def scaled(self, scale: float) -> 'SearchRange':
+        """Return the range for images that are resized by this factor."""
+        return self.over(math.floor(self.low * scale), math.ceil(self.high * scale))
+
+
+def match_left(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the disparity of each pixel of the left image.
+
+    Args:
+        left: (H, W) grey values.
+        right: (H, W) grey values.
+        search: Disparities to search.
+
+    Raises:
+        cv2.error: OpenCV cannot match the pair.
+    """
+    before, after = max(search.high, 0), max(-search.low, 0)
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=search.low, numDisparities=search.count, blockSize=_BLOCK, P1=_P1, P2=_P2, disp12MaxDiff=-1,
+        preFilterCap=_PREFILTER_CAP, uniquenessRatio=0, mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+    )  # fmt: skip
+    padded = matcher.compute(*(cv2.copyMakeBorder(i, 0, 0, before, after, cv2.BORDER_REPLICATE) for i in (left, right)))
+    disparity: Sixteenths = padded[:, before : padded.shape[1] - after].copy()
+    disparity[disparity < 16 * search.low] = UNKNOWN
+    return disparity
+
+
+def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the disparity of each pixel of the right image: mirrored, it takes the place of the left one."""
+    mirrored = match_left(cv2.flip(right, 1), cv2.flip(left, 1), search)
+    return np.asarray(cv2.flip(mirrored, 1), np.int16)
