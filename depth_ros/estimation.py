@@ -1,6 +1,7 @@
 """Images to depth in Python, without ROS: the classes of ``import depth_ros`` that a notebook or a test needs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from depth_ros.settings.common_settings import SettingsT
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules, unknown_parameter
 from depth_ros.stereo.row_measurement import with_aligned_rows
-from depth_ros.types import Calibration, DepthMap, RelativeMap, UInt8Array
+from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
 if TYPE_CHECKING:
     from depth_ros.bags.bag_processing import ProcessingReport
@@ -111,7 +112,11 @@ class MonoDepth(_OwnsEstimator):
         return self
 
     def __call__(
-        self, image: UInt8Array, calibration: Calibration | None = None, known_depths: Sequence[KnownDepth] = ()
+        self,
+        image: UInt8Array,
+        calibration: Calibration | None = None,
+        known_depths: Sequence[KnownDepth] = (),
+        prompt_m: Float32Array | None = None,
     ) -> DepthMap | RelativeMap:
         """Return the depth of an image.
 
@@ -119,15 +124,20 @@ class MonoDepth(_OwnsEstimator):
             image: (H, W) grey or (H, W, 3) RGB.
             calibration: Calibration of the image; required for points, and by networks that need the focal length.
             known_depths: Pixels of known depth, which determine the scale of a relative prediction.
+            prompt_m: (h, w) depth along the optical axis, metres, of the whole image at any size, measured by another
+                sensor at the same time and place; NaN and 0 = unknown. Required by networks that take a prompt depth,
+                and not used by others. With ``rectify``, it belongs to the rectified image.
 
         Returns:
             Depth in metres, or a ``RelativeMap`` that states what is missing for metres.
 
         Raises:
-            BadInput: the image, the calibration or the known depths are unusable.
+            BadInput: the image, the calibration, the known depths or the prompt depth are unusable, or the network
+                needs a prompt depth and there is none.
             EstimatorError: the network failed on this image.
         """
         frame = mono_frame(image, calibration, self.settings, rectifier=self._state.rectifier)
+        frame = replace(frame, prompt_m=prompt_m)
         scale = KnownDepthScale(known_depths) if known_depths else None
         mask = self._state.mask.current(self.settings.filter_mask_file)
         return mono_depth_map(frame, self._estimator, self.settings, scale, mask)

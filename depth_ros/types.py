@@ -159,6 +159,9 @@ class Frame:
     """Intrinsics of ``image``; None if no camera_info was received."""
     stamp_ns: int = 0
     frame_id: str = ''
+    prompt_m: Float32Array | None = None
+    """(h, w) depth along the optical axis, metres, measured by another sensor for the whole image at any size; NaN =
+    unknown. Only for networks that take such a prompt."""
 
 
 Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth', 'nearness']

@@ -42,7 +42,7 @@ def image_coordinates(placement, ratio=1.0):
 def input_info(manifest, fixed=None):
     infos = []
     for each in manifest.inputs:
-        channels = (1 if each.color == 'gray' else 3) * (2 if each.role == 'pair' else 1)
+        channels = (1 if each.color == 'gray' or each.role == 'prompt_depth' else 3) * (2 if each.role == 'pair' else 1)
         size = (fixed[1], fixed[0]) if fixed else (None, None)
         image_shape = (1, channels, *size) if each.layout == 'NCHW' else (1, *size, channels)
         shape = () if each.role == 'scalar' else image_shape

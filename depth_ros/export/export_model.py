@@ -18,7 +18,7 @@ from depth_ros.export import recipes
 from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import sha256
 from depth_ros.networks.input_placement import Size, plan
-from depth_ros.networks.manifest import Artifact, Manifest
+from depth_ros.networks.manifest import Artifact, InputTensor, Manifest
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.runtime import Precision, RuntimeOptions
 from depth_ros.networks.self_check import MAX_DIFFERENCE, reference_path, relative_difference, self_check_input
@@ -107,7 +107,6 @@ def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: boo
 
     import torch
 
-    width, height = size
     names = [output.name for output in manifest.outputs]
     axes = {manifest.inputs[0].name: {2: 'height', 3: 'width'}} if dynamic else {}
     if dynamic:
@@ -118,7 +117,8 @@ def _trace(network: Any, manifest: Manifest, out: Path, size: Size, dynamic: boo
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # warnings of tracing; the caller compares the file with torch
         torch.onnx.export(
-            network, (torch.zeros(1, 3, height, width),), str(out), input_names=[manifest.inputs[0].name],
+            network, tuple(map(torch.from_numpy, _noise(manifest, size).values())), str(out),
+            input_names=[each.name for each in _exported_inputs(manifest)],
             output_names=names, dynamic_axes=axes, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
 
@@ -127,11 +127,28 @@ def _difference(network: Any, manifest: Manifest, out: Path, size: Size) -> floa
     """Return the largest difference between torch and ONNX Runtime on noise, relative to the output's maximum."""
     import torch
 
-    tensor = np.random.default_rng(0).normal(size=(1, 3, size[1], size[0])).astype(np.float32)
+    tensors = _noise(manifest, size)
     with torch.no_grad():
-        expected = [value.numpy() for value in network(torch.from_numpy(tensor))]
-    outputs = OnnxRuntime(out, RuntimeOptions('cpu')).infer({manifest.inputs[0].name: tensor})
+        expected = [value.numpy() for value in network(*map(torch.from_numpy, tensors.values()))]
+    outputs = OnnxRuntime(out, RuntimeOptions('cpu')).infer(tensors)
     return max(_relative(a, outputs[o.name]) for a, o in zip(expected, manifest.outputs, strict=True))
+
+
+def _exported_inputs(manifest: Manifest) -> tuple[InputTensor, ...]:
+    """Return the inputs of an exported file: the image, and the prompt depth if the network takes one."""
+    return tuple(each for each in manifest.inputs if each.role in ('image', 'prompt_depth'))
+
+
+def _noise(manifest: Manifest, size: Size) -> dict[str, AnyArray]:
+    """Return noise as the inputs of a file: a normal image, and a prompt depth from 1 m to 3 m."""
+    rng = np.random.default_rng(0)
+    tensors: dict[str, AnyArray] = {}
+    for each in _exported_inputs(manifest):
+        if each.size is not None:
+            tensors[each.name] = rng.uniform(1, 3, (1, 1, each.size[1], each.size[0])).astype(np.float32)
+        else:
+            tensors[each.name] = rng.normal(size=(1, 3, size[1], size[0])).astype(np.float32)
+    return tensors
 
 
 def _relative(expected: AnyArray, actual: AnyArray) -> float:
@@ -147,7 +164,8 @@ def _self_check(network: Any, manifest: Manifest, fixed: Size | None) -> tuple[d
     _, tensors = self_check_input(manifest, fixed)
     index = manifest.outputs.index(manifest.main_output)
     with torch.no_grad():
-        return tensors, network(torch.from_numpy(tensors[manifest.inputs[0].name]))[index].numpy()
+        inputs = [torch.from_numpy(tensors[each.name]) for each in _exported_inputs(manifest)]
+        return tensors, network(*inputs)[index].numpy()
 
 
 def _halve(path: Path) -> None:

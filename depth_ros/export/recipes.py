@@ -21,7 +21,7 @@ _NOISE_SEED = 0
 
 
 def network(manifest: Manifest, weights: str) -> Any:
-    """Return a ``torch.nn.Module``: (1, 3, H, W) → tuple of outputs.
+    """Return a ``torch.nn.Module``: (1, 3, H, W), and (1, 1, h, w) for a prompt → tuple of outputs.
 
     Args:
         manifest: Manifest of a model whose family has a recipe.
@@ -47,8 +47,8 @@ def _from_transformers(manifest: Manifest, weights: str) -> Any:
         model = AutoModelForDepthEstimation.from_pretrained(weights).eval()
     names = [output.name for output in manifest.outputs]
 
-    def forward(pixel_values: Any) -> Any:
-        outputs = model(pixel_values)
+    def forward(*tensors: Any) -> Any:  # in the order of the inputs of transformers: image, prompt depth
+        outputs = model(*tensors)
         return tuple(getattr(outputs, name) for name in names)
 
     return _module(forward, network=model)
@@ -172,12 +172,13 @@ _RECIPES: dict[str, Callable[[Manifest, str], Any]] = {
     'glpn': _from_transformers,
     'zoedepth': _zoedepth,
     'depth_pro': _from_transformers,
+    'prompt_depth_anything': _from_transformers,
     'marigold': _marigold,
     'marigold_e2e_ft': _marigold_one_step,
 }
 
 
-def _module(function: Callable[[Any], Any], **parts: Any) -> Any:
+def _module(function: Callable[..., Any], **parts: Any) -> Any:
     """Return a module that calls a function; ``parts`` are the modules whose weights the function uses."""
     import torch
 
@@ -187,8 +188,8 @@ def _module(function: Callable[[Any], Any], **parts: Any) -> Any:
             for name, part in parts.items():
                 setattr(self, name, part)
 
-        def forward(self, tensor: Any) -> Any:
-            return function(tensor)
+        def forward(self, *tensors: Any) -> Any:
+            return function(*tensors)
 
     return Module().eval()
 

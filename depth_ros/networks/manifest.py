@@ -18,7 +18,8 @@ Kind = Literal[
     'affine_point_map',
 ]
 Need = Literal['fx', 'K', 'baseline', 'scale_shift', 'scale']
-InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar']
+InputRole = Literal['image', 'left', 'right', 'pair', 'left_half', 'right_half', 'unit_rays', 'scalar', 'prompt_depth']
+"""``prompt_depth`` is a low-resolution depth of the whole image in metres, measured by another sensor."""
 OutputRole = Literal[
     'raw', 'points', 'sky', 'confidence', 'error_factor', 'valid_prob', 'fov_deg', 'focal_px', 'scale', 'ignored'
 ]  # fmt: skip
@@ -83,6 +84,8 @@ class InputTensor:
     """Value of a scalar."""
     optional: bool = False
     """Whether some exports of this model have no such input."""
+    size: tuple[int, int] | None = None
+    """Width and height of ``prompt_depth``; the other inputs follow from ``preprocess``."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,11 @@ class Manifest:
     def metric_by_itself(self) -> bool:
         """Whether the output is in metres without an external scale."""
         return not {'scale_shift', 'scale'} & set(self.needs)
+
+    @property
+    def prompt_size(self) -> tuple[int, int] | None:
+        """Width and height of the prompt depth; None if the network needs none."""
+        return next((each.size for each in self.inputs if each.role == 'prompt_depth'), None)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ def _contradictions(manifest: Manifest) -> list[str]:
     if decode.kind == 'sigmoid_disparity' and not (decode.min_depth and decode.max_depth):
         problems.append('decode.min_depth and decode.max_depth are missing')
     problems += _size_problems(resize)
+    if any(each.role == 'prompt_depth' and not (each.size and min(each.size) > 0) for each in manifest.inputs):
+        problems.append("an input with role 'prompt_depth' needs its size, as [width, height]")
+    if 'prompt_depth' in roles and (manifest.preprocess.pad or manifest.preprocess.reflect_before):
+        problems.append(
+            "an input with role 'prompt_depth' covers the whole image; expected a preprocess without padding"
+        )
     mean, std = manifest.preprocess.normalize.mean, manifest.preprocess.normalize.std
     if len(mean) != len(std) or len(mean) not in (1, 3) or 0 in std:
         problems.append('preprocess.normalize: mean and std must have one or three numbers each, std without 0')

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from depth_ros.errors import EstimatorError, ModelMismatch
+from depth_ros.errors import BadInput, EstimatorError, ModelMismatch
 from depth_ros.networks.decode_outputs import decode, disparity
 from depth_ros.networks.input_placement import InputPlacement, Size, plan
 from depth_ros.networks.manifest import Manifest
@@ -52,6 +52,8 @@ class _Network:
         self.caution = manifest.caution
         self.simulator_only = manifest.simulator_only
         self.largest_batch = largest_batch
+        self.prompt_size = manifest.prompt_size
+        """Width and height of the prompt depth that a frame must have; None if it needs none."""
         try:
             if manifest.task != self._task:
                 raise ModelMismatch(f'{manifest.id} is a {manifest.task} network; expected a {self._task} network')
@@ -113,10 +115,15 @@ class _Network:
         return placement
 
     def _infer(
-        self, placement: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+        self,
+        placement: InputPlacement,
+        left: UInt8Array,
+        right: UInt8Array | None,
+        camera: Camera | None,
+        prompt_m: Float32Array | None = None,
     ) -> Mapping[str, AnyArray]:
         """Return the outputs; infinite values, which are overflows of the network's arithmetic, become NaN."""
-        outputs = self._runtime.infer(prepare(self._manifest, placement, left, right, camera))
+        outputs = self._runtime.infer(prepare(self._manifest, placement, left, right, camera, prompt_m))
         return {name: _without_infinity(values) for name, values in outputs.items()}
 
     def _checked(self, values: Float32Array) -> Float32Array:
@@ -147,30 +154,44 @@ class MonoNetwork(_Network):
         """Estimate the depth of one image.
 
         Raises:
+            BadInput: the network needs a prompt depth, and the frame has none or one without any depth.
             EstimatorError: the network failed, needs missing intrinsics, or returned mostly NaN.
         """
+        self._check_prompt(frame)
         if frame.camera is None and any(i.role == 'unit_rays' for i in self._manifest.inputs):
             raise EstimatorError(
                 f'{self._manifest.id} needs the rays of the camera; no camera_info received. Publish camera_info'
             )
         placement = self._placement(frame.image)
-        outputs = self._infer(placement, frame.image, None, frame.camera)
+        outputs = self._infer(placement, frame.image, None, frame.camera, frame.prompt_m)
         return self._decoded(outputs, placement, frame.camera)
 
     def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
         """Estimate at most ``largest_batch`` images of one size together.
 
         Raises:
+            BadInput: as ``estimate``.
             EstimatorError: the network failed, or returned mostly NaN for one of the frames.
         """
+        for frame in frames:
+            self._check_prompt(frame)
         placement = self._placement(frames[0].image)
-        inputs = [prepare(self._manifest, placement, frame.image, None, frame.camera) for frame in frames]
+        inputs = [
+            prepare(self._manifest, placement, frame.image, None, frame.camera, frame.prompt_m) for frame in frames
+        ]
         stacked = {name: np.concatenate([each[name] for each in inputs]) for name in inputs[0]}
         outputs = self._runtime.infer(stacked)
         return [
             self._decoded({name: tensor[i : i + 1] for name, tensor in outputs.items()}, placement, frame.camera)
             for i, frame in enumerate(frames)
         ]
+
+    def _check_prompt(self, frame: Frame) -> None:
+        if self.prompt_size is not None and frame.prompt_m is None:
+            raise BadInput(
+                f'{self._manifest.id} needs a prompt depth and the frame has none; expected metres measured by another '
+                'sensor. Pass prompt_m to MonoDepth; nodes and the command line do not provide a prompt'
+            )
 
     def _decoded(
         self, outputs: Mapping[str, AnyArray], placement: InputPlacement, camera: Camera | None

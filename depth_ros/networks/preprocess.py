@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from depth_ros.errors import BadInput
 from depth_ros.geometry import pixel_slopes
 from depth_ros.networks.input_placement import InputPlacement, resize_image
 from depth_ros.networks.manifest import InputTensor, Manifest, Normalize, Pad, Preprocess
@@ -14,7 +15,12 @@ _BORDER = {'constant': cv2.BORDER_CONSTANT, 'replicate': cv2.BORDER_REPLICATE, '
 
 
 def prepare(
-    manifest: Manifest, placement: InputPlacement, left: UInt8Array, right: UInt8Array | None, camera: Camera | None
+    manifest: Manifest,
+    placement: InputPlacement,
+    left: UInt8Array,
+    right: UInt8Array | None,
+    camera: Camera | None,
+    prompt_m: Float32Array | None = None,
 ) -> dict[str, AnyArray]:
     """Return one array for every input of the manifest, by name.
 
@@ -24,6 +30,7 @@ def prepare(
         left: Left image, or the only image of a mono network: (H, W) grey or (H, W, 3) RGB.
         right: Right image of a stereo network.
         camera: Intrinsics of the images, for networks with rays as an input.
+        prompt_m: (h, w) measured depth of the whole image in metres, for networks with a prompt; see ``prompt_planes``.
     """
     rules = manifest.preprocess
     sides = {'image': left, 'left': left, 'right': right, 'left_half': left, 'right_half': right}
@@ -32,6 +39,8 @@ def prepare(
         image = sides.get(each.role)
         if each.role == 'scalar':
             tensors[each.name] = np.array(each.value, dtype=each.dtype)
+        elif each.role == 'prompt_depth' and each.size is not None and prompt_m is not None:
+            tensors[each.name] = _in_layout(prompt_planes(prompt_m, each.size), each)
         elif each.role == 'unit_rays' and camera is not None:
             tensors[each.name] = _in_layout(_unit_rays(placement.camera(camera)), each)
         elif each.role == 'pair' and right is not None:
@@ -47,6 +56,34 @@ def prepare(
 def tensor_of(image: UInt8Array, target: InputTensor, rules: Preprocess, placement: InputPlacement) -> AnyArray:
     """Return an image as the tensor of one input."""
     return _in_layout(_image(rules, placement, image, target), target)
+
+
+def prompt_planes(prompt_m: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """Return a prompt depth at the size of the input, without unknown values, as (1, height, width) metres.
+
+    The nearest pixel gives the value if the sizes differ, because a mean of foreground and background exists nowhere. A
+    pixel without a depth (NaN, Inf, zero or negative) gets that of the nearest pixel with one. The network normalises
+    by the range from minimum to maximum; where all depths are equal, one pixel is made larger by a millionth, as in the
+    image processor of transformers.
+
+    Raises:
+        BadInput: no pixel has a depth.
+    """
+    values = cv2.resize(prompt_m.astype(np.float32, copy=False), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    known = np.isfinite(values) & (values > 0)
+    if not known.any():
+        raise BadInput('no pixel of the prompt depth has a depth; expected positive metres. Check the sensor')
+    if not known.all():
+        nearest = cv2.distanceTransformWithLabels(
+            (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )[1]
+        by_label = np.zeros(int(nearest.max()) + 1, np.float32)
+        by_label[nearest[known]] = values[known]
+        values = by_label[nearest]
+    if values.min() == values.max():
+        values = values.copy()
+        values[0, 0] *= np.float32(1 + 1e-6)
+    return np.asarray(values[None])
 
 
 def _image(rules: Preprocess, placement: InputPlacement, image: UInt8Array, target: InputTensor) -> Float32Array:

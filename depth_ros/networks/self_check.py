@@ -29,6 +29,8 @@ def self_check_input(
 ) -> tuple[InputPlacement, dict[str, AnyArray]]:
     """Return the self-check image as the input of a network; the right image is the same image, shifted.
 
+    The prompt depth of networks that take one rises from 1 m at the upper edge to 3 m at the lower edge.
+
     Args:
         manifest: Description of the network.
         fixed: Input size of the graph, if it is fixed.
@@ -37,7 +39,8 @@ def self_check_input(
     image = cv2.resize(read_image_file(shared_file('config/self_check.png')), size, interpolation=cv2.INTER_LINEAR)
     placement = plan(manifest.preprocess, size, fixed)
     camera = Camera(*size, size[0], size[0], size[0] / 2, size[1] / 2)
-    return placement, prepare(manifest, placement, image, np.roll(image, -_SHIFT_PX, axis=1), camera)
+    prompt_m = np.repeat(np.linspace(1, 3, 48, dtype=np.float32)[:, None], 64, axis=1)
+    return placement, prepare(manifest, placement, image, np.roll(image, -_SHIFT_PX, axis=1), camera, prompt_m)
 
 
 def relative_difference(expected: AnyArray, actual: AnyArray) -> float:

@@ -80,7 +80,7 @@ def check_output_size(manifest: Manifest, placement: InputPlacement, height: int
 def _declared(each: InputTensor, manifest: Manifest) -> str:
     if each.role == 'scalar':
         return each.dtype
-    channels = {'gray': 1}.get(each.color, 3) * (2 if each.role == 'pair' else 1)
+    channels = 1 if each.role == 'prompt_depth' else {'gray': 1}.get(each.color, 3) * (2 if each.role == 'pair' else 1)
     return f'{each.dtype} {each.layout} with {channels} channels'
 
 

@@ -41,6 +41,14 @@ def depth_anything(kind='relative'):
     return transformers.DepthAnythingForDepthEstimation(config)
 
 
+def prompt_depth_anything():
+    config = transformers.PromptDepthAnythingConfig(
+        backbone_config=dinov2(), reassemble_hidden_size=32, neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=8,
+        head_hidden_size=8,
+    )  # fmt: skip
+    return transformers.PromptDepthAnythingForDepthEstimation(config)
+
+
 def dpt():
     config = transformers.DPTConfig(
         hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64, image_size=384, patch_size=16,
@@ -236,6 +244,34 @@ def test_an_export_gives_the_depth_that_transformers_gives_for_the_same_image(tm
         assert network._placement(image).size == (tensor.shape[3], tensor.shape[2])
         found = difference(network, image, expected)
         assert found <= limit, (size, found)
+
+
+def test_an_export_with_a_prompt_gives_the_metres_that_transformers_gives_for_the_same_prompt(tmp_path):
+    from PIL import Image
+    from torch.nn.functional import interpolate
+
+    weights = saved(tmp_path, prompt_depth_anything())
+    manifest, _ = find_manifest('prompt-depth-anything-vits')
+    small = replace(manifest.preprocess, resize=replace(manifest.preprocess.resize, width=154, height=154))
+    done = export(replace(manifest, preprocess=small), weights, tmp_path / 'out/net.onnx', dynamic=True)
+    assert done.difference <= 1e-3
+    reference = transformers.AutoModelForDepthEstimation.from_pretrained(weights).eval()
+    theirs = processor(
+        'dpt', size={'height': 154, 'width': 154}, keep_aspect_ratio=True, ensure_multiple_of=14, resample=BICUBIC,
+        image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225],
+    )  # fmt: skip
+    image = smooth_image((640, 480))
+    prompt_m = np.linspace(0.8, 4.2, 192, dtype=np.float32)[:, None] + np.linspace(0, 1, 256, dtype=np.float32)
+    tensor = theirs(images=Image.fromarray(image), return_tensors='pt')['pixel_values']
+    with torch.no_grad():
+        raw = reference(tensor, torch.from_numpy(prompt_m)[None, None]).predicted_depth
+    assert float(raw.std() / raw.mean()) > 1e-3
+    expected = interpolate(raw[None], size=(480, 640), mode='bilinear', align_corners=False)[0, 0].numpy()
+    _, network = load(done.manifest)
+    ours = network.estimate(Frame(image, None, prompt_m=prompt_m)).values
+    assert np.median(np.abs(ours - expected) / expected) <= 1e-3
+    doubled = network.estimate(Frame(image, None, prompt_m=2 * prompt_m)).values
+    np.testing.assert_allclose(doubled, 2 * ours, rtol=1e-3)
 
 
 @pytest.mark.parametrize('size', SIZES)

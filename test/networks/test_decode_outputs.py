@@ -96,7 +96,9 @@ def estimate(manifest, runtime, size=IMAGE, cam='given'):
         frame = StereoFrame(image(size), image(size), StereoRig(view, view.cx, 0.1))
         raw = StereoNetwork(manifest, runtime).estimate(frame)
         return view.fx * 0.1 / raw.disparity_px, truth
-    found = MonoNetwork(manifest, runtime).estimate(Frame(image(size), view if cam == 'given' else cam))
+    prompt_m = truth if manifest.prompt_size else None
+    frame = Frame(image(size), view if cam == 'given' else cam, prompt_m=prompt_m)
+    found = MonoNetwork(manifest, runtime).estimate(frame)
     values = found.values
     if found.space == 'metric_depth':
         return values, truth

@@ -25,8 +25,9 @@ from depth_ros.networks.preprocess import prepare
 
 MODELS = Path(__file__).parents[2] / 'config/models'
 MANIFESTS = {path.stem: read_manifest(path) for path in sorted(MODELS.glob('*.yaml'))}
-PROTECTED_OTHERWISE = {'sim-indoor', 'fastdepth-nyu'}
-"""Networks without golden values: trained by this package, or compared with an example of the authors."""
+PROTECTED_OTHERWISE = {'sim-indoor', 'fastdepth-nyu', 'prompt-depth-anything-vits'}
+"""Networks without golden values: trained by this package, compared with an example of the authors, or compared with
+transformers when exported."""
 OTHER_FILES = {
     'depth-anything-3-metric-large-504': 'depth-anything-3-metric-large',
     'midas-v2.1-small-tflite': 'midas-v2.1-small',
