@@ -6,11 +6,9 @@ import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import numpy as np
 import pytest
 from bag_files import write_bag
 
-from depth_ros.files.image_files import write_image_file
 from depth_ros.files.install_command import install_command
 
 
@@ -26,14 +24,10 @@ from depth_ros.files.install_command import install_command
             ['models', 'export', 'depth-anything-v2-small', '--weights', 'x', '--out', 'x.onnx'],
             'torch transformers diffusers onnx onnxruntime huggingface_hub',
         ),
-        ('onnx', ['models', 'quantize', 'sim-indoor', '--images', 'images'], 'onnx onnxruntime'),
     ],
 )
 def test_a_missing_library_is_reported_with_an_install_command(tmp_path, library, arguments, installed):
     (tmp_path / 'nyu.mat').write_bytes(b'')
-    (tmp_path / 'images').mkdir()
-    for i in range(8):
-        write_image_file(tmp_path / f'images/{i}.png', np.zeros((48, 64, 3), np.uint8))
     program = (
         f'import sys; sys.modules["{library}"] = None; from depth_ros.cli.main import main; sys.exit(main({arguments}))'
     )

@@ -1,6 +1,7 @@
 """`depth-ros models quantize` with the simulator's network, on images and on recordings."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from tiny_model import MANIFEST, RELATIVE, STEREO, model
 from depth_ros.cli.main import main
 from depth_ros.export.quantize_model import difference_to
 from depth_ros.files.image_files import read_image_file, write_image_file
+from depth_ros.files.install_command import install_command
 from depth_ros.files.installed_files import shared_file
 from depth_ros.networks.catalog import find_manifest, model_file
 
@@ -164,6 +166,14 @@ def test_files_that_cannot_be_quantised_are_reported(room, tmp_path, cache, caps
     half = model(tmp_path / 'half', MANIFEST.replace('dynamic: true', 'precision: fp16'))
     assert quantize(half, '--images', room) == 1
     assert 'is in half precision; expected full precision' in capsys.readouterr().err
+
+
+def test_a_missing_onnx_package_is_reported_with_the_extra(room, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    assert quantize('sim-indoor', '--images', room) == 1
+    error = capsys.readouterr().err
+    assert 'quantisation needs the onnx package (extra quantize; ' in error
+    assert error.endswith(f': {install_command("quantize")}\n')
 
 
 def test_differences_are_relative_to_each_value_or_to_the_range_of_affine_predictions():
