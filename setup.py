@@ -80,6 +80,7 @@ setup(
         'eval': ['matplotlib', 'h5py'],
         'view': ['viser'],
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
+        'quantize': ['onnx', 'onnxruntime'],
         'demo': ['scikit-image'],
         'test': TEST,  # colcon test looks for pytest here; with pytest-cov, it would always measure coverage
         'dev': [*TEST, *LINT],

@@ -158,13 +158,13 @@ def open_cameras(
     """
     if isinstance(settings, MonoSettings):
         with closing(mono_estimator(settings)) as mono:
-            yield _set_up(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
+            yield set_up_cameras(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
     else:
         with closing(stereo_estimator(settings)) as stereo:
-            yield _set_up(bag, [StereoBagCamera(bag, each, settings, stereo) for each in names])
+            yield set_up_cameras(bag, [StereoBagCamera(bag, each, settings, stereo) for each in names])
 
 
-def _set_up(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:
+def set_up_cameras(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:
     """Read the calibrations and static transforms of the whole bag; return the cameras."""
     for topic, _, message in bag.messages(*(topic for camera in cameras for topic in camera.setup_handlers)):
         for camera in cameras:

@@ -1,4 +1,4 @@
-"""``depth-ros models``: list, show, download, check, measure and export networks."""
+"""``depth-ros models``: list, show, download, check, measure, export and quantise networks."""
 
 import argparse
 import json
@@ -16,10 +16,11 @@ import psutil
 import yaml
 
 from depth_ros.cli.argument_types import size
+from depth_ros.cli.models_quantize import add_quantize
 from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
-from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, shipped_models, way_to_get
+from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, installed_models, way_to_get
 from depth_ros.networks.load_network import load_network, reference_beside
 from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
@@ -96,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--fp16', action='store_true', help='export in half precision, for GPUs; the result is checked against fp32'
     )
     exporting.set_defaults(action=_export)
+    add_quantize(actions)
 
 
 def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
@@ -120,7 +122,7 @@ _NO_FIGURES = '-'
 
 
 def _list(options: argparse.Namespace) -> int:
-    rows = [_row(manifest, folder) for manifest, folder in shipped_models()]
+    rows = [_row(manifest, folder) for manifest, folder in installed_models()]
     if options.json:
         print(json.dumps(rows, indent=2))
         return 0

@@ -91,7 +91,7 @@ def export(
             f'at most {limit:g}. The file was deleted; export another size or precision'
         )
     np.savez_compressed(reference_path(out), expected=expected)
-    return ExportResult(out, _write_manifest(described, out), sizes, difference)
+    return ExportResult(out, write_manifest(described, out), sizes, difference)
 
 
 def _require_libraries() -> None:
@@ -202,7 +202,8 @@ def _file_manifest(manifest: Manifest, out: Path, size: Size, dynamic: bool, pre
     return replace(manifest, artifact=artifact, preprocess=rules, published='')
 
 
-def _write_manifest(manifest: Manifest, out: Path) -> Path:
+def write_manifest(manifest: Manifest, out: Path) -> Path:
+    """Write a manifest beside its model file, with the same name; return its path."""
     path = out.with_suffix('.yaml')
     content = _plain_data(asdict(manifest))
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110), encoding='utf-8')

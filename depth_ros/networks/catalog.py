@@ -33,6 +33,26 @@ def shipped_models() -> Iterator[tuple[Manifest, Path]]:
         yield manifest, _folder(manifest, path)
 
 
+def local_manifests() -> Iterator[Path]:
+    """Yield the paths of the manifests in the cache, ``<id>/<id>.yaml``, which ``models quantize`` writes."""
+    return (path for path in sorted(cache_folder().glob('*/*.yaml')) if path.stem == path.parent.name)
+
+
+def installed_models() -> Iterator[tuple[Manifest, Path]]:
+    """Yield the manifests of the package and those in the cache that can be read, with the folders of their files."""
+    known = set()
+    for manifest, folder in shipped_models():
+        known.add(manifest.id)
+        yield manifest, folder
+    for path in local_manifests():
+        if path.stem in known:
+            continue
+        try:
+            yield read_manifest(path), path.parent
+        except BadManifest:  # reported when the model is used
+            continue
+
+
 def _folder(manifest: Manifest, path: Path) -> Path:
     """Return the folder of a shipped manifest's files: beside the manifest if they ship too, otherwise in the cache."""
     return path.parent if has_all_files(manifest, path.parent) else cache_folder() / manifest.id
@@ -45,7 +65,7 @@ def has_all_files(manifest: Manifest, folder: Path) -> bool:
 
 def available_models(task: Literal['mono', 'stereo']) -> str:
     """Return a text that lists the models for a task on this machine, and those that can be downloaded."""
-    models = [(manifest, folder) for manifest, folder in shipped_models() if manifest.task == task]
+    models = [(manifest, folder) for manifest, folder in installed_models() if manifest.task == task]
     installed = [
         f'{manifest.id} (simulator only)' if manifest.simulator_only else manifest.id
         for manifest, folder in models
@@ -75,7 +95,7 @@ def find_manifest(model: str) -> tuple[Manifest, Path]:
                 'or copy the manifest of a model of the same kind from config/models'
             )
         return read_manifest(description), description.parent
-    known = {each.stem: each for each in shipped_manifests()}
+    known = {each.stem: each for each in (*local_manifests(), *shipped_manifests())}
     if model not in known:
         similar = difflib.get_close_matches(model, known, n=1, cutoff=_MIN_SIMILARITY)
         suggestion = f"did you mean '{similar[0]}'? " if similar else ''
@@ -100,10 +120,14 @@ def command_to_get(manifest: Manifest, folder: Path) -> str:
 
 
 def way_to_get(manifest: Manifest, folder: Path) -> str:
-    """Return how a shipped manifest's file is obtained: included, pull, export, by hand, or none (not published)."""
+    """Return how a file is obtained: included, local (written on this machine), pull, export, by hand, or none."""
     if command := command_to_get(manifest, folder):
         return command.split()[2]
-    return 'included' if folder != cache_folder() / manifest.id else 'by hand' if manifest.files else 'none'
+    if folder != cache_folder() / manifest.id:
+        return 'included'
+    if (folder / f'{manifest.id}.yaml').is_file():
+        return 'local'
+    return 'by hand' if manifest.files else 'none'
 
 
 def check_files(manifest: Manifest, folder: Path) -> None:

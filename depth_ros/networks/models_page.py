@@ -40,6 +40,20 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
   TorchScript states neither types nor shapes; they are checked when the network is run at load. Its outputs are called
   `output`, or `output_0`, `output_1` … if there are several. CUDA was not run with this runtime.
 
+## INT8 with your own images
+
+`depth-ros models quantize ID --images DIR` (or `--bag BAG`, which needs the extra `bags`) writes an INT8 version of
+an ONNX model into the cache, as the model `ID-int8`; it needs the extra `quantize`. The frames (`--frames`, 100) are
+spread evenly over the folder or recording. The last quarter is not used for calibration: on it, the command compares
+depth and run time with the original. The difference is the mean of `|z_int8 - z| / z`; for models that need scale and
+shift, that of `|v_int8 - v|` divided by the range of the values (5th to 95th percentile). A result whose difference
+is above `--limit` (0.05) is not stored. Stereo models need `--bag`.
+
+The weights have 7 bits, because 8 bits overflow on x86 CPUs without VNNI; the last convolution stays in floating
+point. INT8 is not faster on every CPU. `sim-indoor`, on two cores with AVX2 and without VNNI, 45 + 15 images of the
+simulator: the network alone takes 2.9 to 3.0 ms instead of 3.2 to 3.4 ms, with a mean difference of 0.5 %. No other
+model was quantised.
+
 ## Run with published weights
 
 """
