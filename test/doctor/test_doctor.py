@@ -257,7 +257,11 @@ def damaged(tmp_path):
     [
         (lambda p: ['-p', 'model:=sim-indoor'], 'model', 'allow_simulator_model is false'),
         (lambda p: ['--node', 'mono_depth'], 'model', "model is ''; expected"),
-        (lambda p: [*SIMULATOR_MODEL, '-p', 'device:=cuda'], 'device', 'has no provider for cuda'),
+        (
+            lambda p: [*SIMULATOR_MODEL, '-p', 'device:=cuda'],
+            'device',
+            'onnxruntime, which runs this model, cannot use cuda',
+        ),
         (lambda p: ['-p', 'model:=moge-2-small'], 'model', 'does not exist'),
         (lambda p: ['-p', 'model:=mogee'], 'parameters', "unknown model 'mogee'"),
         (lambda p: ['-p', f'model:={damaged(p)}'], 'model', 'tiny.onnx'),
@@ -277,7 +281,7 @@ def test_a_device_with_fallback_is_a_warning_and_the_text_output_is_readable(cap
     assert code == 0 and bad['device']['level'] == 'warning'
     assert main(['doctor', '--offline', *arguments]) == 0
     output = capsys.readouterr().out
-    assert 'WARNING cuda: the installed ONNX Runtime has no provider' in output and '-m pip install ' in output
+    assert 'WARNING cuda: onnxruntime, which runs this model, cannot use cuda' in output and '-m pip install ' in output
     assert output.endswith('mono_depth can work here: 0 fault(s), 2 warning(s)\n')
 
 

@@ -14,9 +14,11 @@ from graph import MonoGraph, NodeProcess, wait_for
 from sensor_msgs.msg import CameraInfo, Image
 from tiny_model import model, with_free_batch
 
-from depth_ros.errors import EstimatorError, InferenceError, OutOfMemory
+from depth_ros.errors import EstimatorError, InferenceError, ModelError, OutOfMemory
+from depth_ros.networks.runtimes.progress import NO_LISTENER
 from depth_ros.networks.shared_network import SharedNetworks
 from depth_ros.pipeline import mono_estimator
+from depth_ros.ros.camera_nodes import sharing_estimators
 from depth_ros.ros.ros_messages import to_ros
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import DepthEstimate, Frame
@@ -307,3 +309,8 @@ def test_a_camera_may_be_served_at_most_so_often():
         graph.stream(30, rate_hz=30.0)
         account = graph.wait_until_settled()
         assert 3 <= account.published <= 9 and account.dropped['max_rate'] >= 15, json.dumps(account.dropped)
+
+
+def test_a_network_that_needs_a_measured_depth_is_refused_before_it_is_loaded():
+    with pytest.raises(ModelError, match='prompt-depth-anything-vits needs a measured low-resolution depth'):
+        sharing_estimators(1)(MonoSettings(model='prompt-depth-anything-vits'), NO_LISTENER)

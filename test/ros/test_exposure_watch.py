@@ -47,6 +47,7 @@ def test_diagnostics_say_that_the_exposures_differ_what_to_do_and_when_it_is_ove
     left, right = pair(np.linspace(6, 12, 160, dtype=np.float32) * np.ones((120, 1), np.float32))
     with Graph({'range_min_m': 2.0}, stereo_estimator, width=160, height=120) as graph:
         graph.open_camera()
+        wait_for(lambda: graph.received['/diagnostics'], 10.0, lambda: 'no diagnostics received')
 
         def send_until(level, darker):
             def reported():
