@@ -8,7 +8,7 @@ from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from depth_ros.errors import BadSettings
+from depth_ros.errors import BadSettings, ModelError
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.shared_network import SharedEstimator, SharedNetworks
@@ -62,8 +62,8 @@ def sharing_estimators(cameras: int) -> Callable[[MonoSettings, ProgressListener
 def _refuse_prompt(model: str) -> None:
     if model and find_manifest(model)[0].prompt_size:
         raise ModelError(
-            f'{model} needs a measured low-resolution depth with each image (input prompt_depth), which mono_depth does '
-            'not provide. Set model to another network, or use depth_ros.MonoDepth in Python with prompt_m'
+            f'{model} needs a measured low-resolution depth with each image (input prompt_depth), which mono_depth '
+            'does not provide. Set model to another network, or use depth_ros.MonoDepth in Python with prompt_m'
         )
 
 
