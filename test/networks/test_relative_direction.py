@@ -36,7 +36,9 @@ CASES = [(each, True) for each in MONO] + [(each, False) for each in WITHOUT_RAY
 def test_larger_is_nearer_for_every_mono_network_without_scale(manifest, known_intrinsics):
     fixed = None if manifest.artifact.dynamic else plan(manifest.preprocess, SIZE).size
     network = MonoNetwork(manifest, scene_runtime(manifest, SIZE, fixed=fixed))
-    frame = Frame(np.zeros((*SIZE[::-1], 3), np.uint8), camera(*SIZE) if known_intrinsics else None)
+    prompt_m = np.ones((4, 4), np.float32) if manifest.prompt_size else None
+    image = np.zeros((*SIZE[::-1], 3), np.uint8)
+    frame = Frame(image, camera(*SIZE) if known_intrinsics else None, prompt_m=prompt_m)
     relative = mono_depth_map(frame, network, MonoSettings(model='x'), NoScale())
     nearness, inverse = RelativeScaler().apply(relative, 'robust').values[INNER], 1 / true_depth(camera(*SIZE))[INNER]
     known = np.isfinite(nearness)
