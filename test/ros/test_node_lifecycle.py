@@ -81,7 +81,7 @@ def test_e5_deactivating_during_an_estimate_publishes_nothing_afterwards():
 @pytest.mark.parametrize(
     ('parameters', 'words'),
     [
-        ({'quality': 'best'}, "quality is 'best' (str); expected one of balanced, strict"),
+        ({'quality': 'best'}, "quality is 'best' (str); expected one of fast, balanced, strict"),
         ({'range_min_m': -1.0}, 'range_min_m'),
         ({'range_min_m': 50.0}, 'expected range_min_m < range_max_m'),
         ({'max_disparity': 'many'}, "max_disparity is 'many' (str); expected a whole number"),
@@ -120,7 +120,7 @@ def test_an_integer_is_accepted_for_a_float():
     [
         ('autostart', False, 'read-only'),
         ('image_transport', 'compressed', 'read-only'),
-        ('quality', 'best', 'expected one of balanced, strict'),
+        ('quality', 'best', 'expected one of fast, balanced, strict'),
         ('cloud_stride', 0, 'cloud_stride'),
         ('range_min_m', 100.0, 'expected range_min_m < range_max_m'),
         ('cloud_stride', 1.5, '1.5 (float); expected a whole number'),
