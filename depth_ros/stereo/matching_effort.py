@@ -45,11 +45,11 @@ class MatchingEffort:
 
 EFFORTS: dict[Quality, MatchingEffort] = {
     'fast': MatchingEffort(
-        left_scale=0.5, right_scale=0.5, tolerance=16, lowest_confidence=0.4, fill=True,
+        left_scale=0.5, right_scale=0.5, tolerance=16, lowest_confidence=0.33, fill=True,
         weights=EvidenceWeights(-0.23, 0.924, 2.513, 12, -0.153), window_px=9, step_window_px=3,
     ),
     'balanced': MatchingEffort(
-        left_scale=1.0, right_scale=0.6, tolerance=24, lowest_confidence=0.45, fill=True,
+        left_scale=1.0, right_scale=0.6, tolerance=24, lowest_confidence=0.37, fill=True,
         weights=EvidenceWeights(0.585, 0.986, 3.155, 8, -0.177), window_px=15, step_window_px=5,
     ),
     'strict': MatchingEffort(
