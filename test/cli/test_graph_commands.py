@@ -100,7 +100,7 @@ def test_the_mono_demo_measures_the_included_network(tmp_path):
     result = depth_ros('demo', '--mono', '--seconds', '3', cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / 'demo_output/report.json').read_text())
-    assert report['depth_received'] > 10 and report['points_received'] > 3
+    assert report['depth_received'] > 3 and report['points_received'] > 0
     assert report['abs_rel'] <= 0.15 and report['delta1'] >= 0.85
     assert 'AbsRel' in result.stdout
 
