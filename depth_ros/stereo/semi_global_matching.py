@@ -82,10 +82,9 @@ class SemiGlobalMatching:
         return low, high
 
     def _matched(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> RawDisparity:
-        disparity, scores = self.candidates(left, right, search)
+        base, disparity, scores = self._candidates(left, right, search)
         np.copyto(disparity, UNKNOWN, where=scores < self._confidence.lowest_score)
         _remove_speckles(disparity)
-        base = left if disparity.shape == left.shape else _resized(left, disparity.shape)
         remove_wrong_borders(base, disparity)
         confidence = self._confidence.of(scores)
         if self._effort.fill:
@@ -96,8 +95,10 @@ class SemiGlobalMatching:
             disparity_px, confidence = _enlarged(disparity_px, left.shape), _nearest(confidence, left.shape)
         return RawDisparity(disparity_px, confidence, float(search.low), float(search.high))
 
-    def candidates(self, left: UInt8Array, right: UInt8Array, search: SearchRange) -> tuple[Sixteenths, UInt8Array]:
-        """Return the best match of each pixel of the left image, and its score; at the size that is matched.
+    def _candidates(
+        self, left: UInt8Array, right: UInt8Array, search: SearchRange
+    ) -> tuple[UInt8Array, Sixteenths, UInt8Array]:
+        """Return the left image, the best match of each of its pixels, and its score; at the size that is matched.
 
         Args:
             left: (H, W) grey values.
@@ -110,7 +111,7 @@ class SemiGlobalMatching:
         base, other = _scaled_pair(left, right, effort.left_scale)
         from_left = match_left(base, other, search.scaled(effort.left_scale))
         agrees = _agreement(from_left, from_right, effort.tolerance)
-        return from_left, self._confidence.scores(base, from_left, agrees)
+        return base, from_left, self._confidence.scores(base, from_left, agrees)
 
     def _right_candidates(
         self, left: UInt8Array, right: UInt8Array, search: SearchRange
