@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
 
 
@@ -162,6 +163,24 @@ class Frame:
     prompt_m: Float32Array | None = None
     """(h, w) depth along the optical axis, metres, measured by another sensor for the whole image at any size; NaN =
     unknown. Only for networks that take such a prompt."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One rectified image of a moving camera, and the pose from which it was taken."""
+
+    image: UInt8Array
+    """(H, W) grey or (H, W, 3) RGB."""
+    camera: Camera
+    """Intrinsics of ``image``."""
+    pose: Float64Array
+    """(4, 4) pose of the optical frame in a frame that does not move; metres."""
+    stamp_ns: int = 0
+    """Acquisition time, nanoseconds."""
+    frame_id: str = ''
+    """Optical frame of the camera."""
+    depth_m: Float32Array | None = None
+    """(H, W) depth that was estimated for this view earlier, NaN = unknown; None if it was not estimated."""
 
 
 Space = Literal['metric_depth', 'relative_depth', 'relative_inverse_depth', 'nearness']

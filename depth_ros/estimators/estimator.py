@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from depth_ros.types import DepthEstimate, Frame, RawDisparity, StereoFrame
+from depth_ros.types import DepthEstimate, Frame, RawDisparity, StereoFrame, View
 
 
 class Estimator(Protocol):
@@ -71,5 +71,31 @@ class BatchEstimator(MonoEstimator, Protocol):
 
         Raises:
             EstimatorError: the estimator failed on the batch.
+        """
+        ...
+
+
+class MultiviewEstimator(Protocol):
+    """Measures depth from several images of a moving camera. Used by one thread at a time."""
+
+    name: str
+    """Name for logs and diagnostics."""
+
+    def estimate(self, reference: View, sources: Sequence[View]) -> DepthEstimate:
+        """Measure the depth of the reference, in metres, from at least one earlier view of the same scene.
+
+        Raises:
+            EstimatorError: the estimator failed on this frame; the next frame may succeed.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Make a running ``estimate`` end soon; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Release memory and device.
+
+        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running.
         """
         ...

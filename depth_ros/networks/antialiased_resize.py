@@ -9,12 +9,10 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from depth_ros.types import AnyArray, Float32Array
+from depth_ros.types import AnyArray, Float32Array, Float64Array
 
 Filter = Literal['linear', 'lanczos']
-Float64Array = npt.NDArray[np.float64]
 
 
 def _triangle(x: Float64Array) -> Float64Array:

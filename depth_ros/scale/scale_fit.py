@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from depth_ros.types import Float32Array, Space
+from depth_ros.types import Float32Array, Float64Array, Space
 
 Law = Literal['inverse_affine', 'affine', 'factor']
-Float64Array = npt.NDArray[np.float64]
 _HYPOTHESES = 300
 _REFINEMENTS = 8
 TUKEY = 4.685
