@@ -14,13 +14,14 @@ from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo, BadFile, BadImage
+from depth_ros.estimators.estimator import AnyEstimator
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros import node_process
 from depth_ros.ros.calibration_warnings import calibration_warnings
 from depth_ros.ros.constant_depth import ConstantDepthDetector
 from depth_ros.ros.diagnostics import NodeState, TopicState, diagnostic_array
-from depth_ros.ros.estimator_swap import AnyEstimator, SwappableEstimator
+from depth_ros.ros.estimator_swap import SwappableEstimator
 from depth_ros.ros.failure_recovery import FailureRecovery
 from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.ros.node_input import NodeInput
