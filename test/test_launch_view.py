@@ -14,6 +14,11 @@ from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules
 from depth_ros.tools.depth_viewer import DepthViewer
 
+if not NO_LAUNCH:
+    from launch.utilities import perform_substitutions
+
+    from launch import LaunchContext
+
 pytestmark = pytest.mark.ros
 PORT = 8080
 
@@ -90,6 +95,37 @@ def test_view_starts_the_page_in_the_node_s_namespace_and_ends_it_with_the_node(
     assert not page_answers()
 
 
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+def test_of_several_cameras_the_page_shows_the_first(tmp_path):
+    with Graph(node=False, listen=(), namespace='/robot') as graph:
+        arguments = ('namespace:=robot', 'cameras:=[front, rear]', f'model:={model(tmp_path)}', 'view:=true')
+        launch = run_launch(graph.domain, *arguments, file='mono')
+        try:
+            expected = {('depth_viewer', '/robot/front'), ('mono_depth', '/robot/front'), ('mono_depth', '/robot/rear')}
+            wait_for(
+                lambda: expected <= set(graph.probe.get_node_names_and_namespaces()),
+                30.0,
+                graph.probe.get_node_names_and_namespaces,
+            )
+        finally:
+            launch.send_signal(signal.SIGINT)
+            output, _ = launch.communicate(timeout=15)
+    assert launch.returncode == 0, output
+
+
+@pytest.mark.skipif(bool(NO_LAUNCH), reason=NO_LAUNCH)
+def test_the_page_receives_the_image_of_a_remapped_topic():
+    from depth_ros.tools.launch_description import _viewer
+
+    viewer = _viewer({'namespace': 'front'}, {'image': '/camera/image', 'camera_info': '/camera/camera_info'})
+    context = LaunchContext()
+    remapped = {
+        perform_substitutions(context, topic): perform_substitutions(context, target)
+        for topic, target in viewer._Node__remappings
+    }
+    assert remapped['image'] == '/camera/image'
+
+
 def test_the_launch_files_start_an_executable_that_exists():
     text = shared_file('depth_ros/tools/launch_description.py').read_text()
-    assert "executable='depth_viewer'" in text and "IfCondition(LaunchConfiguration('view'))" in text
+    assert "executable='depth_viewer'" in text and "'view': _viewer(" in text
