@@ -10,6 +10,7 @@ from typing import Any
 from depth_ros import __version__
 from depth_ros.errors import DepthRosError
 from depth_ros.files.install_command import install_command
+from depth_ros.ros.shared_memory import full_shared_memory
 
 _EPILOG = """examples:
   depth-ros demo                                        run a stereo pair through a ROS 2 graph and measure it
@@ -61,6 +62,8 @@ _COMMANDS = (
     ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
+_ON_A_GRAPH = ('demo', 'view', 'bag play', 'bench stages', 'bench graph')
+"""Commands that import rclpy whatever their options; doctor reports a full /dev/shm itself."""
 _ROS_PACKAGES = (
     'rclpy',
     'sensor_msgs',
@@ -136,6 +139,8 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
             continue
         command = groups.get(group, commands).add_parser(last, help=text, description=text)
         if name == requested:
+            if name in _ON_A_GRAPH and (problem := full_shared_memory()):
+                raise DepthRosError(problem)
             module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only the requested one: some need ROS
             module.add_arguments(command)
             command.set_defaults(run=module.run)

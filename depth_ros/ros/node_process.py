@@ -8,7 +8,6 @@ repeated. If native code holds the interpreter lock, no Python thread can run; `
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -21,8 +20,8 @@ from typing import Any
 from depth_ros.errors import DepthRosError
 from depth_ros.memory import keep_freed_memory
 from depth_ros.ros import exit_guard
+from depth_ros.ros.shared_memory import full_shared_memory
 
-_MIN_SHARED_MEMORY = 64 << 10
 _stop_requested = threading.Event()
 _exit_code = 0
 
@@ -50,7 +49,7 @@ def catch_signals() -> None:
     Raises:
         SystemExit: importing rclpy would crash, because shared memory is full.
     """
-    if problem := _full_shared_memory():
+    if problem := full_shared_memory():
         sys.exit(f'{Path(sys.argv[0]).stem}: {problem}')
 
     def on_signal(_signal: int, _frame: FrameType | None) -> None:
@@ -153,25 +152,6 @@ def wrong_ros_argument(message: str) -> str:
     else:
         reason = 'is not valid'
     return f'{option} {value} {reason}; expected {_EXPECTED.get(option, "another value")}'
-
-
-def _full_shared_memory(folder: str = '/dev/shm') -> str:
-    """Return the problem if Fast DDS would end this process with SIGBUS on loading; otherwise an empty string.
-
-    With more free space, but not enough for its segments, Fast DDS logs this and uses UDP only.
-    """
-    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
-        return ''
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return ''
-    if free >= _MIN_SHARED_MEMORY:
-        return ''
-    return (
-        f'{folder} has {free} bytes free; Fast DDS needs at least {_MIN_SHARED_MEMORY}. Remove the files '
-        'of killed processes (fastdds shm clean), or increase its size (docker run --shm-size=512m)'
-    )
 
 
 def start(node: Any) -> None:

@@ -26,9 +26,9 @@ def can_unshare(*options):
     )
 
 
-def run_inside(options, script, domain, seconds):
-    """Run the node in namespaces of its own for a while; return exit code and output."""
-    node = [sys.executable, '-m', 'depth_ros.ros.stereo_depth']
+def run_inside(options, script, domain, seconds, module='depth_ros.ros.stereo_depth', *arguments):
+    """Run a node or command in namespaces of its own for a while; return exit code and output."""
+    node = [sys.executable, '-m', module, *arguments]
     process = subprocess.Popen(
         ['unshare', *options, 'sh', '-c', f'{script}; exec "$@"', '_', *node],
         env=isolated_environment(domain), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -65,6 +65,16 @@ def test_e3_shared_memory_that_is_full_is_explained_at_start_and_little_of_it_is
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm; head -c {filled} /dev/zero >/dev/shm/other'
     found, output = run_inside(NAMESPACE, script, next_domain(), 3.0)
     assert found == code and words in output and 'Traceback' not in output, output
+
+
+@pytest.mark.skipif(not can_unshare(*NAMESPACE), reason='this user may not make a mount namespace')
+@pytest.mark.parametrize(
+    'command', [['doctor'], ['view'], ['bag', 'play', 'drive'], ['demo']], ids=lambda words: words[0]
+)
+def test_e3_commands_on_a_graph_explain_full_shared_memory_too(command):
+    script = 'mount -t tmpfs -o size=64k tmpfs /dev/shm; head -c 65536 /dev/zero >/dev/shm/other'
+    code, output = run_inside(NAMESPACE, script, next_domain(), 20.0, 'depth_ros.cli.main', *command)
+    assert code == 1 and '/dev/shm has 0 bytes free' in output and 'Traceback' not in output, output
 
 
 @pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'active'])
