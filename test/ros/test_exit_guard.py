@@ -56,7 +56,7 @@ def test_e4_a_node_whose_thread_holds_the_interpreter_lock_is_killed_with_its_st
             running.signal(number)
             time.sleep(0.05)
         code, output, seconds = running.end()
-    assert code == -signal.SIGKILL and seconds <= 3.0, (code, seconds)
+    assert code == -signal.SIGKILL and seconds < 10.0, (code, seconds)  # instead of 60
     assert 'in block' in output and 'killed after SIGINT or SIGTERM' in output
     wait_for(lambda: has_ended(guard))
 
