@@ -54,7 +54,7 @@ def test_received_is_published_plus_drops_when_a_stream_is_ended(tmp_path, numbe
         NodeProcess(graph.domain, script=str(script)) as running,
         NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=30.0', module='depth_ros.tools.file_camera') as camera,
     ):
-        graph.wait_for_messages(DEPTH, 5, timeout_s=30.0)
+        graph.wait_for_messages(DEPTH, 5)
         running.signal(number)  # while frames are on their way
         code, output, _ = running.end()
         camera.signal()
@@ -121,7 +121,7 @@ def test_a_frame_that_is_stuck_at_the_end_is_called_in_flight(tmp_path):
 
 def test_the_last_line_of_a_node_that_received_nothing_says_so():
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
-        graph.wait_for_status('no left image', timeout_s=20.0)
+        graph.wait_for_status('no left image')
         running.signal()
         code, output, _ = running.end()
     assert code == 0 and last_account(output) == (0, 0, {}, 0)

@@ -107,13 +107,13 @@ def test_the_page_shows_cloud_images_plots_and_status_without_console_errors(bro
         wait_for(lambda: cloud_is_shown(browser), 40, 'no red and green wall')
         red, green = red_and_green(scene(browser))
         assert np.argwhere(red)[:, 1].mean() + 50 < np.argwhere(green)[:, 1].mean()
-        wait_for(lambda: 'stereo_depth:' in text(browser) and re.search(r'rate, Hz: \d', text(browser)), 20)
+        wait_for(lambda: 'stereo_depth:' in text(browser) and re.search(r'rate, Hz: \d', text(browser)))
         sizes = browser.execute_script(
             "return ['camera', 'depth'].map(i => document.getElementById(i)).map(e => [e.naturalWidth, e.naturalHeight])"
         )
         assert sizes == [[360, 270], [360, 270]]
         points = "return [...document.querySelectorAll('polyline.plot')].map(e => e.getAttribute('points').split(' ').length)"
-        wait_for(lambda: min(browser.execute_script(points)) >= 3, 20)
+        wait_for(lambda: min(browser.execute_script(points)) >= 3)
         assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
         assert graph.node is not None
 
@@ -123,20 +123,20 @@ def test_a_parameter_changed_on_the_page_is_set_or_the_reason_is_shown(browser):
 
     with viewed() as (graph, viewer):
         show(browser, viewer)
-        wait_for(lambda: 'parameters: filter' in text(browser), 30)
+        wait_for(lambda: 'parameters: filter' in text(browser))
         header = browser.find_element(By.XPATH, "//*[text()='parameters: filter']")
         browser.execute_script('arguments[0].click()', header)
         find = 'return arguments[0].parentElement.querySelector("input[type=checkbox]")'
-        box = wait_for(lambda: browser.execute_script(find, header), 10)
+        box = wait_for(lambda: browser.execute_script(find, header))
         assert graph.get_parameter('filter.edges').bool_value is False
         browser.execute_script('arguments[0].click()', box)
-        wait_for(lambda: graph.get_parameter('filter.edges').bool_value, 10)
+        wait_for(lambda: graph.get_parameter('filter.edges').bool_value)
         viewer.page._parameters['range_max_m'].value = 0.1
         event = type('Event', (), {'client': object(), 'target': viewer.page._parameters['range_max_m']})
         for callback in viewer.page._parameters['range_max_m']._impl.update_cb:
             callback(event)
-        wait_for(lambda: 'range_max_m remains 40' in text(browser), 10)
-        wait_for(lambda: viewer.page._parameters['range_max_m'].value == 40.0, 5)
+        wait_for(lambda: 'range_max_m remains 40' in text(browser))
+        wait_for(lambda: viewer.page._parameters['range_max_m'].value == 40.0)
 
 
 def test_the_page_works_again_after_the_node_was_restarted(browser):
@@ -146,11 +146,11 @@ def test_the_page_works_again_after_the_node_was_restarted(browser):
         graph._spinners[1].close()
         graph.node.stop()
         graph.node.destroy_node()
-        wait_for(lambda: 'no diagnostics of stereo_depth for 3 s' in text(browser), 15)
+        wait_for(lambda: 'no diagnostics of stereo_depth for 3 s' in text(browser))
         graph.node = StereoDepthNode(lambda s, w: FakeEstimator(16.0), context=graph.context)
         node_process.start(graph.node)
         graph._spinners[1] = Spinner(graph.context, graph.node)
-        wait_for(lambda: 'stereo_depth:' in text(browser), 20)
+        wait_for(lambda: 'stereo_depth:' in text(browser))
         assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
 
 
