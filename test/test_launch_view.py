@@ -39,11 +39,11 @@ def test_the_executable_serves_the_page_for_its_namespace_and_ends_cleanly():
         Graph(node=False, listen=(), namespace='/front') as graph,
         NodeProcess(graph.domain, *arguments, module='depth_ros.tools.depth_viewer') as viewer,
     ):
-        wait_for(lambda: page_answers(8655), 30.0, 'the page is not served')
-        wait_for(lambda: ('depth_viewer', '/front') in graph.probe.get_node_names_and_namespaces(), 20.0)
+        wait_for(lambda: page_answers(8655), what='the page is not served')
+        wait_for(lambda: ('depth_viewer', '/front') in graph.probe.get_node_names_and_namespaces())
         viewer.signal()
-        code, output, seconds = viewer.end()
-    assert code == 0 and seconds < 3.0 and 'open http://127.0.0.1:8655 in a browser' in output, output
+        code, output, _ = viewer.end()
+    assert code == 0 and 'open http://127.0.0.1:8655 in a browser' in output, output
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_view_starts_the_page_in_the_node_s_namespace_and_ends_it_with_the_node(
     with Graph(node=False, listen=(), namespace='/front') as graph:
         launch = run_launch(graph.domain, *arguments, file=file)
         try:
-            graph.wait_for_status('', timeout_s=30.0)
+            graph.wait_for_status('')
             expected = {('eye', '/front'), ('depth_viewer', '/front')} if view else {('eye', '/front')}
             if view:
-                wait_for(page_answers, 30.0, 'the page is not served')
-            wait_for(lambda: expected <= set(graph.probe.get_node_names_and_namespaces()), 20.0)
+                wait_for(page_answers, what='the page is not served')
+            wait_for(lambda: expected <= set(graph.probe.get_node_names_and_namespaces()))
             assert set(graph.probe.get_node_names_and_namespaces()) == {*expected, ('probe', '/front')}
             assert page_answers() == view
         finally:

@@ -112,7 +112,9 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
     ]
     for thread in threads:
         thread.start()
-    _stop_requested.wait()
+    # With a limit: a signal just before the thread blocks, or one that another thread receives, does not wake it.
+    while not _stop_requested.wait(0.5):
+        pass
     executor.wake()
     deadline_s = time.monotonic() + 2.5
     for thread in threads:

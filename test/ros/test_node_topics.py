@@ -249,7 +249,7 @@ def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_it
             graph.publisher(Image, f'/camera/{side}/image_raw')
         graph.publisher(CameraInfo, 'left/camera_info').publish(CameraInfo())
         about = lambda role: [text for text in logged if text.startswith(f'no {role}: no publisher on')]  # noqa: E731
-        wait_for(lambda: about('right camera_info'), 15)
+        wait_for(lambda: about('right camera_info'))
         time.sleep(2.0)
         assert ['/right/image_rect' in text for text in about('right image')] == [True]
         assert 'left_image_rect:=/camera/left/image_raw in ros2 launch' in about('left image')[0]
@@ -265,7 +265,7 @@ def test_a_topic_without_a_similar_one_says_that_there_is_none():
     ) as graph:
         logged = []
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
-        wait_for(lambda: any('no publisher on /image' in text for text in logged), 15, lambda: f'{logged}')
+        wait_for(lambda: any('no publisher on /image' in text for text in logged), what=lambda: f'{logged}')
         text = next(text for text in logged if 'no publisher on /image' in text)
         assert (
             'no other topic has the type sensor_msgs/msg/Image. Start the driver' in text
