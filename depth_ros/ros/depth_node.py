@@ -13,9 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
-from depth_ros.errors import BadCameraInfo, BadFile, BadImage
 from depth_ros.estimators.estimator import AnyEstimator
-from depth_ros.messages.drop_reasons import DropReason
+from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros import node_process
 from depth_ros.ros.calibration_warnings import calibration_warnings
@@ -196,12 +195,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         started_s, generation = time.monotonic(), self._generation
         try:
             reason = self._process(job, generation)
-        except BadImage as error:
-            self._drop(DropReason.BAD_IMAGE, str(error))
-        except BadCameraInfo as error:
-            self._drop(DropReason.BAD_CAMERA_INFO, str(error))
-        except BadFile as error:
-            self._drop(DropReason.BAD_FILE, str(error))
+        except tuple(UNUSABLE_INPUT) as error:
+            self._drop(UNUSABLE_INPUT[type(error)], str(error))
         except Exception as error:
             if generation == self._generation:
                 self._handle_failure(error)
