@@ -51,7 +51,22 @@ class PromptSource:
             MissingPrompt: nothing was measured within ``scale.max_skew_ms``, the pose of the sensor or the intrinsics
                 of the camera are unknown, or almost no point is inside the image.
         """
-        self.values = {}
+        try:
+            depth_m, reference = self._projected(frame, size, settings)
+        except MissingPrompt:
+            self.values = {}
+            raise
+        measured = np.isfinite(depth_m)
+        self.values = {
+            'prompt.age_ms': f'{(frame.stamp_ns - reference.stamp_ns) / 1e6:.1f}',
+            'prompt.measured_share': f'{measured.mean():.4f}',
+        }
+        return np.where(measured, depth_m, np.float32(np.nan))
+
+    def _projected(
+        self, frame: Frame, size: tuple[int, int], settings: MonoSettings
+    ) -> tuple[Float32Array, ReferencePoints]:
+        """Return the depth of the nearest point on every pixel, +Inf where there is none, and the measurement."""
         if frame.camera is None:
             raise MissingPrompt('no prompt depth: no camera_info received, so it cannot be projected: publish it')
         reference = self._closest(frame.stamp_ns, settings)
@@ -67,12 +82,7 @@ class PromptSource:
             )
         depth_m = np.full(size[::-1], np.inf, np.float32)
         np.minimum.at(depth_m, (known.rows, known.columns), known.depth_m)
-        measured = np.isfinite(depth_m)
-        self.values = {
-            'prompt.age_ms': f'{(frame.stamp_ns - reference.stamp_ns) / 1e6:.1f}',
-            'prompt.measured_share': f'{measured.mean():.4f}',
-        }
-        return np.where(measured, depth_m, np.float32(np.nan))
+        return depth_m, reference
 
     def _closest(self, stamp_ns: int, settings: MonoSettings) -> ReferencePoints:
         with self._lock:

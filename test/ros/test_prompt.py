@@ -106,7 +106,8 @@ def test_the_depth_of_a_sensor_elsewhere_reaches_the_network(tmp_path, kind, mak
         assert depth_m.shape == (48, 64)
         np.testing.assert_allclose(depth_m[:, :26], 2.0, rtol=1e-5)
         np.testing.assert_allclose(depth_m[:, 38:], 4.0, rtol=1e-5)
-        _, _, values = graph.wait_for_status('Hz')
+        wait_for(lambda: graph.received['/diagnostics'] and 'prompt.age_ms' in graph.status()[2])
+        values = graph.status()[2]
         assert abs(float(values['prompt.age_ms'])) <= 100 and 0 < float(values['prompt.measured_share']) <= 1
         assert 'scale.state' not in values and not graph.received['scale'] and not graph.received['depth/relative']
         answer = graph.call(Trigger, 'mono_depth/reset_scale', Trigger.Request())
