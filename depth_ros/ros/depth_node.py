@@ -99,6 +99,10 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def _estimate(self, job: JobT, settings: SettingsT, estimator: EstimatorT) -> DepthMap | RelativeMap:
         """Decode a job and estimate its depth."""
 
+    def _publish_relative(self, outputs: Outputs, relative: RelativeMap, settings: SettingsT) -> None:
+        """Publish depth without a scale."""
+        outputs.publish_relative(relative, settings)
+
     def _scale_status(self) -> ScaleStatus | None:
         """Return the state of the scale; None if the depth needs no scale."""
         return None
@@ -231,7 +235,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if generation != self._generation:
             return DropReason.SHUTDOWN
         if isinstance(result, RelativeMap):
-            outputs.publish_relative(result, settings)
+            self._publish_relative(outputs, result, settings)
             self._report('relative', f'{swappable.name}: {result.missing_for_metres}. Only relative depth is published')
         else:
             if settings.filter_temporal:

@@ -14,6 +14,7 @@ from depth_ros.pipeline import mono_depth_map, mono_estimator
 from depth_ros.ros.depth_node import DepthNode
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
 from depth_ros.ros.node_input import JoinedInputs, NodeInput
+from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.scale_input import ScaleInput
 from depth_ros.ros.tf_transforms import transforms_by_tf
 from depth_ros.scale.scale_tracker import ScaleStatus
@@ -98,6 +99,12 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         result = mono_depth_map(frame, estimator, settings, scaler, mask)
         if scaler is not None and outputs is not None:
             outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
-        if isinstance(result, RelativeMap):
-            return self._camera.relative_scaler.apply(result, settings.relative_scaling)
         return result
+
+    def _publish_relative(self, outputs: Outputs, relative: RelativeMap, settings: MonoSettings) -> None:
+        scaling = settings.relative_scaling
+        topics = ('depth/color',) if scaling == 'none' else ('depth/color', 'depth/relative')
+        if outputs.has_subscribers(topics):
+            relative = self._camera.relative_scaler.apply(relative, scaling)
+        if scaling == 'none' or relative.nearness is not None:
+            super()._publish_relative(outputs, relative, settings)
