@@ -20,9 +20,10 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
 `depth-ros infer --model <id> --image FILE --out DIR`.
 
 "metric" models give metres if their needs are met: fx and K come from `camera_info`, the baseline from the
-`camera_info` of the right camera; a measured depth from another sensor
-([metres.md](metres.md#prompt-a-measured-depth-as-an-input-of-the-network)). Other models need a scale (and shift), which `scale.source` determines
-([metres.md](metres.md)); without it, their depth is published on `depth/relative` and `depth/color` only.
+`camera_info` of the right camera, a measured depth from another sensor
+([metres.md](metres.md#prompt-a-measured-depth-as-an-input-of-the-network)). Other models need a scale (and shift),
+which `scale.source` determines ([metres.md](metres.md)); without it, their depth is published on `depth/relative` and
+`depth/color` only.
 
 ## Runtimes
 
