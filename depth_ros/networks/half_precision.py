@@ -24,8 +24,12 @@ from depth_ros.networks.self_check import read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
 from depth_ros.types import AnyArray
 
-_GRAPH, _INITIALIZER, _DATA_TYPE = 7, 5, 2
-"""Numbers of the fields ModelProto.graph, GraphProto.initializer and TensorProto.data_type in onnx.proto."""
+_GRAPH, _NODE, _INITIALIZER = 7, 1, 5
+"""Numbers of the fields ModelProto.graph, GraphProto.node and GraphProto.initializer in onnx.proto."""
+_INPUT, _OPERATOR = 1, 4
+"""Fields of NodeProto: names of the inputs, and the operator."""
+_DATA_TYPE, _NAME = 2, 8
+"""Fields of TensorProto."""
 _FLOAT16 = 10
 _CPU = 'CPUExecutionProvider'
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -50,23 +54,33 @@ def reference_of_half_precision(
     Raises:
         ModelMismatch: the file does not match its manifest.
     """
-    half = manifest.artifact.precision == 'fp16' or has_half_precision_weights(path)
+    half = manifest.artifact.precision == 'fp16' or computes_in_half_precision(path)
     if not half or runtime.device.startswith(_CPU):
         return None, 'fp16' if half else 'fp32'
     return _cpu_reference(manifest, path, input_size, listener), 'fp16'
 
 
-def has_half_precision_weights(path: Path) -> bool:
-    """Return whether an ONNX file contains weights of the type float16; False if it cannot be read as one."""
+def computes_in_half_precision(path: Path) -> bool:
+    """Return whether an operator of an ONNX file has weights of the type float16; False if it cannot be read as one.
+
+    Weights that are only stored in half precision, and converted by Cast before they are used, do not count.
+    """
     if path.stat().st_size == 0:
         return False
     with path.open('rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
-            return any(
-                number == _DATA_TYPE and value == _FLOAT16
-                for graph in _messages(content, (0, len(content)), _GRAPH)
+            graphs = list(_messages(content, (0, len(content)), _GRAPH))
+            halves = {
+                name
+                for graph in graphs
                 for tensor in _messages(content, graph, _INITIALIZER)
-                for number, value in _fields(content, tensor)
+                if (_DATA_TYPE, _FLOAT16) in _fields(content, tensor)
+                for name in _texts(content, tensor, _NAME)
+            }
+            return any(
+                not halves.isdisjoint(_texts(content, node, _INPUT)) and b'Cast' not in _texts(content, node, _OPERATOR)
+                for graph in graphs
+                for node in _messages(content, graph, _NODE)
             )
         except (IndexError, ValueError):
             return False
@@ -112,6 +126,11 @@ def _messages(content: mmap.mmap, part: tuple[int, int], number: int) -> Iterato
     for found, value in _fields(content, part):
         if found == number and isinstance(value, tuple):
             yield value
+
+
+def _texts(content: mmap.mmap, part: tuple[int, int], number: int) -> list[bytes]:
+    """Return the values of the text fields with a number within a part of the file."""
+    return [content[begin:end] for begin, end in _messages(content, part, number)]
 
 
 def _fields(content: mmap.mmap, part: tuple[int, int]) -> Iterator[tuple[int, int | tuple[int, int]]]:

@@ -20,8 +20,10 @@ itself. `depth-ros models show <id>` prints where a file comes from and where to
 `depth-ros infer --model <id> --image FILE --out DIR`.
 
 "metric" models give metres if their needs are met: fx and K come from `camera_info`, the baseline from the
-`camera_info` of the right camera. Other models need a scale (and shift), which `scale.source` determines
-([metres.md](metres.md)); without it, their depth is published on `depth/relative` and `depth/color` only.
+`camera_info` of the right camera, a measured depth from another sensor
+([metres.md](metres.md#prompt-a-measured-depth-as-an-input-of-the-network)). Other models need a scale (and shift),
+which `scale.source` determines ([metres.md](metres.md)); without it, their depth is published on `depth/relative` and
+`depth/color` only.
 
 ## Runtimes
 
@@ -105,6 +107,7 @@ def page() -> str:
 
 
 def _row(manifest: Manifest) -> str:
+    needs = [*manifest.needs, *(['a measured depth'] if manifest.prompt_size else [])]
     output = manifest.decode.kind.replace('_', ' ')
     if manifest.metric_by_itself:
         output = f'**metric** ({output})'
@@ -115,7 +118,7 @@ def _row(manifest: Manifest) -> str:
     size_mb = '-' if manifest.artifact.size_mb is None else f'{manifest.artifact.size_mb:g} MB'
     licence = f'{manifest.license.code} / {manifest.license.weights}'
     return (
-        f'| `{manifest.id}` | {output} | {", ".join(manifest.needs) or "-"} | {_size(manifest)} '
+        f'| `{manifest.id}` | {output} | {", ".join(needs) or "-"} | {_size(manifest)} '
         f'| {manifest.runtime.backends[0]} | {size_mb} | {licence} '
         f'| {manifest.commercial_use} | {download}{manifest.artifact.source}{unsupported} |'
     )

@@ -63,6 +63,11 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
         """Whether the current estimator is valid for simulated images only."""
         return bool(getattr(self._estimator, 'simulator_only', False))
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether the current estimator takes a measured depth with every image."""
+        return getattr(self._estimator, 'prompt_size', None) is not None
+
     @contextmanager
     def use(self, settings: SettingsT) -> Iterator[EstimatorT]:
         """Provide the estimator for one frame, and start to build another one if the settings have changed.

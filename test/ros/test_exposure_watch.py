@@ -27,6 +27,7 @@ def test_a_difference_is_reported_when_it_persists_and_until_it_ends():
     assert watch.values == {'exposure.brightness_ratio': '1.000', 'exposure.contrast_ratio': '1.000'}
     warning = watch.update(different, 3.0)
     assert 'times as bright as the left image' in warning and 'hardware trigger' in warning
+    assert 'the matcher compensates it except where one of the images is saturated or black' in warning
     assert watch.warning == warning and watch.values['exposure.contrast_ratio'].startswith('0.5')
     watch.update(equal, 4.0)
     assert not watch.update(equal, 5.0) and not watch.warning

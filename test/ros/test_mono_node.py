@@ -16,6 +16,7 @@ from depth_ros.networks.catalog import find_manifest
 from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.ros.diagnostics import ERROR, WARN
+from depth_ros.stages.relative_scaling import RelativeScaler
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 DEPTH = 'depth/image_rect'
@@ -75,6 +76,27 @@ def test_what_lacks_a_scale_goes_to_the_relative_topic_only_and_diagnostics_say_
         assert not graph.received[DEPTH] and not graph.received['points']
         account = graph.wait_until_settled()
         assert account.received == account.published + sum(account.dropped.values())
+
+
+@pytest.mark.parametrize(
+    ('topics', 'scaling', 'expected'),
+    [
+        (('scale',), 'robust', False),
+        (('depth/relative',), 'none', False),
+        (('depth/relative',), 'robust', True),
+        (('depth/color',), 'none', True),
+    ],
+)
+def test_nearness_is_computed_only_for_topics_that_show_it(tmp_path, monkeypatch, topics, scaling, expected):
+    computed = []
+    apply = RelativeScaler.apply
+    monkeypatch.setattr(RelativeScaler, 'apply', lambda *given: computed.append(1) or apply(*given))
+    values = {'model': str(model(tmp_path, RELATIVE)), 'relative_scaling': scaling, 'scale.source': 'reference'}
+    with MonoGraph(values, mono_estimator, listen=topics) as graph:
+        graph.open_camera()
+        wait_for(lambda: graph.send(image=slope(graph)) and graph.received[topics[0]])
+        wait_for(lambda: graph.wait_until_settled().published)
+    assert bool(computed) == expected
 
 
 def slope(graph):

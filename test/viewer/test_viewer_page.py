@@ -14,7 +14,7 @@ import psutil
 import pytest
 import websockets.sync.client
 from browser import chromium_is_here, open_chromium
-from graph import Graph, Spinner, wait_for
+from graph import Graph, MonoGraph, Spinner, wait_for
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from depth_ros.errors import BadImage, BadSettings
@@ -243,6 +243,31 @@ def test_relative_depth_is_shown_in_place_of_the_depth_image_and_raw_values_are_
         assert shown[150, -40, 2] > shown[150, -40, 0] + 50  # near is red
         with pytest.raises(BadImage, match='values from 0 to 5; expected 0 to 1. Set relative_scaling'):
             viewer._show_one('depth/relative', to_ros.image(5 * nearness, '32FC1', to_ros.header(0, 'x')))
+
+
+def test_raw_relative_values_within_0_and_1_are_recognised_by_the_parameter_of_the_node():
+    values = to_ros.image(np.full((HEIGHT, WIDTH), 0.5, np.float32), '32FC1', to_ros.header(0, 'x'))
+    with MonoGraph({'model': 'x', 'relative_scaling': 'none'}, lambda s, w: FakeEstimator(), listen=()) as graph:
+        viewer = DepthViewer(context=graph.context)
+        viewer._stopping.set()  # only the messages of this test are shown
+        spinner = Spinner(graph.context, viewer)
+
+        def is_shown():
+            try:
+                viewer._show_one('depth/relative', values)
+            except BadImage as error:
+                assert 'relative_scaling is none' in str(error)
+                return False
+            return True
+
+        try:
+            wait_for(lambda: not is_shown())
+            assert graph.set_parameters('mono_depth', relative_scaling='robust').successful
+            wait_for(is_shown)
+        finally:
+            spinner.close()
+            viewer.stop()
+            viewer.destroy_node()
 
 
 def serialized(message):
