@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import BadSettings, ModelError
 from depth_ros.files.install_command import install_command
-from depth_ros.ros.shared_memory import full_shared_memory
 
 if TYPE_CHECKING:
     from depth_ros.doctor.finding import Finding

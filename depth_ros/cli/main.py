@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from depth_ros import __version__
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import DepthRosError
 from depth_ros.files.install_command import install_command
-from depth_ros.ros.shared_memory import full_shared_memory
 
 _EPILOG = """examples:
   depth-ros demo                                        run a stereo pair through a ROS 2 graph and measure it

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import DepthRosError
 from depth_ros.memory import keep_freed_memory
 from depth_ros.ros import exit_guard
-from depth_ros.ros.shared_memory import full_shared_memory
 
 _stop_requested = threading.Event()
 _exit_code = 0
