@@ -4,6 +4,7 @@ import signal
 import urllib.request
 
 import pytest
+from domains import free_port
 from graph import Graph, MonoGraph, NodeProcess, Spinner, wait_for
 from rclpy.parameter import Parameter
 from test_launch import NO_LAUNCH, run_launch
@@ -34,16 +35,17 @@ def page_answers(port=PORT):
 
 @pytest.mark.slow
 def test_the_executable_serves_the_page_for_its_namespace_and_ends_cleanly():
-    arguments = ('--ros-args', '-r', '__ns:=/front', '-p', 'port:=8655')
+    port = free_port()
+    arguments = ('--ros-args', '-r', '__ns:=/front', '-p', f'port:={port}')
     with (
         Graph(node=False, listen=(), namespace='/front') as graph,
         NodeProcess(graph.domain, *arguments, module='depth_ros.tools.depth_viewer') as viewer,
     ):
-        wait_for(lambda: page_answers(8655), what='the page is not served')
+        wait_for(lambda: page_answers(port), what='the page is not served')
         wait_for(lambda: ('depth_viewer', '/front') in graph.probe.get_node_names_and_namespaces())
         viewer.signal()
         code, output, _ = viewer.end()
-    assert code == 0 and 'open http://127.0.0.1:8655 in a browser' in output, output
+    assert code == 0 and f'open http://127.0.0.1:{port} in a browser' in output, output
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_executable_serves_the_page_for_its_namespace_and_ends_cleanly():
 def test_the_page_is_about_the_node_of_its_namespace_whatever_its_name(kind, table, name):
     with kind(listen=(), namespace='/front', cli_args=['--ros-args', '-r', f'__node:={name}']) as graph:
         viewer = DepthViewer(
-            context=graph.context, namespace='/front', parameter_overrides=[Parameter('port', value=8656)]
+            context=graph.context, namespace='/front', parameter_overrides=[Parameter('port', value=free_port())]
         )
         spinner = Spinner(graph.context, viewer)
         try:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import websockets.sync.client
 from browser import chromium_is_here, open_chromium
+from domains import free_port
 from graph import Graph, MonoGraph, Spinner, wait_for
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -44,7 +45,7 @@ def browser():
 @contextmanager
 def viewed(noise=False, **overrides):
     """Run a camera in front of a wall, half red, half green; a node; the viewer. With noise every image differs."""
-    values = {'port': 8500 + int(time.monotonic() * 10) % 400, **overrides}
+    values = {'port': free_port(), **overrides}
     with Graph(PARAMETERS, lambda s, w: FakeEstimator(8.0), listen=(), width=WIDTH, height=HEIGHT) as graph:
         from rclpy.parameter import Parameter
 

@@ -19,9 +19,11 @@ from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.runtime import RuntimeOptions
 
 
-@pytest.fixture(params=FILES)
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (each.library == 'torch')) for name, each in FILES.items()]
+)
 def files(request):
-    """Return the files of each runtime; the tests skip where its library is not installed."""
+    """Return the files of each runtime; the tests skip where its library is not installed. Importing torch is slow."""
     pytest.importorskip(FILES[request.param].library)
     return FILES[request.param]
 
