@@ -59,7 +59,7 @@ class Spinner:
         self.executor.shutdown(timeout_sec=1)
 
 
-def wait_for(condition, timeout_s=30.0, what='the condition did not become true in time'):
+def wait_for(condition, timeout_s=60.0, what='the condition did not become true in time'):
     """Return the first true result of a condition; the limit is for a busy machine and decides no test."""
     end = time.monotonic() + timeout_s
     while True:
@@ -214,7 +214,7 @@ class Graph:
             time.sleep(max(0.0, start + (i + 1) / rate_hz - time.monotonic()))
         return stamps
 
-    def wait_for_messages(self, topic, count=1, timeout_s=30.0):
+    def wait_for_messages(self, topic, count=1, timeout_s=60.0):
         wait_for(
             lambda: len(self.received[topic]) >= count, timeout_s, f'{len(self.received[topic])} of {count} on {topic}'
         )
@@ -225,7 +225,7 @@ class Graph:
         status = self.received['/diagnostics'][-1].status[0]
         return status.level, status.message, {pair.key: pair.value for pair in status.values}
 
-    def wait_for_status(self, words, timeout_s=30.0):
+    def wait_for_status(self, words, timeout_s=60.0):
         """Wait until the text of the diagnostics contains ``words``; return level, text and values."""
 
         def reported():
@@ -243,7 +243,7 @@ class Graph:
         wait_for(lambda: self.node.accounting.counts().in_flight == 0, what=f'{self.node.accounting.counts()}')
         return self.node.accounting.counts()
 
-    def call(self, kind, service, request, timeout_s=30.0):
+    def call(self, kind, service, request, timeout_s=60.0):
         client = self.probe.create_client(kind, service)
         assert client.wait_for_service(timeout_s)
         future = client.call_async(request)
@@ -324,7 +324,7 @@ class NodeProcess:
     def signal(self, number=signal.SIGINT):
         self.popen.send_signal(number)
 
-    def end(self, timeout_s=20.0):
+    def end(self, timeout_s=30.0):
         """Wait for the process to end; return exit code, output and seconds waited."""
         started = time.monotonic()
         output, _ = self.popen.communicate(timeout=timeout_s)
