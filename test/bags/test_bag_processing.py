@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from bag_files import SIZE, BagWriter, cloud_message, image, info, make, read, transform, write_bag
@@ -156,12 +157,14 @@ def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     # A shell that runs the tests in the background ignores SIGINT, and child processes inherit this.
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(command, preexec_fn=listen, stderr=subprocess.PIPE, text=True)
-    end_s = time.monotonic() + 20
+    process, end_s = psutil.Process(running.pid), time.monotonic() + 60
     while not (tmp_path / 'out').exists() and time.monotonic() < end_s:
         time.sleep(0.01)
-    time.sleep(0.4)
+    start_s = process.cpu_times().user
+    while process.cpu_times().user < start_s + 0.5 and time.monotonic() < end_s:  # some frames are written
+        time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    _, error = running.communicate(timeout=10)
+    _, error = running.communicate(timeout=60)
     assert running.returncode == 130 and 'Traceback' not in error
     assert 0 < len(read(tmp_path / 'out')['/depth/image_rect']) < 2500
 

@@ -174,12 +174,12 @@ def test_ctrl_c_ends_the_build_and_its_child_and_leaves_nothing(tmp_path):
     )
     try:
         assert 'building the engine of tiny.onnx' in process.stderr.readline()
-        end_s = time.monotonic() + 10
+        end_s = time.monotonic() + 60
         while not (children := psutil.Process(process.pid).children()):
             assert time.monotonic() < end_s, 'no child was started'
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, output = process.communicate(timeout=10)
+        _, output = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130 and 'Traceback' not in output, output
