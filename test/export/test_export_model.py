@@ -441,7 +441,7 @@ def marigold(path, scheduler, steps):
     return diffusers.MarigoldDepthPipeline.from_pretrained(path)
 
 
-@pytest.mark.parametrize(('scheduler', 'steps'), [('LCMScheduler', 1), ('LCMScheduler', 4), ('DDIMScheduler', 3)])
+@pytest.mark.parametrize(('scheduler', 'steps'), [('LCMScheduler', 2), ('DDIMScheduler', 2)])
 def test_marigold_s_steps_in_one_graph_give_what_diffusers_gives_from_the_same_noise(
     tmp_path, monkeypatch, scheduler, steps
 ):
