@@ -53,7 +53,7 @@ def test_b1_a_metric_network_publishes_depth_without_camera_info_but_no_points(t
     with mono(model(tmp_path)) as graph:
         graph.open_camera()
         graph.stream(35, rate_hz=10, info=False)
-        assert len(graph.received[DEPTH]) > 25
+        assert len(graph.received[DEPTH]) > 5
         assert not graph.received['points'] and not graph.received['depth/camera_info']
         assert 'no camera_info on /camera_info' in graph.status()[1]
 

@@ -27,10 +27,13 @@ def floats(message):
 def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
     with Graph({'cloud_rate_hz': 0.0}) as graph:
         graph.open_camera()
-        stamps = graph.stream(20)
+        stamps = []
+        for sent in range(1, 11):
+            stamps.append(graph.send())
+            graph.wait_for_messages('depth/image_rect', sent)
         expected = set(STEREO_TOPICS) - {'confidence'}  # the fake estimator has none
         for topic in expected:
-            got = [read_messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
+            got = [read_messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 10)]
             assert set(got) <= set(stamps)
             assert {m.header.frame_id for m in graph.received[topic]} == {'left_camera_optical_frame'}
         account = graph.wait_until_settled()
@@ -87,10 +90,12 @@ def test_the_cloud_has_the_configured_form(parameters, check):
 def test_clouds_keep_their_own_rate():
     with Graph({'cloud_rate_hz': 5.0}) as graph:
         graph.open_camera()
+        started_s = time.monotonic()
         graph.stream(60, rate_hz=30.0)
         graph.wait_until_settled()
-        assert len(graph.received['depth/image_rect']) >= 45
-        assert 8 <= len(graph.received['points']) <= 13
+        depths, clouds = (len(graph.received[topic]) for topic in ('depth/image_rect', 'points'))
+        due = 5.0 * (time.monotonic() - started_s)
+        assert 0.6 * min(due, depths) <= clouds <= due + 2 and clouds < depths
 
 
 def test_depth_is_published_in_millimetres_when_configured():
@@ -193,7 +198,7 @@ def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_
         graph.stream(10)
         account = graph.wait_until_settled()
         assert estimator.frames == 0
-        assert account.dropped['no_subscriber'] == 10
+        assert account.dropped == {'no_subscriber': account.received} and account.received > 0
         graph.listen('depth/image_rect')
         wait_for(graph.node._outputs.has_subscribers)
         stamp = graph.send()
