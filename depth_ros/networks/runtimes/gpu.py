@@ -3,6 +3,8 @@
 import ctypes
 from dataclasses import dataclass
 
+from depth_ros.errors import DeviceUnavailable
+
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…, cuda.h
 _NVINFER = ('libnvinfer.so.10', 'libnvinfer.so.11', 'libnvinfer.so.8', 'libnvinfer.so')
 
@@ -20,6 +22,35 @@ class Gpu:
     def tensorrt_major(self) -> int:
         """Major version of TensorRT."""
         return int(self.tensorrt.partition('.')[0])
+
+
+def cuda_device_count() -> int | None:
+    """Return the number of CUDA devices that this process can use; None if the driver is unavailable."""
+    count = ctypes.c_int()
+    try:
+        cuda = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return None
+    return None if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) else count.value
+
+
+def check_device_id(device_id: int, count: int | None) -> None:
+    """Compare a device number with the number of CUDA devices.
+
+    Args:
+        device_id: The number, counted from 0.
+        count: Number of devices; None or 0 = unknown, so that the library will report the problem.
+
+    Raises:
+        DeviceUnavailable: there is no such device.
+    """
+    if count and device_id >= count:
+        expected = '0' if count == 1 else f'0 to {count - 1}'
+        raise DeviceUnavailable(
+            f'device_id is {device_id}; expected {expected}, because this process can use {count} CUDA '
+            f'device{"s" if count > 1 else ""} (nvidia-smi -L lists the devices of the machine). Correct device_id, or '
+            'set device: cpu'
+        )
 
 
 def find_gpu(device: int = 0) -> Gpu | None:

@@ -1,5 +1,6 @@
 """ONNX Runtime as a ``Runtime``: without silent fallback to the CPU, and with the errors of this package."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,16 +10,25 @@ import numpy as np
 
 from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
 from depth_ros.files.install_command import install_command
+from depth_ros.networks.runtimes.capture_gate import GATE
+from depth_ros.networks.runtimes.device_binding import BoundSession, GraphUnusable
 from depth_ros.networks.runtimes.file_format import check_format
+from depth_ros.networks.runtimes.gpu import check_device_id, cuda_device_count
+from depth_ros.networks.runtimes.onnx_file import has_fixed_shapes
+from depth_ros.networks.runtimes.page_locked_memory import page_locked_memory
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo
 from depth_ros.types import AnyArray
 
+_LOG = logging.getLogger(__name__)
 _PROVIDERS = {
     'tensorrt': 'TensorrtExecutionProvider',
     'cuda': 'CUDAExecutionProvider',
     'openvino': 'OpenVINOExecutionProvider',
     'cpu': 'CPUExecutionProvider',
 }
+_CPU = _PROVIDERS['cpu']
+_BUFFERS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
+"""Devices whose sessions run with buffers on the device, and its name in ONNX Runtime."""
 _AUTO_ORDER = ('cuda', 'openvino', 'cpu')
 """Order in which ``auto`` tries devices. TensorRT first builds an engine for minutes, so it must be requested."""
 _OUT_OF_MEMORY_TEXTS = ('out of memory', 'Failed to allocate memory', 'bad allocation', 'CUDA failure 2:')
@@ -56,20 +66,27 @@ class OnnxRuntime:
         check_format(path, 'ONNX')
         self._library = _onnxruntime()
         self._path = path
-        chosen = _choose_device(options, self._library.get_available_providers())
-        self._session = self._open(path, options, chosen, engines)
-        provider = self._session.get_providers()[0]
-        if provider != _PROVIDERS[chosen]:
-            message = f"device '{chosen}' was requested, but ONNX Runtime runs {path.name} on {provider}"
-            if not options.allow_fallback:
-                raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
+        self._options = options
+        self._device = _choose_device(options, self._library.get_available_providers())
         self.engines = engines
         self.version = str(self._library.__version__)
-        self.device = f'{provider} (ONNX Runtime {self.version})'
+        self._run: Any = None
+        self._bound: BoundSession | None = None
+        graph = options.cuda_graph and self._device in _BUFFERS and has_fixed_shapes(path)
+        self._session, problem = self._open_with_graph() if graph else (self._open(), '')
+        provider = self._session.get_providers()[0]
+        if provider != _PROVIDERS[self._device]:
+            message = f"device '{self._device}' was requested, but ONNX Runtime runs {path.name} on {provider}"
+            if not options.allow_fallback:
+                raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
+        number = f' {options.device_id}' if options.device_id and provider == _PROVIDERS[self._device] != _CPU else ''
+        self.device = f'{provider}{number} (ONNX Runtime {self.version})'
         self.inputs = tuple(map(_tensor_info, self._session.get_inputs()))
         self.outputs = tuple(map(_tensor_info, self._session.get_outputs()))
         self._output_names = [o.name for o in self.outputs if outputs is None or o.name in outputs]
-        self._run: Any = None
+        if self._device in _BUFFERS and provider == _PROVIDERS[self._device]:
+            self._bound = self._binding(graph and not problem)
+            self._report_no_graph(problem)
 
     @staticmethod
     def has(device: str) -> bool:
@@ -89,8 +106,26 @@ class OnnxRuntime:
         """
         run = self._run = self._library.RunOptions()
         with _mapped_errors(self._path.name):
-            values = self._session.run(self._output_names, dict(tensors), run)
+            outputs = self._outputs_of(tensors, run) if self._bound is None else self._run_bound(tensors, run)
+        if run.terminate:  # a CUDA graph cannot be interrupted
+            raise InferenceError(f'{self._path.name}: the run was cancelled')
+        return outputs
+
+    def _outputs_of(self, tensors: Mapping[str, AnyArray], run: Any) -> dict[str, AnyArray]:
+        values = self._session.run(self._output_names, dict(tensors), run)
         return dict(zip(self._output_names, values, strict=True))
+
+    def _run_bound(self, tensors: Mapping[str, AnyArray], run: Any) -> dict[str, AnyArray]:
+        """Run with buffers on the device; without CUDA graphs from the first time on that one fails."""
+        assert self._bound is not None
+        try:
+            return self._bound.run(tensors, run)
+        except GraphUnusable as error:
+            self._bound = self._session = None
+            self._session = self._open()
+            self._bound = self._binding(graph=False)
+            self._report_no_graph(str(error))
+        return self._bound.run(tensors, run)
 
     def cancel(self) -> None:
         """Terminate the current run; the session remains usable."""
@@ -98,10 +133,48 @@ class OnnxRuntime:
             self._run.terminate = True
 
     def close(self) -> None:
-        """Release the session."""
-        self._session = None
+        """Release the session and its buffers."""
+        self._bound = self._session = None
 
-    def _open(self, path: Path, options: RuntimeOptions, chosen: str, engines: Path | None) -> Any:
+    def _binding(self, graph: bool) -> BoundSession:
+        """Return the session with buffers on the device."""
+        number = self._options.device_id
+        infos = {info.name: info for info in self.outputs}
+        outputs = [infos[name] for name in self._output_names or infos]
+        kind = _BUFFERS[self._device]
+        return BoundSession(self._library, self._session, outputs, kind, number, page_locked_memory(number), graph)
+
+    def _open_with_graph(self) -> tuple[Any, str]:
+        """Return a session that can capture CUDA graphs, or one that cannot and the reason.
+
+        Raises:
+            ModelLoadError, OutOfMemory: as ``_open``.
+        """
+        try:
+            session = self._open(graph=True)
+        except (ModelLoadError, OutOfMemory) as error:
+            problem = str(error)
+        else:
+            if session.get_providers()[0] == _PROVIDERS[self._device]:
+                return session, ''
+            problem = f'{_PROVIDERS[self._device]} does not start with it'
+        return self._open(), problem
+
+    def _report_no_graph(self, problem: str) -> None:
+        if problem:
+            _LOG.warning('%s runs without a CUDA graph: %s', self._path.name, ' '.join(problem.split()))
+
+    def _open(self, graph: bool = False) -> Any:
+        """Return a session.
+
+        Args:
+            graph: Whether the session can capture CUDA graphs.
+
+        Raises:
+            ModelLoadError: ONNX Runtime cannot load the file.
+            OutOfMemory: not enough memory for the weights.
+        """
+        path, options = self._path, self._options
         settings = self._library.SessionOptions()
         settings.intra_op_num_threads = options.cpu_threads
         settings.inter_op_num_threads = 1
@@ -112,15 +185,11 @@ class OnnxRuntime:
             self._library.GraphOptimizationLevel, f'ORT_{level[options.optimization]}'
         )
         settings.log_severity_level = 3
-        limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
-        gpu = {'arena_extend_strategy': 'kSameAsRequested', **limit}
-        providers: list[tuple[str, dict[str, Any]]] = [(_PROVIDERS[chosen], gpu if chosen == 'cuda' else {})]
-        if chosen == 'tensorrt':
-            providers = [(_PROVIDERS['tensorrt'], _tensorrt(options, engines)), (_PROVIDERS['cuda'], gpu)]
-        if chosen != 'cpu':
-            providers.append((_PROVIDERS['cpu'], {}))
         try:
-            return self._library.InferenceSession(str(path), settings, providers=providers)
+            with GATE.use():
+                return self._library.InferenceSession(
+                    str(path), settings, providers=_providers(self._device, options, self.engines, graph)
+                )
         except Exception as error:  # ONNX Runtime raises its own types, and UnicodeDecodeError for damaged names
             if any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
                 raise OutOfMemory(f'{path.name}: {error}') from error
@@ -130,9 +199,31 @@ class OnnxRuntime:
             ) from error
 
 
-def _tensorrt(options: RuntimeOptions, engines: Path | None) -> dict[str, Any]:
-    """Return the options of the TensorRT provider (onnxruntime.ai, TensorRT execution provider)."""
-    settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
+def _providers(
+    device: str, options: RuntimeOptions, engines: Path | None, graph: bool
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the providers for a device in order of preference, with their options.
+
+    The options are those of onnxruntime.ai: CUDA, TensorRT and OpenVINO execution provider.
+    """
+    settings: dict[str, dict[str, Any]] = {'cpu': {}}
+    if device == 'openvino':
+        settings = {device: {'device_type': f'GPU.{options.device_id}'} if options.device_id else {}, **settings}
+    if _BUFFERS.get(device) == 'cuda':
+        limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
+        captured = {'enable_cuda_graph': True} if graph and device == 'cuda' else {}
+        cuda = {'device_id': options.device_id, 'arena_extend_strategy': 'kSameAsRequested', **limit, **captured}
+        settings = {'cuda': cuda, **settings}
+    if device == 'tensorrt':
+        settings = {device: _tensorrt(options, engines, graph), **settings}
+    return [(_PROVIDERS[name], values) for name, values in settings.items()]
+
+
+def _tensorrt(options: RuntimeOptions, engines: Path | None, graph: bool = False) -> dict[str, Any]:
+    """Return the options of the TensorRT provider."""
+    settings: dict[str, Any] = {'device_id': options.device_id, 'trt_fp16_enable': options.precision == 'fp16'}
+    if graph:
+        settings['trt_cuda_graph_enable'] = True
     if options.memory_limit_mb:
         settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
     if options.batch_shapes is not None:
@@ -169,12 +260,21 @@ def _choose_device(options: RuntimeOptions, available: list[str]) -> str:
     """Return the device to open.
 
     Raises:
-        DeviceUnavailable: this ONNX Runtime was built without the provider of the device.
+        DeviceUnavailable: this ONNX Runtime was built without the provider of the device, or there is no device with
+            this number.
     """
-    if options.device == 'auto':
-        return next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
-    if _PROVIDERS[options.device] in available:
-        return options.device
+    chosen: str = options.device
+    if chosen == 'auto':
+        chosen = next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
+    if _PROVIDERS[chosen] in available:
+        if _BUFFERS.get(chosen) == 'cuda':
+            try:
+                check_device_id(options.device_id, cuda_device_count())
+            except DeviceUnavailable:
+                if not options.allow_fallback:
+                    raise
+                return 'cpu'
+        return chosen
     if options.allow_fallback:
         return 'cpu'
     package = {'openvino': 'onnxruntime-openvino'}.get(options.device, 'onnxruntime-gpu')

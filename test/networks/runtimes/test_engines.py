@@ -313,7 +313,7 @@ def opened(monkeypatch):
 
     monkeypatch.setattr(load_network, 'OnnxRuntime', RecordingRuntime)
     monkeypatch.setitem(RUNTIMES, 'onnxruntime', RecordingRuntime)
-    monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
+    monkeypatch.setattr(load_network, 'find_gpu', lambda device=0: GPU)
     return opened
 
 
@@ -373,6 +373,24 @@ def test_an_engine_for_fewer_cameras_is_not_used_for_more(network, reports, monk
         mono_estimator(settings, reports.listener, cameras).close()
         folders.append(opened[-1][1])
     assert len(set(folders)) == 3 and folders[1] == folders[3]
+
+
+def test_device_id_selects_the_gpu_for_which_the_engine_is_built(network, reports, monkeypatch, opened):
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings.node_settings import MonoSettings
+
+    gpus = {0: GPU, 1: GPU, 2: replace(GPU, name='NVIDIA T4', compute_capability='7.5')}
+    monkeypatch.setattr(load_network, 'find_gpu', gpus.get)
+    act = "import json; assert json.loads((folder / 'request.json').read_text())['options']['cuda_graph'] is False"
+    monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(act=act)))
+    folders = []
+    for number in gpus:
+        settings = MonoSettings(model=str(network), device='tensorrt', image_size='64x48', device_id=number)
+        mono_estimator(settings, reports.listener).close()
+        folders.append(opened[-1][1])
+        assert opened[-1][0].device_id == number
+    assert folders[0] == folders[1] != folders[2]  # equal GPUs share an engine
+    assert 'gpu was NVIDIA RTX 4090, is NVIDIA T4' in reports[-1]
 
 
 def test_the_options_of_tensorrt_contain_the_smallest_and_the_largest_batch():
