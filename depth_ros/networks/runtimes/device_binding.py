@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from depth_ros.networks.runtimes.capture_gate import GATE
-from depth_ros.networks.runtimes.page_locked_memory import PageLockedMemory
+from depth_ros.networks.runtimes.cuda_device import CudaDevice
 from depth_ros.networks.runtimes.runtime import TensorInfo
 from depth_ros.types import AnyArray
 
@@ -39,7 +39,7 @@ class DeviceBinding:
         outputs: Outputs to compute.
         device: Kind of the device in ONNX Runtime's notation: cuda or cpu.
         device_id: Number of the device.
-        host: Page-locked memory for the copies from and to the device; None = ordinary memory.
+        gpu: The GPU, for copies from and to page-locked memory; None = from and to ordinary memory.
 
     Raises:
         Exception: any error of ONNX Runtime, such as lack of memory.
@@ -53,11 +53,11 @@ class DeviceBinding:
         outputs: Sequence[TensorInfo],
         device: str,
         device_id: int = 0,
-        host: PageLockedMemory | None = None,
+        gpu: CudaDevice | None = None,
     ) -> None:
         self._session = session
         self._binding = session.io_binding()
-        self._host = host
+        self._gpu = gpu
         self._output_infos = tuple(outputs)
         self._inputs: dict[str, Any] = {}
         self._sent: dict[str, AnyArray] = {}
@@ -66,8 +66,8 @@ class DeviceBinding:
             value = library.OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype.type, device, device_id)
             self._binding.bind_ortvalue_input(name, value)
             self._inputs[name] = value
-            if host is not None:
-                self._sent[name] = host.array(array.shape, array.dtype)
+            if gpu is not None:
+                self._sent[name] = gpu.page_locked_array(array.shape, array.dtype)
         for info in outputs:
             self._binding.bind_output(info.name, device, device_id)
         self._outputs: dict[str, Any] = {}
@@ -93,8 +93,8 @@ class DeviceBinding:
             for info, value in zip(self._output_infos, self._binding.get_outputs(), strict=True):
                 self._binding.bind_ortvalue_output(info.name, value)
                 self._outputs[info.name] = value
-                if self._host is not None:
-                    self._received[info.name] = self._host.array(tuple(value.shape()), np.dtype(info.dtype))
+                if self._gpu is not None:
+                    self._received[info.name] = self._gpu.page_locked_array(tuple(value.shape()), np.dtype(info.dtype))
 
     def download(self) -> dict[str, AnyArray]:
         """Return the outputs as new arrays, by name."""
@@ -107,8 +107,8 @@ class DeviceBinding:
         return self.download()
 
     def _downloaded(self, name: str, value: Any) -> AnyArray:
-        if self._host is not None:
-            self._host.copy_from_device(self._received[name], value.data_ptr())
+        if self._gpu is not None:
+            self._gpu.copy_from_device(self._received[name], value.data_ptr())
             return self._received[name].copy()
         array: AnyArray = value.numpy()
         return array.copy() if array.ctypes.data == value.data_ptr() else array  # the memory of the CPU is not copied
@@ -123,7 +123,7 @@ class BoundSession:
         outputs: Outputs to compute.
         device: Kind of the device in ONNX Runtime's notation: cuda or cpu.
         device_id: Number of the device.
-        host: Page-locked memory for the copies from and to the device; None = ordinary memory.
+        gpu: The GPU, for copies from and to page-locked memory; None = from and to ordinary memory.
         graph: Whether the session can capture CUDA graphs; its file must have fixed shapes.
     """
 
@@ -134,12 +134,12 @@ class BoundSession:
         outputs: Sequence[TensorInfo],
         device: str,
         device_id: int = 0,
-        host: PageLockedMemory | None = None,
+        gpu: CudaDevice | None = None,
         graph: bool = False,
     ) -> None:
         self._library = library
         self._bind = partial(
-            DeviceBinding, library, session, outputs=outputs, device=device, device_id=device_id, host=host
+            DeviceBinding, library, session, outputs=outputs, device=device, device_id=device_id, gpu=gpu
         )
         self._bindings: OrderedDict[object, DeviceBinding] = OrderedDict()
         self._graph = graph

@@ -11,11 +11,11 @@ import numpy as np
 from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
 from depth_ros.files.install_command import install_command
 from depth_ros.networks.runtimes.capture_gate import GATE
+from depth_ros.networks.runtimes.cuda_device import cuda_device
 from depth_ros.networks.runtimes.device_binding import BoundSession, GraphUnusable
 from depth_ros.networks.runtimes.file_format import check_format
 from depth_ros.networks.runtimes.gpu import check_device_id, cuda_device_count
 from depth_ros.networks.runtimes.onnx_file import has_fixed_shapes
-from depth_ros.networks.runtimes.page_locked_memory import page_locked_memory
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo
 from depth_ros.types import AnyArray
 
@@ -142,7 +142,7 @@ class OnnxRuntime:
         infos = {info.name: info for info in self.outputs}
         outputs = [infos[name] for name in self._output_names or infos]
         kind = _BUFFERS[self._device]
-        return BoundSession(self._library, self._session, outputs, kind, number, page_locked_memory(number), graph)
+        return BoundSession(self._library, self._session, outputs, kind, number, cuda_device(number), graph)
 
     def _open_with_graph(self) -> tuple[Any, str]:
         """Return a session that can capture CUDA graphs, or one that cannot and the reason.

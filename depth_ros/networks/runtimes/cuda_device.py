@@ -1,7 +1,7 @@
-"""Page-locked host memory: a GPU copies from and to it directly, without the driver's intermediate buffer.
+"""One GPU, through the CUDA driver: page-locked memory, copies from the GPU, and memory in use.
 
-It is allocated by the CUDA driver (CUDA Driver API, Memory Management), in the primary context, which the CUDA runtime
-of ONNX Runtime uses as well; no Python package is needed.
+A GPU copies from and to page-locked memory of the host directly, without the driver's intermediate buffer. The
+functions are those of the CUDA Driver API; they use the primary context, as does the CUDA runtime of ONNX Runtime.
 """
 
 import ctypes
@@ -28,11 +28,12 @@ _ARGUMENTS = {
     'cuMemHostAlloc': (ctypes.POINTER(_POINTER), _SIZE, ctypes.c_uint),
     'cuMemFreeHost': (_POINTER,),
     'cuMemcpyDtoH_v2': (_POINTER, _ADDRESS, _SIZE),
+    'cuMemGetInfo_v2': (ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)),
 }
 
 
-class PageLockedMemory:
-    """Allocates page-locked arrays for one GPU.
+class CudaDevice:
+    """A GPU.
 
     Args:
         cuda: The library of the driver.
@@ -53,7 +54,7 @@ class PageLockedMemory:
         self._call('cuDeviceGet', ctypes.byref(device), device_id)
         self._call('cuDevicePrimaryCtxRetain', ctypes.byref(self._context), device)
 
-    def array(self, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
+    def page_locked_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> AnyArray:
         """Return an array of unspecified values; its memory is released with the last view of it.
 
         Raises:
@@ -77,6 +78,17 @@ class PageLockedMemory:
         with self._current():
             self._call('cuMemcpyDtoH_v2', array.ctypes.data, address, array.nbytes)
 
+    def used_memory_mb(self) -> float:
+        """Return the memory of the GPU that is in use by all processes, MiB.
+
+        Raises:
+            RuntimeError: the driver refused the query.
+        """
+        free, total = _SIZE(), _SIZE()
+        with self._current():
+            self._call('cuMemGetInfo_v2', ctypes.byref(free), ctypes.byref(total))
+        return (total.value - free.value) / 2**20
+
     def _free(self, address: ctypes.c_void_p) -> None:
         with self._current():
             self._cuda.cuMemFreeHost(address)
@@ -97,9 +109,9 @@ class PageLockedMemory:
 
 
 @cache
-def page_locked_memory(device_id: int) -> PageLockedMemory | None:
-    """Return the page-locked memory of a GPU; None if the driver is missing or refuses it."""
+def cuda_device(device_id: int) -> CudaDevice | None:
+    """Return a GPU; None if the driver is missing or refuses it."""
     try:
-        return PageLockedMemory(ctypes.CDLL('libcuda.so.1'), device_id)
+        return CudaDevice(ctypes.CDLL('libcuda.so.1'), device_id)
     except (OSError, AttributeError, RuntimeError):
         return None

@@ -1,4 +1,7 @@
-"""Page-locked memory, with a library that has the functions of the CUDA driver and allocates ordinary memory."""
+"""Page-locked memory and queries of a GPU.
+
+A library with the functions of the CUDA driver replaces it; it allocates ordinary memory.
+"""
 
 import ctypes
 import gc
@@ -10,9 +13,9 @@ import onnxruntime
 import pytest
 from tiny_model import mean_of_channels
 
-from depth_ros.networks.runtimes import page_locked_memory as module
+from depth_ros.networks.runtimes import cuda_device as module
+from depth_ros.networks.runtimes.cuda_device import CudaDevice, cuda_device
 from depth_ros.networks.runtimes.device_binding import BoundSession
-from depth_ros.networks.runtimes.page_locked_memory import PageLockedMemory, page_locked_memory
 from depth_ros.networks.runtimes.runtime import TensorInfo
 
 # The prototypes are those of cuda.h.
@@ -36,6 +39,7 @@ int cuMemcpyDtoH_v2(void *host, uint64_t device, size_t size) {
     if (fail || !pushed) return 719;
     memcpy(host, (void *)device, size); copies++; return 0;
 }
+int cuMemGetInfo_v2(size_t *free, size_t *total) { *free = 5ull << 30; *total = 8ull << 30; return !pushed; }
 """
 
 
@@ -56,15 +60,15 @@ def value(driver, name):
 
 
 @pytest.fixture
-def memory(driver):
-    yield PageLockedMemory(driver, 1)
+def gpu(driver):
+    yield CudaDevice(driver, 1)
     value(driver, 'fail').value = 0
     gc.collect()
     assert value(driver, 'pushed').value == 0
 
 
-def test_an_array_is_allocated_by_the_driver_and_released_with_its_last_view(driver, memory):
-    array = memory.array((2, 3, 5), 'float16')
+def test_an_array_is_allocated_by_the_driver_and_released_with_its_last_view(driver, gpu):
+    array = gpu.page_locked_array((2, 3, 5), 'float16')
     assert array.shape == (2, 3, 5) and array.dtype == np.float16 and array.flags.writeable
     part = array[1:, :2]
     array[:] = 7
@@ -76,30 +80,34 @@ def test_an_array_is_allocated_by_the_driver_and_released_with_its_last_view(dri
     assert value(driver, 'allocated').value == 0
 
 
-def test_values_are_copied_from_an_address_of_64_bits(memory):
+def test_values_are_copied_from_an_address_of_64_bits(gpu):
     source = np.arange(1 << 20, dtype=np.float32)  # the allocator places it beyond the first 4 GB
     assert source.ctypes.data >> 32
-    array = memory.array(source.shape, np.float32)
-    memory.copy_from_device(array, source.ctypes.data)
+    array = gpu.page_locked_array(source.shape, np.float32)
+    gpu.copy_from_device(array, source.ctypes.data)
     np.testing.assert_array_equal(array, source)
 
 
-def test_errors_of_the_driver_have_the_form_of_onnx_runtime_s(driver, memory):
-    array = memory.array((4,), np.float32)
+def test_memory_in_use_is_that_which_is_not_free(gpu):
+    assert gpu.used_memory_mb() == 3 * 1024
+
+
+def test_errors_of_the_driver_have_the_form_of_onnx_runtime_s(driver, gpu):
+    array = gpu.page_locked_array((4,), np.float32)
     value(driver, 'fail').value = 1
     with pytest.raises(RuntimeError, match='CUDA failure 719: cuMemcpyDtoH_v2'):
-        memory.copy_from_device(array, array.ctypes.data)
+        gpu.copy_from_device(array, array.ctypes.data)
     with pytest.raises(RuntimeError, match='CUDA failure 2: cuMemHostAlloc'):
-        memory.array((4,), np.float32)
+        gpu.page_locked_array((4,), np.float32)
     with pytest.raises(RuntimeError, match='CUDA failure 101: cuDeviceGet'):
-        PageLockedMemory(driver, 2)
+        CudaDevice(driver, 2)
 
 
-def test_a_session_sends_and_receives_with_it_and_results_are_ordinary_arrays(driver, memory, tmp_path):
+def test_a_session_sends_and_receives_with_it_and_results_are_ordinary_arrays(driver, gpu, tmp_path):
     path = mean_of_channels(tmp_path / 'mean.onnx')
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     copies = value(driver, 'copies').value
-    runs = BoundSession(onnxruntime, session, (TensorInfo('depth', 'float32', ()),), 'cpu', host=memory)
+    runs = BoundSession(onnxruntime, session, (TensorInfo('depth', 'float32', ()),), 'cpu', gpu=gpu)
     given = [np.random.default_rng(i).random((1, 3, 48, 64), np.float32) for i in range(5)]
     found = [runs.run({'image': image}, onnxruntime.RunOptions())['depth'] for image in given]
     for image, depth in zip(given, found, strict=True):
@@ -120,6 +128,6 @@ def test_without_the_driver_ordinary_memory_is_used(driver, monkeypatch, missing
     monkeypatch.setattr(module.ctypes, 'CDLL', load)
     if missing == 'function':
         monkeypatch.setitem(module._ARGUMENTS, 'cuNoSuchFunction', ())
-    page_locked_memory.cache_clear()
-    assert page_locked_memory(5) is None
-    page_locked_memory.cache_clear()
+    cuda_device.cache_clear()
+    assert cuda_device(5) is None
+    cuda_device.cache_clear()
