@@ -31,7 +31,13 @@ _BUFFERS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
 """Devices whose sessions run with buffers on the device, and its name in ONNX Runtime."""
 _AUTO_ORDER = ('cuda', 'openvino', 'cpu')
 """Order in which ``auto`` tries devices. TensorRT first builds an engine for minutes, so it must be requested."""
-_OUT_OF_MEMORY_TEXTS = ('out of memory', 'Failed to allocate memory', 'bad allocation', 'CUDA failure 2:')
+_OUT_OF_MEMORY_TEXTS = (
+    'out of memory',
+    'Failed to allocate memory',
+    'bad allocation',
+    'CUDA failure 2:',
+    'is smaller than requested bytes of',  # of the arena, at gpu_mem_limit
+)
 _DEVICE_LOST_TEXTS = (
     'device lost',
     'CUDA failure 999',
