@@ -56,8 +56,18 @@ def check_device_id(device_id: int, count: int | None) -> None:
 def find_gpu(device: int = 0) -> Gpu | None:
     """Return the GPU with a CUDA device number; None if the GPU, its driver or TensorRT is unavailable."""
     tensorrt = _tensorrt_version()
-    if tensorrt is None:
-        return None
+    described = _described(device)
+    return Gpu(*described, tensorrt) if tensorrt and described else None
+
+
+def gpu_name(device: int = 0) -> str | None:
+    """Return the name of the GPU with a CUDA device number; None if the GPU or its driver is unavailable."""
+    described = _described(device)
+    return described[0] if described else None
+
+
+def _described(device: int) -> tuple[str, str] | None:
+    """Return name and compute capability of a GPU."""
     try:
         cuda = ctypes.CDLL('libcuda.so.1')
     except OSError:
@@ -73,7 +83,7 @@ def find_gpu(device: int = 0) -> Gpu | None:
     )
     if failed:
         return None
-    return Gpu(name.value.decode(errors='replace'), f'{major.value}.{minor.value}', tensorrt)
+    return name.value.decode(errors='replace'), f'{major.value}.{minor.value}'
 
 
 def _tensorrt_version() -> str | None:

@@ -16,17 +16,12 @@ from depth_ros.networks.runtimes.device_binding import BoundSession, GraphUnusab
 from depth_ros.networks.runtimes.file_format import check_format
 from depth_ros.networks.runtimes.gpu import check_device_id, cuda_device_count
 from depth_ros.networks.runtimes.onnx_file import has_fixed_shapes
+from depth_ros.networks.runtimes.onnx_session import PROVIDERS, open_session
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo
 from depth_ros.types import AnyArray
 
 _LOG = logging.getLogger(__name__)
-_PROVIDERS = {
-    'tensorrt': 'TensorrtExecutionProvider',
-    'cuda': 'CUDAExecutionProvider',
-    'openvino': 'OpenVINOExecutionProvider',
-    'cpu': 'CPUExecutionProvider',
-}
-_CPU = _PROVIDERS['cpu']
+_CPU = PROVIDERS['cpu']
 _BUFFERS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
 """Devices whose sessions run with buffers on the device, and its name in ONNX Runtime."""
 _AUTO_ORDER = ('cuda', 'openvino', 'cpu')
@@ -81,16 +76,16 @@ class OnnxRuntime:
         graph = options.cuda_graph and self._device in _BUFFERS and has_fixed_shapes(path)
         self._session, problem = self._open_with_graph() if graph else (self._open(), '')
         provider = self._session.get_providers()[0]
-        if provider != _PROVIDERS[self._device]:
+        if provider != PROVIDERS[self._device]:
             message = f"device '{self._device}' was requested, but ONNX Runtime runs {path.name} on {provider}"
             if not options.allow_fallback:
                 raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
-        number = f' {options.device_id}' if options.device_id and provider == _PROVIDERS[self._device] != _CPU else ''
+        number = f' {options.device_id}' if options.device_id and provider == PROVIDERS[self._device] != _CPU else ''
         self.device = f'{provider}{number} (ONNX Runtime {self.version})'
         self.inputs = tuple(map(_tensor_info, self._session.get_inputs()))
         self.outputs = tuple(map(_tensor_info, self._session.get_outputs()))
         self._output_names = [o.name for o in self.outputs if outputs is None or o.name in outputs]
-        if self._device in _BUFFERS and provider == _PROVIDERS[self._device]:
+        if self._device in _BUFFERS and provider == PROVIDERS[self._device]:
             self._bound = self._binding(graph and not problem)
             self._report_no_graph(problem)
 
@@ -102,7 +97,7 @@ class OnnxRuntime:
             DeviceUnavailable: ONNX Runtime is not installed.
         """
         providers = _onnxruntime().get_available_providers()
-        return device == 'auto' or _PROVIDERS[device] in providers
+        return device == 'auto' or PROVIDERS[device] in providers
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the graph.
@@ -161,9 +156,9 @@ class OnnxRuntime:
         except (ModelLoadError, OutOfMemory) as error:
             problem = str(error)
         else:
-            if session.get_providers()[0] == _PROVIDERS[self._device]:
+            if session.get_providers()[0] == PROVIDERS[self._device]:
                 return session, ''
-            problem = f'{_PROVIDERS[self._device]} does not start with it'
+            problem = f'{PROVIDERS[self._device]} does not start with it'
         return self._open(), problem
 
     def _report_no_graph(self, problem: str) -> None:
@@ -180,22 +175,10 @@ class OnnxRuntime:
             ModelLoadError: ONNX Runtime cannot load the file.
             OutOfMemory: not enough memory for the weights.
         """
-        path, options = self._path, self._options
-        settings = self._library.SessionOptions()
-        settings.intra_op_num_threads = options.cpu_threads
-        settings.inter_op_num_threads = 1
-        # Spinning threads would take the cores that the executor needs to receive images.
-        settings.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        level = {'all': 'ENABLE_ALL', 'extended': 'ENABLE_EXTENDED', 'basic': 'ENABLE_BASIC', 'none': 'DISABLE_ALL'}
-        settings.graph_optimization_level = getattr(
-            self._library.GraphOptimizationLevel, f'ORT_{level[options.optimization]}'
-        )
-        settings.log_severity_level = 3
+        path = self._path
         try:
             with GATE.use():
-                return self._library.InferenceSession(
-                    str(path), settings, providers=_providers(self._device, options, self.engines, graph)
-                )
+                return open_session(self._library, path, self._device, self._options, self.engines, graph)
         except Exception as error:  # ONNX Runtime raises its own types, and UnicodeDecodeError for damaged names
             if any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
                 raise OutOfMemory(f'{path.name}: {error}') from error
@@ -203,44 +186,6 @@ class OnnxRuntime:
                 f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._library.__version__}: '
                 f'{error}. Download or export it again; an unknown operator or opset needs a newer onnxruntime'
             ) from error
-
-
-def _providers(
-    device: str, options: RuntimeOptions, engines: Path | None, graph: bool
-) -> list[tuple[str, dict[str, Any]]]:
-    """Return the providers for a device in order of preference, with their options.
-
-    The options are those of onnxruntime.ai: CUDA, TensorRT and OpenVINO execution provider.
-    """
-    settings: dict[str, dict[str, Any]] = {'cpu': {}}
-    if device == 'openvino':
-        settings = {device: {'device_type': f'GPU.{options.device_id}'} if options.device_id else {}, **settings}
-    if _BUFFERS.get(device) == 'cuda':
-        limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
-        captured = {'enable_cuda_graph': True} if graph and device == 'cuda' else {}
-        cuda = {'device_id': options.device_id, 'arena_extend_strategy': 'kSameAsRequested', **limit, **captured}
-        settings = {'cuda': cuda, **settings}
-    if device == 'tensorrt':
-        settings = {device: _tensorrt(options, engines, graph), **settings}
-    return [(_PROVIDERS[name], values) for name, values in settings.items()]
-
-
-def _tensorrt(options: RuntimeOptions, engines: Path | None, graph: bool = False) -> dict[str, Any]:
-    """Return the options of the TensorRT provider."""
-    settings: dict[str, Any] = {'device_id': options.device_id, 'trt_fp16_enable': options.precision == 'fp16'}
-    if graph:
-        settings['trt_cuda_graph_enable'] = True
-    if options.memory_limit_mb:
-        settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
-    if options.batch_shapes is not None:
-        smallest, largest = options.batch_shapes
-        settings |= {'trt_profile_min_shapes': smallest, 'trt_profile_max_shapes': largest}
-        settings['trt_profile_opt_shapes'] = largest  # batches form under load
-    if engines is not None:
-        folder = str(engines)
-        settings |= {'trt_engine_cache_enable': True, 'trt_engine_cache_path': folder}
-        settings |= {'trt_timing_cache_enable': True, 'trt_timing_cache_path': folder}
-    return settings
 
 
 def batch_shapes(inputs: Mapping[str, AnyArray], batch: int) -> tuple[str, str]:
@@ -271,8 +216,8 @@ def _choose_device(options: RuntimeOptions, available: list[str]) -> str:
     """
     chosen: str = options.device
     if chosen == 'auto':
-        chosen = next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
-    if _PROVIDERS[chosen] in available:
+        chosen = next(name for name in _AUTO_ORDER if PROVIDERS[name] in available)
+    if PROVIDERS[chosen] in available:
         if _BUFFERS.get(chosen) == 'cuda':
             try:
                 check_device_id(options.device_id, cuda_device_count())
@@ -285,7 +230,7 @@ def _choose_device(options: RuntimeOptions, available: list[str]) -> str:
         return 'cpu'
     package = {'openvino': 'onnxruntime-openvino'}.get(options.device, 'onnxruntime-gpu')
     raise DeviceUnavailable(
-        f"device '{options.device}' needs {_PROVIDERS[options.device]}; this ONNX Runtime has "
+        f"device '{options.device}' needs {PROVIDERS[options.device]}; this ONNX Runtime has "
         f'{", ".join(available)}. Install {package}, or set device: auto, or allow_fallback: true'
     )
 

@@ -25,6 +25,7 @@ from depth_ros.networks.runtimes import onnx_runtime
 from depth_ros.networks.runtimes.cuda_device import cuda_device
 from depth_ros.networks.runtimes.gpu import cuda_device_count
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
+from depth_ros.networks.runtimes.onnx_session import PROVIDERS, providers
 from depth_ros.networks.runtimes.progress import NO_LISTENER
 from depth_ros.networks.runtimes.runtime import RuntimeOptions
 from depth_ros.networks.runtimes.torch_runtime import TorchRuntime
@@ -34,7 +35,6 @@ from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import Frame
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
-PROVIDERS = {'cuda': 'CUDAExecutionProvider', 'tensorrt': 'TensorrtExecutionProvider', 'cpu': 'CPUExecutionProvider'}
 REQUESTED = os.environ.get('DEPTH_ROS_TEST_DEVICE')
 RNG = np.random.default_rng(0)
 
@@ -127,8 +127,8 @@ def test_no_part_of_the_graph_runs_silently_on_the_cpu(device, gpu_only, tmp_pat
     settings = onnxruntime.SessionOptions()
     settings.add_session_config_entry('session.disable_cpu_ep_fallback', '1')
     path = network(tmp_path / 'net.onnx')
-    providers = onnx_runtime._providers(device, RuntimeOptions(device), None, False)[:-1]
-    session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+    without_cpu = providers(device, RuntimeOptions(device), None, False)[:-1]
+    session = onnxruntime.InferenceSession(str(path), settings, providers=without_cpu)
     assert session.get_providers()[0] == PROVIDERS[device]
 
 
