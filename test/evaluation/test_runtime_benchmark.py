@@ -1,6 +1,7 @@
 """``depth-ros bench gpu`` with small files and real runtimes on the CPU; no time is judged."""
 
 import json
+import sys
 
 import numpy as np
 import onnxruntime
@@ -72,7 +73,8 @@ def cuda_on_the_cpu(monkeypatch):
         def used_memory_mb(self):
             return float(next(self.used))
 
-    monkeypatch.setattr(runtime_benchmark, 'cuda_device', lambda number, gpu=Gpu(): gpu)
+    gpu = Gpu()
+    monkeypatch.setattr(runtime_benchmark, 'cuda_device', lambda number: gpu)
 
 
 def test_on_cuda_copies_graphs_and_memory_are_measured_too(tmp_path, cuda_on_the_cpu):
@@ -132,8 +134,6 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
 
 
 def test_without_torch_the_command_names_what_to_install(monkeypatch, capsys):
-    import sys
-
     monkeypatch.setitem(sys.modules, 'torch', None)
     assert main(['bench', 'gpu']) == 1
     error = capsys.readouterr().err
@@ -142,7 +142,7 @@ def test_without_torch_the_command_names_what_to_install(monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
-def test_the_stereo_network_is_the_same_in_its_file_and_in_torch(tmp_path):
+def test_the_stereo_network_is_the_same_in_its_file_and_in_torch(tmp_path, monkeypatch):
     torch = pytest.importorskip('torch')
     pytest.importorskip('transformers')
     from depth_ros.export.benchmark_networks import stereo_network, torch_figures
@@ -157,10 +157,6 @@ def test_the_stereo_network_is_the_same_in_its_file_and_in_torch(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
     rows = list(all_figures([file], 0, 1, tmp_path))
     assert not any(row.problem for row in rows if row.device == 'cpu'), rows
-    monkey = torch.compile
-    torch.compile = lambda each: each  # which takes a minute
-    try:
-        ways = [(row.way, row.problem) for row in torch_figures(file, module, 0, 1) if row.device == 'cpu']
-    finally:
-        torch.compile = monkey
+    monkeypatch.setattr(torch, 'compile', lambda each: each)  # which takes a minute
+    ways = [(row.way, row.problem) for row in torch_figures(file, module, 0, 1) if row.device == 'cpu']
     assert ways == [('torch eager', ''), ('torch.compile', '')]

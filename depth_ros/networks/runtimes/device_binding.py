@@ -89,6 +89,7 @@ class DeviceBinding:
             options: ``onnxruntime.RunOptions``.
         """
         self._session.run_with_iobinding(self._binding, options)
+        self._binding.synchronize_outputs()
         if not self._outputs:
             for info, value in zip(self._output_infos, self._binding.get_outputs(), strict=True):
                 self._binding.bind_ortvalue_output(info.name, value)
