@@ -18,6 +18,7 @@ from depth_ros.export import recipes
 from depth_ros.export.export_model import OPSET, export
 from depth_ros.files.install_command import install_command
 from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS
 from depth_ros.types import AnyArray
 
 _MONO, _STEREO = 'depth-anything-v2-small', 'stereo-network'
@@ -119,6 +120,7 @@ def torch_figures(file: BenchmarkedFile, module: Any, device_id: int, repeat: in
     """Measure the network in torch, eager, compiled and in half precision, on the CPU and on CUDA if available."""
     import torch
 
+    torch.set_num_threads(DEFAULT_OPTIONS.cpu_threads)  # as many as the runtimes use
     manifest = file.manifest
     shape = (1, 3, manifest.preprocess.resize.height or 0, manifest.preprocess.resize.width or 0)
     arrays = [np.random.default_rng(i).normal(size=shape).astype(np.float32) for i, _ in enumerate(manifest.inputs)]
