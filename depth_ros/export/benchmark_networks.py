@@ -18,6 +18,7 @@ from depth_ros.export import recipes
 from depth_ros.export.export_model import OPSET, export
 from depth_ros.files.install_command import install_command
 from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.manifest import Manifest
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS
 from depth_ros.types import AnyArray
 
@@ -76,25 +77,23 @@ def mono_network(folder: Path, half: bool) -> tuple[list[BenchmarkedFile], Any]:
     checkpoint = str(folder / 'checkpoint')
     transformers.DepthAnythingForDepthEstimation(config).save_pretrained(checkpoint)
     manifest, _ = find_manifest(_MONO)
-    files = []
+    name, files = f'{_MONO} 518x518', []
     for precision in ('fp32', 'fp16') if half else ('fp32',):
-        result = export(
-            manifest, checkpoint, folder / f'{_MONO}-{precision}.onnx', (518, 518), half=precision == 'fp16'
-        )
-        files.append(
-            BenchmarkedFile(f'{_MONO} 518x518', find_manifest(str(result.manifest))[0], result.onnx, precision)
-        )
-    return files, recipes.network(manifest, checkpoint)
+        path = folder / f'{_MONO}-{precision}.onnx'
+        result = export(manifest, checkpoint, path, (518, 518), half=precision == 'fp16')
+        files.append(BenchmarkedFile(name, find_manifest(str(result.manifest))[0], path, precision))
+    module = recipes.network(manifest, checkpoint)
+    return [*files, _torchscript(files[0], module)], module
 
 
 def stereo_network(folder: Path, size: tuple[int, int] = (960, 576)) -> tuple[list[BenchmarkedFile], Any]:
-    """Write a stereo network with random weights; return the file and the torch module.
+    """Write a stereo network with random weights; return the files and the torch module.
 
     It has the parts of the fast published ones: features at an eighth of the resolution, a volume of correlations, 2D
     convolutions on it, soft argmin and upsampling.
 
     Args:
-        folder: Folder for the file and its manifest.
+        folder: Folder for the files and the manifest.
         size: Width and height of its input, multiples of 8.
     """
     import torch
@@ -113,7 +112,34 @@ def stereo_network(folder: Path, size: tuple[int, int] = (960, 576)) -> tuple[li
             opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     manifest, _ = find_manifest(str(path.with_suffix('.yaml')))
-    return [BenchmarkedFile(f'{_STEREO} {width}x{height}', manifest, path, image=size)], module
+    file = BenchmarkedFile(f'{_STEREO} {width}x{height}', manifest, path, image=size)
+    return [file, _torchscript(file, module)], module
+
+
+def _torchscript(file: BenchmarkedFile, module: Any) -> BenchmarkedFile:
+    """Write a network as TorchScript, for the runtime torch."""
+    import torch
+
+    path = file.path.with_suffix('.pt')
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')  # of tracing; TorchScript is deprecated
+        script = torch.jit.trace(module, tuple(map(torch.from_numpy, _noise(file.manifest))), check_trace=False)
+        script.save(str(path))
+    names = [argument.name for argument in script.forward.schema.arguments[1:]]
+    manifest = replace(
+        file.manifest,
+        runtime=replace(file.manifest.runtime, backends=('torch',)),
+        inputs=tuple(replace(each, name=name) for each, name in zip(file.manifest.inputs, names, strict=True)),
+        outputs=(replace(file.manifest.main_output, name='output'),),
+    )
+    return replace(file, path=path, manifest=manifest)
+
+
+def _noise(manifest: Manifest) -> list[AnyArray]:
+    """Return an array for each input of a network with a fixed size."""
+    resize = manifest.preprocess.resize
+    shape = (1, 3, resize.height or 0, resize.width or 0)
+    return [np.random.default_rng(i).normal(size=shape).astype(np.float32) for i, _ in enumerate(manifest.inputs)]
 
 
 def torch_figures(file: BenchmarkedFile, module: Any, device_id: int, repeat: int) -> Iterator[RunFigures]:
@@ -121,9 +147,7 @@ def torch_figures(file: BenchmarkedFile, module: Any, device_id: int, repeat: in
     import torch
 
     torch.set_num_threads(DEFAULT_OPTIONS.cpu_threads)  # as many as the runtimes use
-    manifest = file.manifest
-    shape = (1, 3, manifest.preprocess.resize.height or 0, manifest.preprocess.resize.width or 0)
-    arrays = [np.random.default_rng(i).normal(size=shape).astype(np.float32) for i, _ in enumerate(manifest.inputs)]
+    arrays = _noise(file.manifest)
     for device in (*([f'cuda:{device_id}'] if torch.cuda.is_available() else []), 'cpu'):
         base = RunFigures(file.network, 'fp32', device, '')
         ways = {
@@ -170,6 +194,8 @@ def _stereo_module() -> Any:
             for a, b in pairwise(sides):
                 layers += [torch.nn.Conv2d(a, b, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(b, b, 3, 1, 1)]
             self.features = torch.nn.Sequential(*layers)
+            # not created in forward, where tracing would record its device
+            self.register_buffer('steps', torch.arange(_DISPARITIES, dtype=torch.float32).view(1, -1, 1, 1))
             last = _CHANNELS[-1]
             self.aggregate = torch.nn.Sequential(
                 torch.nn.Conv2d(_DISPARITIES + last, last, 3, 1, 1), torch.nn.ReLU(),
@@ -183,8 +209,7 @@ def _stereo_module() -> Any:
             shifted = [pad(b, (d, 0, 0, 0))[..., :width] for d in range(_DISPARITIES)]
             volume = torch.stack([(a * each).mean(1) for each in shifted], 1)
             weights = torch.softmax(self.aggregate(torch.cat([volume, a], 1)), 1)
-            steps = torch.arange(_DISPARITIES, dtype=weights.dtype, device=weights.device).view(1, -1, 1, 1)
-            disparity = (weights * steps).sum(1, keepdim=True)
+            disparity = (weights * self.steps).sum(1, keepdim=True)
             return 8 * interpolate(disparity, scale_factor=8.0, mode='bilinear', align_corners=False)
 
     return StereoPyramid().eval()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import closing
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,8 @@ from depth_ros.evaluation.runtime_benchmark import (
     with_times,
 )
 from depth_ros.networks.catalog import find_manifest
+from depth_ros.networks.runtimes.registry import RUNTIMES
+from depth_ros.networks.runtimes.runtime import RuntimeOptions
 
 
 def benchmarked(path, **options):
@@ -142,12 +145,12 @@ def test_without_torch_the_command_names_what_to_install(monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
-def test_the_stereo_network_is_the_same_in_its_file_and_in_torch(tmp_path, monkeypatch):
+def test_the_stereo_network_is_the_same_in_its_files_and_in_torch(tmp_path, monkeypatch):
     torch = pytest.importorskip('torch')
     pytest.importorskip('transformers')
     from depth_ros.export.benchmark_networks import stereo_network, torch_figures
 
-    (file,), module = stereo_network(tmp_path, (96, 64))
+    (file, script), module = stereo_network(tmp_path, (96, 64))
     pair = [np.random.default_rng(i).normal(size=(1, 3, 64, 96)).astype(np.float32) for i in range(2)]
     session = onnxruntime.InferenceSession(str(file.path), providers=['CPUExecutionProvider'])
     with torch.no_grad():
@@ -155,8 +158,12 @@ def test_the_stereo_network_is_the_same_in_its_file_and_in_torch(tmp_path, monke
     found = session.run(None, dict(zip(('left', 'right'), pair, strict=True)))[0]
     assert found.shape == (1, 1, 64, 96) and np.ptp(found) > 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
-    rows = list(all_figures([file], 0, 1, tmp_path))
-    assert not any(row.problem for row in rows if row.device == 'cpu'), rows
+    with closing(RUNTIMES['torch'](script.path, RuntimeOptions('cpu'))) as runtime:
+        given = dict(zip((each.name for each in script.manifest.inputs), pair, strict=True))
+        np.testing.assert_allclose(runtime.infer(given)['output'], expected, rtol=1e-3, atol=1e-3)
+    rows = [row for row in all_figures([file, script], 0, 1, tmp_path) if row.device == 'cpu']
+    assert [row.way for row in rows][3:] == ['depth_ros, torch', 'depth_ros, torch, image to depth']
+    assert not any(row.problem for row in rows), rows
     monkeypatch.setattr(torch, 'compile', lambda each: each)  # which takes a minute
     ways = [(row.way, row.problem) for row in torch_figures(file, module, 0, 1) if row.device == 'cpu']
     assert ways == [('torch eager', ''), ('torch.compile', '')]
