@@ -79,6 +79,16 @@ def with_free_batch(manifest):
     return manifest
 
 
+def with_fixed_shapes(path, height=48, width=64):
+    """Declare the size of every axis of a model file; return its path."""
+    graph = onnx.load(path)
+    for value in (*graph.graph.input, *graph.graph.output):
+        for axis, size in zip(value.type.tensor_type.shape.dim[2:], (height, width), strict=True):
+            axis.dim_value = size
+    onnx.save(graph, path)
+    return path
+
+
 def model(folder, manifest=MANIFEST, name='tiny', **options):
     """Write the manifest and the file of a model; return the manifest's path."""
     folder.mkdir(exist_ok=True)

@@ -43,8 +43,8 @@ from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
 _SETTINGS = (
-    'model', 'device', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m', 'max_disparity',
-    'processing_scale', 'rectify', 'colormap',
+    'model', 'device', 'device_id', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m',
+    'max_disparity', 'processing_scale', 'rectify', 'colormap',
 )  # fmt: skip
 _RESULTS = (
     'depth.npy', 'disparity.npy', 'depth.png', 'depth_turbo.png', 'points.ply', 'relative.npy', 'relative_turbo.png',

@@ -59,6 +59,7 @@ _COMMANDS = (
         'bench_stereo',
         'Compare stereo matchers on pairs with true disparity: accuracy and run time. Needs no ROS.',
     ),
+    ('bench gpu', 'bench_gpu', 'Measure networks in every runtime on every device, GPU and CPU. Needs no ROS.'),
     ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )

@@ -73,7 +73,7 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
             yield Finding('fault', 'device', settings.device, what, _NOT_CONFIGURED, fix)
             return
     elif settings.device == 'tensorrt':
-        yield _engine_finding(manifest.id, path.stem)
+        yield _engine_finding(manifest.id, path.stem, settings.device_id)
         return
     try:
         with closing(
@@ -103,10 +103,10 @@ def needs_focal_length(settings: MonoSettings) -> bool:
         return False
 
 
-def _engine_finding(model: str, stem: str) -> Finding:
+def _engine_finding(model: str, stem: str, device_id: int) -> Finding:
     """Check for stored engines without building one, which takes minutes."""
     build = f'depth-ros models build-engine {model}'
-    if find_gpu() is None:
+    if find_gpu(device_id) is None:
         return Finding(
             'warning',
             'engine',
