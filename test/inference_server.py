@@ -67,7 +67,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
         def described(tensors):
             for each in tensors:
-                shape = [side if isinstance(side, int) else -1 for side in each.shape]
+                shape = [side if isinstance(side, int) else -1 for side in each.shape] or [1]  # as Triton
                 yield service_pb2.ModelMetadataResponse.TensorMetadata(
                     name=each.name, datatype=_DTYPES[each.type], shape=shape
                 )
@@ -94,6 +94,9 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):
             each.name: np.frombuffer(raw, triton_to_np_dtype(each.datatype)).reshape(each.shape)
             for each, raw in zip(request.inputs, request.raw_input_contents, strict=True)
         }
+        for each in session.get_inputs():
+            if not each.shape:
+                inputs[each.name] = inputs[each.name].reshape(())
         names = [each.name for each in request.outputs] or None
         try:
             values = session.run(names, inputs)

@@ -1,4 +1,4 @@
-"""``depth-ros models``: list, show, download, check, measure, export and quantise networks."""
+"""``depth-ros models``: list, show, download, check, measure, export, quantise and serve networks."""
 
 import argparse
 import json
@@ -17,6 +17,7 @@ import yaml
 
 from depth_ros.cli.argument_types import size
 from depth_ros.cli.models_quantize import add_quantize
+from depth_ros.cli.models_serve import add_serve
 from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
@@ -98,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     exporting.set_defaults(action=_export)
     add_quantize(actions)
+    add_serve(actions)
 
 
 def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:

@@ -100,6 +100,8 @@ class KserveRuntime:
         """
         if self._client is None:
             raise InferenceError(f'{self._url} was used after close()')
+        one = {each.name for each in self.inputs if each.shape == (1,)}  # Triton has no scalars
+        tensors = {n: array.reshape(1) if array.ndim == 0 and n in one else array for n, array in tensors.items()}
         check_inputs(self._url, self.inputs, tensors)
         self._cancelled = False
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()

@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 
 import numpy as np
+import onnx
 import psutil
 import pytest
 from onnx import TensorProto, helper
@@ -103,8 +104,6 @@ def test_an_image_is_sent_as_bytes_if_the_graph_takes_bytes(tmp_path):
         helper.make_node('ReduceMean', ['float'], ['depth'], axes=[1]),
     ]
     save(path, nodes, inputs=())
-    import onnx
-
     graph = onnx.load(path)
     graph.graph.input.append(helper.make_tensor_value_info('image', TensorProto.UINT8, [1, 3, 'h', 'w']))
     onnx.save(graph, path)
@@ -112,6 +111,17 @@ def test_an_image_is_sent_as_bytes_if_the_graph_takes_bytes(tmp_path):
         assert runtime.inputs == (TensorInfo('image', 'uint8', (1, 3, None, None)),)
         depth = runtime.infer({'image': np.full((1, 3, 4, 5), 200, np.uint8)})['depth']
         assert (depth == 200).all() and server.received == [('image', 'UINT8', (1, 3, 4, 5))]
+
+
+def test_a_scalar_is_sent_as_one_element_to_a_server_that_has_no_scalars(tmp_path):
+    path = save(tmp_path / 'scalar.onnx', [helper.make_node('Add', ['image', 'plus'], ['depth'])], out=(1, 3, 'h', 'w'))
+    graph = onnx.load(path)
+    graph.graph.input.append(helper.make_tensor_value_info('plus', TensorProto.FLOAT, []))
+    onnx.save(graph, path)
+    with InferenceServer({'tiny': path}) as server, closing(opened(server.url())) as runtime:
+        assert runtime.inputs[1] == TensorInfo('plus', 'float32', (1,))
+        depth = runtime.infer({**LOCAL.image(), 'plus': np.array(2, np.float32)})['depth']
+        assert (depth == 8.0).all() and server.received[1] == ('plus', 'FP32', (1,))
 
 
 def test_cancel_without_a_run_has_no_effect(runtime):
