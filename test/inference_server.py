@@ -35,6 +35,8 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.delay_s = 0.0
         self.error = None
         """Status with which every inference fails; None = none fails."""
+        self.empty = False
+        """Whether outputs have a shape and no content."""
         self.inferences, self.received = 0, []
         self.abandoned = 0
         """Number of inferences that the client cancelled, or whose deadline passed."""
@@ -105,7 +107,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
         for name, value in zip(names or [each.name for each in session.get_outputs()], values, strict=True):
             response.outputs.add(name=name, datatype=np_to_triton_dtype(value.dtype), shape=value.shape)
-            response.raw_output_contents.append(value.tobytes())
+            response.raw_output_contents.append(b'' if self.empty else value.tobytes())
         return response
 
     def _session(self, name, context):

@@ -180,8 +180,9 @@ class _RemoteNetwork(Generic[NetworkT]):
             try:
                 self._connecting = self._connect()
                 network = self._check(self._connecting)
-            except DepthRosError as error:
-                self._reason = error
+            except Exception as error:  # an unexpected one must not end the attempts
+                unexpected = InferenceError(f'{self._url}: {type(error).__name__}: {error}')
+                self._reason = error if isinstance(error, DepthRosError) else unexpected
                 self._tried.set()
                 continue
             finally:

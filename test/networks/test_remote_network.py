@@ -22,7 +22,7 @@ from depth_ros.errors import (
     ModelMismatch,
     ServerUnavailable,
 )
-from depth_ros.networks import remote_network
+from depth_ros.networks import open_network, remote_network
 from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -163,6 +163,15 @@ def test_errors_that_time_does_not_repair_are_raised_in_any_case(manifest, serve
     monkeypatch.setitem(__import__('sys').modules, 'tritonclient.grpc', None)
     with pytest.raises(DeviceUnavailable, match='tritonclient is not installed'):
         mono_estimator(settings(manifest, server), Said().listener())
+
+
+def test_an_unexpected_error_of_the_connection_is_reported_and_does_not_block(manifest, server, monkeypatch):
+    def fail(*_):
+        raise ValueError('of the library')
+
+    monkeypatch.setattr(open_network, 'KserveRuntime', fail)
+    with pytest.raises(InferenceError, match='ValueError: of the library'):
+        mono_estimator(settings(manifest, server))
 
 
 def test_the_substitute_serves_while_the_server_is_gone_and_every_change_is_said(

@@ -11,7 +11,9 @@ from tiny_model import model
 pytest.importorskip('tritonclient.grpc', reason='tritonclient is not installed: pip install tritonclient[grpc]')
 
 from inference_server import InferenceServer
+from triton_server import TritonServer, why_not
 
+from depth_ros.cli.main import main
 from depth_ros.networks import remote_network
 from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.diagnostics import ERROR, OK, WARN
@@ -178,3 +180,27 @@ def test_a_node_stops_at_once_while_the_server_does_not_answer(served):
         calls = server.inferences
         send_until(graph, lambda: server.inferences > calls)
         assert graph.change_state('deactivate', 'mono_depth') and graph.node.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_a_real_server_is_substituted_from_its_death_to_its_restart(tmp_path):
+    manifest, small = model(tmp_path / 'model'), model(tmp_path / 'small', name='small', plus=6.0)
+    assert main(['models', 'serve', str(manifest), '--out', str(tmp_path / 'repository')]) == 0
+    parameters = {
+        'model': str(manifest), 'device': 'remote', 'remote_deadline_ms': 5000.0, 'fallback_model': str(small),
+        'range_min_m': 0.1,
+    }  # fmt: skip
+    with (
+        TritonServer(tmp_path / 'repository') as server,
+        MonoGraph({**parameters, 'url': server.url('tiny')}, mono_estimator, [DEPTH]) as graph,
+    ):
+        graph.open_camera()
+        send_until(graph, lambda: ON_SERVER in depths(graph))
+        server.kill()
+        send_until(graph, lambda: SUBSTITUTED in depths(graph))
+        assert graph.wait_for_status('is used because')[0] == WARN
+        server.start()
+        send_until(graph, lambda: depths(graph)[-1] == ON_SERVER)
+        counts = graph.wait_until_settled()
+        assert counts.received == counts.published + sum(counts.dropped.values())

@@ -163,9 +163,14 @@ class KserveRuntime:
         return self._library.InferInput(info.name, list(array.shape), datatype).set_data_from_numpy(array)
 
     def _array(self, result: Any, name: str) -> AnyArray:
-        values = result.as_numpy(name)
+        try:
+            values = result.as_numpy(name)
+        except ValueError as error:
+            raise InferenceError(
+                f'{self._url}: output {name} of the answer cannot be read: {error}. Check the model on the server'
+            ) from error
         if values is None:
-            raise InferenceError(f'{self._url}: the answer has no output {name}. Use another version of the model')
+            raise InferenceError(f'{self._url}: the answer has no output {name}. Check the model on the server')
         return np.array(values)  # the array of the library cannot be written
 
     def _error(self, error: Any) -> InferenceError:

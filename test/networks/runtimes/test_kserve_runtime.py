@@ -230,6 +230,14 @@ def test_an_error_of_the_server_is_raised_with_its_text(server, runtime, status,
     assert runtime.infer(LOCAL.image())
 
 
+def test_an_answer_that_cannot_be_read_is_an_error(server, runtime):
+    server.empty = True
+    with pytest.raises(InferenceError, match='output depth of the answer cannot be read'):
+        runtime.infer(LOCAL.image())
+    server.empty = False
+    assert runtime.infer(LOCAL.image())
+
+
 def test_a_server_that_stops_during_a_call_ends_the_call(server, runtime):
     server.delay_s = 60.0
     threading.Timer(0.2, server.stop).start()
