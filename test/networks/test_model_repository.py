@@ -47,7 +47,7 @@ def test_a_model_is_written_with_its_configuration_version_file_and_weights(tmp_
 
 def test_the_configuration_is_that_of_triton():
     pytest.importorskip('tritonclient.grpc', reason='tritonclient is not installed: pip install tritonclient[grpc]')
-    from google.protobuf import text_format
+    text_format = pytest.importorskip('google.protobuf.text_format')
     from tritonclient.grpc import model_config_pb2
 
     inputs = TensorInfo('image', 'float32', (1, 3, None, None)), TensorInfo('num_tokens', 'int64', ())
