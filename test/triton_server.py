@@ -92,7 +92,7 @@ class TritonServer:
             self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True,
         )  # fmt: skip
-        limit = threading.Timer(60.0, self._process.kill)
+        limit = threading.Timer(120.0, self._process.kill)
         limit.start()
         lines = []
         for line in self._process.stdout:
@@ -125,7 +125,7 @@ class TritonServer:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join()
+        self._reader.join()  # until the last process of the server has closed the pipe, and with it the ports
 
     def __enter__(self):
         return self
