@@ -43,6 +43,7 @@ TEST = [
     'websockets',
     'selenium',
     'pillow',
+    'tritonclient[grpc]',
 ]
 LINT = ['pytest-cov', 'pytest-xdist', 'ruff>=0.14,<0.18', 'mypy>=1.19,<3', 'types-PyYAML', 'types-psutil', 'types-tqdm']
 
@@ -75,6 +76,7 @@ setup(
         'gpu': ['opencv-python-headless<5', 'onnxruntime-gpu'],
         'ros': ['ros-rclpy', 'ros-rmw-fastrtps-cpp', 'ros-common-interfaces'],
         'ros-jazzy': ['ros-rclpy==7.1.6', 'ros-jazzy-rmw-fastrtps-cpp', 'ros-jazzy-common-interfaces'],
+        'remote': ['tritonclient[grpc]'],
         'hub': ['huggingface_hub'],
         'bags': ['rosbags>=0.11'],
         'eval': ['matplotlib', 'h5py'],

@@ -17,7 +17,9 @@
         └── InferenceError    the runtime of the network failed
             ├── DeviceUnavailable  the requested device is unavailable
             ├── OutOfMemory         not enough memory for this frame; a later one may succeed
-            └── DeviceLost          the device is unusable until the process is restarted
+            ├── DeviceLost          the device is unusable until the process is restarted
+            ├── DeadlineExceeded    the inference server did not answer in time; the next frame may succeed
+            └── ServerUnavailable   the inference server cannot be reached or does not serve the model
 
 Every message states what is wrong, what was found, what was expected and what to do.
 """
@@ -85,3 +87,11 @@ class OutOfMemory(InferenceError):
 
 class DeviceLost(InferenceError):
     """The device was lost; it cannot be used again by this process."""
+
+
+class DeadlineExceeded(InferenceError):
+    """The inference server did not answer in time."""
+
+
+class ServerUnavailable(InferenceError):
+    """The inference server cannot be reached, refuses the calls, or does not serve the model."""

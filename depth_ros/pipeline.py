@@ -16,8 +16,7 @@ from typing import cast
 from depth_ros.errors import BadFile, BadImage, BadSettings
 from depth_ros.estimators.estimator import BatchEstimator, Estimator, MonoEstimator
 from depth_ros.networks.catalog import available_models
-from depth_ros.networks.load_network import load_network
-from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
+from depth_ros.networks.open_network import mono_network, stereo_network
 from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.scale.scaler import ScaleSource
 from depth_ros.settings.common_settings import Settings
@@ -144,7 +143,9 @@ def depth_map(
     raw = estimator.estimate(frame)
     disparity = rectified_disparity(raw, frame.rig)
     depth_m = depth_from_disparity(disparity, settings.range_min_m, settings.range_max_m)
-    depth = DepthMap(depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id)
+    depth = DepthMap(
+        depth_m, frame.rig.left, raw.confidence, disparity, frame.left, frame.stamp_ns, frame.frame_id, raw.source
+    )
     return filtered(depth, settings, mask)
 
 
@@ -178,14 +179,18 @@ def mono_depth_map(
     if estimate.space != 'metric_depth':
         return _relative_map(estimate, _missing_for_metres(estimate.lacks), frame)
     depth_m = within_range(estimate.values, settings.range_min_m, settings.range_max_m)
-    depth = DepthMap(depth_m, frame.camera, estimate.confidence, None, frame.image, frame.stamp_ns, frame.frame_id)
+    depth = DepthMap(
+        depth_m, frame.camera, estimate.confidence, None, frame.image, frame.stamp_ns, frame.frame_id, estimate.source
+    )
     return filtered(depth, settings, mask)
 
 
 def _relative_map(estimate: DepthEstimate, reason: str, frame: Frame) -> RelativeMap:
     # Affine point maps lack their shift until the rays of the camera are known.
     shift_known = not {'scale_shift', 'K'} & set(estimate.lacks)
-    return RelativeMap(estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id, shift_known)
+    return RelativeMap(
+        estimate.values, estimate.space, reason, frame.stamp_ns, frame.frame_id, shift_known, source=estimate.source
+    )
 
 
 def filtered(depth: DepthMap, settings: Settings, mask: UInt8Array | None = None) -> DepthMap:
@@ -255,7 +260,7 @@ def stereo_estimator(settings: StereoSettings, listener: ProgressListener = NO_L
         ModelError, InferenceError: the network is unusable.
     """
     if settings.model:
-        return StereoNetwork(*load_network(settings, listener))
+        return stereo_network(settings, listener)
     max_disparity_px = settings.max_disparity * settings.processing_scale
     return SemiGlobalMatching(cast(Quality, settings.quality), settings.range_min_m, max_disparity_px or None)
 
@@ -275,7 +280,7 @@ def mono_estimator(
         ModelError, InferenceError: the network is unusable.
     """
     check_model(settings)
-    return MonoNetwork(*load_network(settings, listener, cameras))
+    return mono_network(settings, listener, cameras)
 
 
 def check_model(settings: MonoSettings) -> None:

@@ -199,6 +199,8 @@ class DepthEstimate:
     """(H, W) in [0, 1], or None."""
     lacks: tuple[str, ...] = ()
     """What is missing for metres (entries of ``needs`` in the manifest); empty if the values are metres."""
+    source: str = ''
+    """Network that made the estimate; maps of different sources are not smoothed or scaled together."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,8 @@ class RawDisparity:
     """Smallest raw disparity that was searched."""
     max_px: float
     """Largest raw disparity that was searched."""
+    source: str = ''
+    """Matcher or network; as in ``DepthEstimate``."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,8 @@ class DepthMap:
     """(H, W) grey or (H, W, 3) RGB image of the same size that the depth belongs to."""
     stamp_ns: int = 0
     frame_id: str = ''
+    source: str = ''
+    """Matcher or network; as in ``DepthEstimate``."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,8 @@ class RelativeMap:
     """Whether relative_depth is proportional to depth; if not, an unknown shift is added to it."""
     nearness: Float32Array | None = None
     """(H, W) in [0, 1], larger = nearer, NaN = unknown; None until ``RelativeScaler`` has computed it."""
+    source: str = ''
+    """Network; as in ``DepthEstimate``."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ WITHOUT_KEY = {
     'diffusers',
     'msgspec',
     'huggingface_hub',
+    'tritonclient',
+    'grpc',
 }
 """Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""
@@ -53,6 +55,7 @@ INSTALLED_AS = {
     'skimage': 'scikit-image',
     'PIL': 'pillow',
     'ai_edge_litert': 'ai-edge-litert',
+    'grpc': 'tritonclient',
 }
 
 

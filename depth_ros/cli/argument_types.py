@@ -62,3 +62,8 @@ def not_negative(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number; expected 0 or more")
     return int(text)
+
+
+def add_device_id(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device-id``."""
+    parser.add_argument('--device-id', type=not_negative, default=0, metavar='N', help='number of the CUDA device (0)')

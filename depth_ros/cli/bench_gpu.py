@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from depth_ros.cli.argument_types import not_negative
+from depth_ros.cli.argument_types import add_device_id
 from depth_ros.cli.bench_stereo import positive, write_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model', action='append', default=[], metavar='ID|FILE', help='measure this model; repeat it for several'
     )
-    parser.add_argument('--device-id', type=not_negative, default=0, metavar='N', help='number of the CUDA device (0)')
+    add_device_id(parser)
     parser.add_argument('--repeat', type=positive, default=200, metavar='N', help='measured runs of each kind (200)')
     parser.add_argument('--json', metavar='FILE', help='write the figures as JSON; - for standard output')
 

@@ -1,24 +1,20 @@
-"""``depth-ros models``: list, show, download, check, measure, export and quantise networks."""
+"""``depth-ros models``: list, show, download, check, measure, export, quantise and serve networks."""
 
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psutil
 import yaml
 
-from depth_ros.cli.argument_types import not_negative, size
+from depth_ros.cli.argument_types import add_device_id, size
+from depth_ros.cli.models_bench import add_bench
 from depth_ros.cli.models_quantize import add_quantize
+from depth_ros.cli.models_serve import add_serve
 from depth_ros.errors import BadFile, DeviceUnavailable
-from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.catalog import command_to_get, find_manifest, has_all_files, installed_models, way_to_get
 from depth_ros.networks.load_network import load_network, reference_beside
@@ -27,12 +23,10 @@ from depth_ros.networks.network_estimator import MonoNetwork, StereoNetwork
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.registry import RUNTIMES, registered_runtime
 from depth_ros.networks.runtimes.runtime import Device, RuntimeOptions
-from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules
-from depth_ros.types import Camera, Frame, StereoFrame, StereoRig
 
-_DEVICES = rules(MonoSettings)['device'].choices
+_LOCAL_DEVICES = tuple(name for name in rules(MonoSettings)['device'].choices if name != 'remote')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         '--manifest', metavar='ID|FILE', help='id of the model, or its manifest (FILE with the suffix .yaml)'
     )
-    check.add_argument('--device', default='cpu', choices=_DEVICES, help='device that runs the network (cpu)')
-    _add_device_id(check)
+    check.add_argument('--device', default='cpu', choices=_LOCAL_DEVICES, help='device that runs the network (cpu)')
+    add_device_id(check)
     check.set_defaults(action=_check)
     pulling = actions.add_parser(
         'pull', help='put the published file of a model into the cache: download it, or copy a local file'
@@ -62,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'the option for further files',
     )  # fmt: skip
     pulling.set_defaults(action=_pull)
-    _add_bench(actions)
+    add_bench(actions)
     building = actions.add_parser('build-engine', help='build the TensorRT engine of a model and store it in the cache')
     building.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its model file')
     building.add_argument(
@@ -76,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     building.add_argument(
         '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use the engine (1)'
     )
-    _add_device_id(building)
+    add_device_id(building)
     building.set_defaults(action=_build_engine)
     exporting = actions.add_parser('export', help='export a checkpoint of transformers or diffusers to ONNX')
     exporting.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
@@ -100,23 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     exporting.set_defaults(action=_export)
     add_quantize(actions)
-
-
-def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
-    bench = actions.add_parser('bench', help='measure the time of a network on this machine, from image to depth')
-    bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its model file')
-    bench.add_argument('--device', default='auto', choices=_DEVICES, help='device that runs the network (auto)')
-    _add_device_id(bench)
-    bench.add_argument(
-        '--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images (640x480)'
-    )
-    bench.add_argument('--repeat', type=int, default=20, metavar='N', help='number of images (20)')
-    bench.add_argument('--json', action='store_true', help='print the figures as JSON')
-    bench.set_defaults(action=_bench)
-
-
-def _add_device_id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--device-id', type=not_negative, default=0, metavar='N', help='number of the CUDA device (0)')
+    add_serve(actions)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -208,42 +186,6 @@ def _export(options: argparse.Namespace) -> int:
         f'{exported.manifest}'
     )
     print(f'parameter of the node: model: {exported.onnx}')
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    """Run a network on random images; the run time does not depend on the content."""
-    width, height = options.image_size
-    rng = np.random.default_rng(0)
-    camera = Camera(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2)
-    manifest, _ = find_manifest(options.id)
-    images = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
-    estimator: Estimator | MonoEstimator
-    if manifest.task == 'mono':
-        settings = MonoSettings(
-            model=options.id, device=options.device, device_id=options.device_id, allow_simulator_model=True
-        )
-        estimator = mono = mono_estimator(settings)
-        estimate: Callable[[], object] = partial(mono.estimate, Frame(images[0], camera))
-    else:
-        pair_settings = StereoSettings(
-            model=options.id, device=options.device, device_id=options.device_id, allow_simulator_model=True
-        )
-        estimator = stereo = stereo_estimator(pair_settings)
-        pair = StereoFrame(images[0], images[1], StereoRig(camera, camera.cx, 0.1))
-        estimate = partial(stereo.estimate, pair)
-    times_ms = []
-    with closing(estimator):
-        for _ in range(options.repeat + 2):
-            started_s = time.perf_counter()
-            estimate()
-            times_ms.append(1e3 * (time.perf_counter() - started_s))
-    p50, p95 = np.percentile(times_ms[2:], (50, 95))
-    figures = {
-        'model': estimator.name, 'image': f'{width}x{height}', 'median_ms': round(p50, 2), 'p95_ms': round(p95, 2),
-        'rss_mb': round(psutil.Process().memory_info().rss / 2**20, 1),
-    }  # fmt: skip
-    print(json.dumps(figures) if options.json else '\n'.join(f'  {key:<12}{value}' for key, value in figures.items()))
     return 0
 
 

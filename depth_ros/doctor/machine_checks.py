@@ -45,6 +45,9 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
         except BadSettings as error:
             yield Finding('fault', 'model', settings.model, str(error), _NOT_CONFIGURED, 'set scale.source: reference')
             return
+    if settings.device == 'remote':
+        yield _server_finding(settings)
+        return
     try:
         path = model_file(manifest, folder)
         runtime = registered_runtime(manifest.runtime.backends, manifest.id)
@@ -93,6 +96,26 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
             'stated in the manifest of the model',
             'choose another model',
         )
+
+
+def _server_finding(settings: MonoSettings | StereoSettings) -> Finding:
+    """Connect to the inference server as the node does."""
+    url = str(settings.server)
+    try:
+        with closing(
+            mono_estimator(settings) if isinstance(settings, MonoSettings) else stereo_estimator(settings)
+        ) as estimator:
+            return Finding('ok', 'server', url, f'serves the model of the manifest: {estimator.name}')
+    except DeviceUnavailable as error:
+        return Finding('fault', 'server', url, str(error), _NOT_CONFIGURED, install_command('remote'))
+    except InferenceError as error:
+        start = 'start the server and load the model, or correct url (docs/remote.md)'
+        if settings.fallback_model:
+            return Finding('warning', 'server', url, str(error), f'{settings.fallback_model} is used instead', start)
+        return Finding('fault', 'server', url, str(error), 'no depth until the server is available', start)
+    except ModelError as error:
+        fix = 'depth-ros models serve writes the model for the server (docs/remote.md)'
+        return Finding('fault', 'server', url, str(error), _NOT_CONFIGURED, fix)
 
 
 def needs_focal_length(settings: MonoSettings) -> bool:

@@ -9,8 +9,10 @@ from depth_ros.types import DepthEstimate, Frame, RawDisparity, StereoFrame, Vie
 class AnyEstimator(Protocol):
     """What all estimators have in common. Used by one thread at a time."""
 
-    name: str
-    """Name for logs and diagnostics."""
+    @property
+    def name(self) -> str:
+        """Name for logs and diagnostics."""
+        ...
 
     def cancel(self) -> None:
         """Make a running ``estimate`` end soon; called from another thread."""
@@ -52,8 +54,10 @@ class MonoEstimator(AnyEstimator, Protocol):
 class BatchEstimator(MonoEstimator, Protocol):
     """A mono estimator that can process several frames at once."""
 
-    largest_batch: int
-    """Largest number of frames per call of ``estimate_batch``."""
+    @property
+    def largest_batch(self) -> int:
+        """Largest number of frames per call of ``estimate_batch``."""
+        ...
 
     def estimate_batch(self, frames: Sequence[Frame]) -> list[DepthEstimate]:
         """Estimate the depth of frames of one size together.

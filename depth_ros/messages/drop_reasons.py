@@ -44,6 +44,10 @@ class DropReason(str, Enum):
     """The device does not have enough memory."""
     DEVICE_LOST = 'device_lost'
     """The device is unusable until the process is restarted."""
+    DEADLINE = 'deadline'
+    """The inference server did not answer within ``remote_deadline_ms``."""
+    SERVER_UNAVAILABLE = 'server_unavailable'
+    """The inference server is unavailable."""
     DAMAGED = 'damaged'
     """The message cannot be deserialized (recordings)."""
     REST_OF_BAG_UNREADABLE = 'rest_of_bag_unreadable'

@@ -152,8 +152,13 @@ def check_files(manifest: Manifest, folder: Path) -> None:
         )
 
 
-def check_available(model: str, task: str) -> None:
+def check_available(model: str, task: str, on_server: bool = False) -> None:
     """Check that a model exists, has its files and is for a task (mono or stereo), without loading it.
+
+    Args:
+        model: Id, or path of a manifest or model file.
+        task: Task of the node, mono or stereo.
+        on_server: Whether an inference server has the files.
 
     Raises:
         ModelError: the model or a file does not exist, or the model is for another task.
@@ -163,7 +168,8 @@ def check_available(model: str, task: str) -> None:
         raise ModelMismatch(
             f'{manifest.id} is a {manifest.task} network; expected a {task} network. Use it with {manifest.task}_depth'
         )
-    check_files(manifest, folder)
+    if not on_server:
+        check_files(manifest, folder)
 
 
 def model_file(manifest: Manifest, folder: Path) -> Path:

@@ -50,6 +50,39 @@ def load_network(settings: Settings, listener: ProgressListener, cameras: int = 
             licence is refused by ``commercial_only``, or it is for a simulator only and such models are not allowed.
         InferenceError: the device is unavailable, or the preparation was cancelled.
     """
+    manifest, folder = allowed_manifest(settings)
+    runtime_name = registered_runtime(manifest.runtime.backends, manifest.id)
+    path = model_file(manifest, folder)
+    options = RuntimeOptions(
+        settings.device,  # type: ignore[arg-type]
+        settings.allow_fallback,
+        settings.threads,
+        settings.memory_limit_mb,
+        settings.graph_optimization,  # type: ignore[arg-type]
+        settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
+        device_id=settings.device_id,
+    )
+    image_size = image_size_of(settings)
+    if runtime_name == ONNX_RUNTIME and settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
+        return _load_with_engine(manifest, path, options, image_size or SELF_CHECK_SIZE, listener, cameras)
+    input_size = plan(manifest.preprocess, image_size).size if image_size else None
+    reference = reference_beside(manifest, path)
+    runtime = RUNTIMES[runtime_name](path, options, outputs=used_outputs(manifest))
+    precision = manifest.artifact.precision
+    if runtime_name == ONNX_RUNTIME and reference is None:
+        with _closed_on_error(runtime):
+            reference, precision = reference_of_half_precision(manifest, path, runtime, input_size, listener)
+    batch = largest_batch(runtime, cameras)
+    return LoadedNetwork(manifest, runtime, reference, precision, input_size, batch)
+
+
+def allowed_manifest(settings: Settings) -> tuple[Manifest, Path]:
+    """Return the manifest of the network that the settings name, and the folder of its files.
+
+    Raises:
+        ModelError: the network is unknown, its licence is refused by ``commercial_only``, or it is for a simulator only
+            and such models are not allowed.
+    """
     manifest, folder = find_manifest(settings.model)
     if settings.commercial_only and manifest.license.commercial is not True:
         raise ModelError(
@@ -62,29 +95,7 @@ def load_network(settings: Settings, listener: ProgressListener, cameras: int = 
             'a network for real cameras (depth-ros models list); with a simulated camera, set '
             'allow_simulator_model: true'
         )
-    runtime_name = registered_runtime(manifest.runtime.backends, manifest.id)
-    path = model_file(manifest, folder)
-    options = RuntimeOptions(
-        settings.device,  # type: ignore[arg-type]
-        settings.allow_fallback,
-        settings.threads,
-        settings.memory_limit_mb,
-        settings.graph_optimization,  # type: ignore[arg-type]
-        settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
-        device_id=settings.device_id,
-    )
-    image_size = _size(settings.image_size)
-    if runtime_name == ONNX_RUNTIME and settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
-        return _load_with_engine(manifest, path, options, image_size or SELF_CHECK_SIZE, listener, cameras)
-    input_size = plan(manifest.preprocess, image_size).size if image_size else None
-    reference = reference_beside(manifest, path)
-    runtime = RUNTIMES[runtime_name](path, options, outputs=_used_outputs(manifest))
-    precision = manifest.artifact.precision
-    if runtime_name == ONNX_RUNTIME and reference is None:
-        with _closed_on_error(runtime):
-            reference, precision = reference_of_half_precision(manifest, path, runtime, input_size, listener)
-    batch = _largest_batch(runtime, cameras)
-    return LoadedNetwork(manifest, runtime, reference, precision, input_size, batch)
+    return manifest, folder
 
 
 @contextmanager
@@ -103,7 +114,7 @@ def _load_with_engine(
     with closing(OnnxRuntime(path, RuntimeOptions('cpu', optimization='none'))) as uncompiled:
         checked = check_tensors(manifest, uncompiled)
         input_size = plan(checked.preprocess, image, fixed_size(checked, uncompiled)).size
-        batch = _largest_batch(uncompiled, cameras)
+        batch = largest_batch(uncompiled, cameras)
     _, inputs = self_check_input(checked, input_size)
     if batch > 1:
         options = replace(options, batch_shapes=batch_shapes(inputs, batch))
@@ -113,14 +124,14 @@ def _load_with_engine(
     stored = engine / 'reference.npz' if engine else None
     reference = read_reference(stored) if stored is not None and stored.is_file() else reference_beside(manifest, path)
     precision: Precision = 'fp16' if 'fp16' in (options.precision, manifest.artifact.precision) else 'fp32'
-    runtime = RUNTIMES[ONNX_RUNTIME](path, options, engine, _used_outputs(manifest))
+    runtime = RUNTIMES[ONNX_RUNTIME](path, options, engine, used_outputs(manifest))
     if reference is None:
         with _closed_on_error(runtime):
             reference, precision = reference_of_half_precision(manifest, path, runtime, input_size, listener)
     return LoadedNetwork(manifest, runtime, reference, precision, input_size, batch)
 
 
-def _largest_batch(runtime: Runtime, cameras: int) -> int:
+def largest_batch(runtime: Runtime, cameras: int) -> int:
     """Return the largest batch: 1, unless the first axis of every tensor of the graph is dynamic."""
     dynamic = all(info.shape and info.shape[0] is None for info in (*runtime.inputs, *runtime.outputs))
     return min(cameras, _MAX_BATCH) if dynamic else 1
@@ -136,14 +147,15 @@ def reference_beside(manifest: Manifest, path: Path) -> AnyArray | None:
     return read_reference(path.parent / name) if name else None
 
 
-def _used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
+def used_outputs(manifest: Manifest) -> tuple[str, ...] | None:
     """Return the names of the outputs that are used; None = all, if the manifest leaves a name open (``*``)."""
     used = tuple(name for each in manifest.outputs if each.role != 'ignored' for name in (each.name, *each.also))
     return None if '*' in used else used
 
 
-def _size(text: str) -> Size | None:
-    if not text:
+def image_size_of(settings: Settings) -> Size | None:
+    """Return the size in ``image_size``; None if it is empty."""
+    if not settings.image_size:
         return None
-    width, height = map(int, text.split('x'))
+    width, height = map(int, settings.image_size.split('x'))
     return width, height

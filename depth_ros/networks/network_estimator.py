@@ -1,6 +1,7 @@
 """Exported networks as estimators: a manifest and a runtime."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -198,7 +199,7 @@ class MonoNetwork(_Network):
     ) -> DepthEstimate:
         estimate = decode(self._manifest, outputs, placement, camera)
         self._checked(estimate.values)
-        return estimate
+        return replace(estimate, source=self.name)
 
 
 class StereoNetwork(_Network):
@@ -221,4 +222,4 @@ class StereoNetwork(_Network):
         disparity_px, confidence = disparity(self._manifest, outputs, placement)
         max_disparity = self._manifest.decode.max_disparity
         search_end_px = frame.left.shape[1] - 1.0 if max_disparity is None else max_disparity / placement.scale_x
-        return RawDisparity(disparity_px, confidence, 0.0, search_end_px)
+        return RawDisparity(disparity_px, confidence, 0.0, search_end_px, self.name)

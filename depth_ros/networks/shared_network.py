@@ -32,10 +32,8 @@ class _SharedNetwork:
     def __init__(self) -> None:
         self.shares = 0
         """Number of shares; guarded by the lock of ``SharedNetworks``."""
-        self.name = ''
-        self.caution = ''
-        self.simulator_only = False
-        self.prompt_size: tuple[int, int] | None = None
+        self.newest: BatchEstimator | None = None
+        """The network that was loaded last; all threads read its name and state."""
         self._estimator: BatchEstimator | None = None
         self._load_error: Exception = EstimatorError('the network is not loaded')
         self._failures_in_a_row = 0
@@ -61,10 +59,7 @@ class _SharedNetwork:
             if self._is_broken():
                 self.close()
             if self._estimator is None:
-                self._estimator = load()
-                self.name, self.caution = self._estimator.name, str(getattr(self._estimator, 'caution', ''))
-                self.simulator_only = bool(getattr(self._estimator, 'simulator_only', False))
-                self.prompt_size = getattr(self._estimator, 'prompt_size', None)
+                self._estimator = self.newest = load()
         except Exception as error:
             self._load_error = error
             raise
@@ -148,11 +143,42 @@ class SharedEstimator:
     """One camera's share of a network."""
 
     def __init__(self, network: _SharedNetwork, release: Callable[[], None]) -> None:
-        self.name, self.caution, self.simulator_only = network.name, network.caution, network.simulator_only
-        self.prompt_size = network.prompt_size
         self._network = network
         self._release = release
         self._request: _Request | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network, which changes if a server or its substitute is used."""
+        return str(self._state('name'))
+
+    @property
+    def caution(self) -> str:
+        """Caution of the network."""
+        return str(self._state('caution'))
+
+    @property
+    def simulator_only(self) -> bool:
+        """Whether the network is valid for simulated images only."""
+        return bool(self._state('simulator_only'))
+
+    @property
+    def substituted(self) -> str:
+        """Why a substitute is used instead of the inference server; empty if none is used."""
+        return str(self._state('substituted'))
+
+    @property
+    def unavailable(self) -> str:
+        """Why no frame can be estimated now; empty if frames can be estimated."""
+        return str(self._state('unavailable'))
+
+    @property
+    def prompt_size(self) -> tuple[int, int] | None:
+        """Width and height of the prompt depth that a frame must have; None if the network needs none."""
+        return getattr(self._network.newest, 'prompt_size', None)
+
+    def _state(self, name: str) -> object:
+        return getattr(self._network.newest, name, '')
 
     def estimate(self, frame: Frame) -> DepthEstimate:
         """Estimate the depth of an image; wait until the network is free.

@@ -136,12 +136,10 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             self.get_logger().warning(self._estimator.caution)
 
     def _make_swappable_estimator(self) -> 'SwappableEstimator[EstimatorT, SettingsT]':
-        listener = ProgressListener(self._on_progress, self._is_cancelled)
-
-        def make(settings: SettingsT) -> EstimatorT:
-            return self._make_estimator(settings, listener)
-
-        return SwappableEstimator(make, self._live_settings.current(), self._report)
+        listener = ProgressListener(self._on_progress, self._is_cancelled, self.get_logger().warning, True)
+        return SwappableEstimator(
+            lambda settings: self._make_estimator(settings, listener), self._live_settings.current(), self._report
+        )
 
     def _on_progress(self, text: str) -> None:
         self._progress = text
@@ -295,13 +293,14 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     def _state(self) -> NodeState:
         subscriptions = self._input.subscriptions if self._input else {}
         now_s = time.monotonic()
-        model_caution = self._estimator.caution if self._estimator and self._estimator.simulator_only else ''
+        estimator = self._estimator
+        cautions = (estimator.substituted, estimator.caution if estimator.simulator_only else '') if estimator else ()
         image_caution, image_values = self._image_state()
         return NodeState(
             name=self.get_fully_qualified_name().lstrip('/'),
             lifecycle=self._lifecycle,
             counts=self.accounting.counts(),
-            estimator=self._estimator.name if self._estimator else '',
+            estimator=estimator.name if estimator else '',
             inputs=[
                 TopicState(role, s.topic, s.publishers, now_s - s.last_message_s, s.incompatible)
                 for role, s in subscriptions.items()
@@ -313,7 +312,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
             device_lost=self._recovery.device_lost,
             problem=self._problem,
             progress=self._progress,
-            caution='. '.join(filter(None, (model_caution, image_caution))),
+            unavailable=estimator.unavailable if estimator else '',
+            caution='. '.join(filter(None, (*cautions, image_caution))),
             image_values=image_values,
             scale=self._scale_status(),
         )

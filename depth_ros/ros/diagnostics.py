@@ -41,6 +41,8 @@ class NodeState:
     timeout_s: float = 5.0
     failures_in_a_row: int = 0
     device_lost: bool = False
+    unavailable: str = ''
+    """Why the estimator cannot estimate any frame now; empty if it can."""
     problem: str = ''
     """Latest problem; empty after the next frame that was published."""
     progress: str = ''
@@ -67,6 +69,8 @@ def summarize(state: NodeState) -> tuple[bytes, str]:
             )
     if state.device_lost:
         return ERROR, state.problem
+    if state.unavailable:
+        return ERROR, f'no depth: {state.unavailable}'
     if state.busy_s > state.timeout_s:
         return ERROR, f'the estimator has been processing one frame for {state.busy_s:.1f} s'
     if state.failures_in_a_row >= _PERSISTENT_FAILURES:

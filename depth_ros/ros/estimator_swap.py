@@ -68,6 +68,16 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
         """Whether the current estimator takes a measured depth with every image."""
         return getattr(self._estimator, 'prompt_size', None) is not None
 
+    @property
+    def substituted(self) -> str:
+        """Why a substitute is used instead of the network on the inference server; empty if none is used."""
+        return str(getattr(self._estimator, 'substituted', ''))
+
+    @property
+    def unavailable(self) -> str:
+        """Why the estimator cannot estimate any frame now; empty if it can."""
+        return str(getattr(self._estimator, 'unavailable', ''))
+
     @contextmanager
     def use(self, settings: SettingsT) -> Iterator[EstimatorT]:
         """Provide the estimator for one frame, and start to build another one if the settings have changed.

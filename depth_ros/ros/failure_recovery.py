@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from depth_ros.errors import DepthRosError, DeviceLost, OutOfMemory
+from depth_ros.errors import DeadlineExceeded, DepthRosError, DeviceLost, OutOfMemory, ServerUnavailable
 from depth_ros.messages.drop_reasons import DropReason
 
 _RENEW_AFTER_FAILURES = 100
@@ -60,6 +60,9 @@ class FailureRecovery:
             self.device_lost = True
             text = f'the device is lost and only a new process can use it again: {error}. Restart the node'
             return FailureResponse(DropReason.DEVICE_LOST, text, device_lost=True)
+        if isinstance(error, (DeadlineExceeded, ServerUnavailable)):  # the network connects again by itself
+            late = isinstance(error, DeadlineExceeded)
+            return FailureResponse(DropReason.DEADLINE if late else DropReason.SERVER_UNAVAILABLE, str(error))
         kind = '' if isinstance(error, DepthRosError) else f'{type(error).__name__}: '
         renew = self.failures_in_a_row % _RENEW_AFTER_FAILURES == 0
         return FailureResponse(DropReason.ESTIMATOR_FAILED, f'estimating a frame failed: {kind}{error}', renew)

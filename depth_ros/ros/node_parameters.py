@@ -74,10 +74,12 @@ class NodeParameters(Generic[SettingsT]):
             try:
                 # While an earlier value is invalid, a change is checked on its own, so that it can be corrected.
                 settings = (self._initial if self._problem else self._settings).changed(changes)
-                if changes.get('model'):
-                    check_available(settings.model, 'mono' if isinstance(settings, MonoSettings) else 'stereo')
-                    if isinstance(settings, MonoSettings):
-                        check_prompt_source(settings)
+                task = 'mono' if isinstance(settings, MonoSettings) else 'stereo'
+                for name in {'model', 'fallback_model'} & set(changes):
+                    if changes[name]:
+                        check_available(str(changes[name]), task, name == 'model' and settings.device == 'remote')
+                if changes.get('model') and isinstance(settings, MonoSettings):
+                    check_prompt_source(settings)
             except (BadSettings, ModelError) as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)

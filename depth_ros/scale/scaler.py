@@ -55,6 +55,8 @@ class Scaler:
         self._down: tuple[Float32Array, str] | None = None
         self._recent: deque[_Prediction] = deque(maxlen=_MAX_COUNT)
         self._tracker: ScaleTracker | None = None
+        self._source = ''
+        """Network of the newest prediction; another one has another scale."""
         self._newest_reference_ns: int | None = None
         self.status = UNKNOWN
         """State at the newest prediction."""
@@ -92,8 +94,11 @@ class Scaler:
         if settings.scale_source == 'fixed':
             shift = 0.0 if law == 'factor' else settings.scale_fixed_shift
             return ScaleStatus('tracking', Scale(law, settings.scale_fixed_scale, shift), age_s=0.0)
+        other_network, self._source = estimate.source != self._source, estimate.source
+        if other_network:
+            self._recent.clear()
         with self._lock:
-            if self._tracker is None or self._tracker.law != law:
+            if self._tracker is None or self._tracker.law != law or other_network:
                 self._tracker = ScaleTracker(law)
             tracker = self._tracker
         fitted, why = self._fit(law, estimate.values, frame, settings)

@@ -1,128 +1,20 @@
 """Parameters that all depth nodes have."""
 
-import re
 from dataclasses import dataclass
 from typing import TypeVar
 
 from depth_ros.geometry import Band, Mount
-from depth_ros.settings.parameter_table import Table, parameter
+from depth_ros.settings.network_settings import NetworkSettings
+from depth_ros.settings.parameter_table import parameter
 
 SettingsT = TypeVar('SettingsT', bound='Settings')
 _LOWEST_M, _HIGHEST_M = -100.0, 100.0
 
 
 @dataclass(frozen=True)
-class Settings(Table):
+class Settings(NetworkSettings):
     """Parameters of all depth nodes."""
 
-    autostart: bool = parameter(
-        True, 'Configure and activate the node at start. Set to false if a lifecycle manager does this.', read_only=True
-    )
-    image_transport: str = parameter(
-        'raw',
-        'Transport of the input images; compressed subscribes to <topic>/compressed.',
-        choices=('raw', 'compressed'),
-        read_only=True,
-    )
-    rectify: bool = parameter(
-        False, 'Rectify the images with their CameraInfo (K, D, R, P); for unrectified image topics.'
-    )
-    max_age_s: float = parameter(
-        0.0,
-        'Maximum age of an image at the start of processing; older images are dropped. 0 = no limit.',
-        unit='s',
-        minimum=0.0,
-        maximum=3600.0,
-    )
-    max_rate_hz: float = parameter(
-        0.0, 'Maximum number of images processed per second; 0 = no limit.', unit='Hz', minimum=0.0, maximum=1000.0
-    )
-    estimate_timeout_s: float = parameter(
-        5.0,
-        'Report an error on /diagnostics if one image takes longer than this.',
-        unit='s',
-        minimum=0.1,
-        maximum=3600.0,
-    )
-    model: str = parameter(
-        '',
-        'Network: id of a model (depth-ros models list), or path of a manifest or model file. Without a network, '
-        'stereo_depth uses semi-global matching.',
-        rebuilds=('network',),
-    )
-    device: str = parameter(
-        'auto',
-        'Device on which the network runs; auto = the best installed one of cuda, openvino and cpu.',
-        choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'),
-        rebuilds=('network',),
-    )
-    device_id: int = parameter(
-        0,
-        'Number of the CUDA device on which the network runs; with device: openvino, 0 = its default device and n > 0 '
-        '= its device GPU.n. It has no effect on the CPU.',
-        minimum=0,
-        maximum=255,
-        rebuilds=('network',),
-    )
-    allow_fallback: bool = parameter(
-        False,
-        'Run the network on the CPU if the device is unavailable; false = report an error.',
-        rebuilds=('network',),
-    )
-    threads: int = parameter(
-        0,
-        'CPU threads used for inference; 0 = number of cores - 1.',
-        minimum=0,
-        maximum=256,
-        rebuilds=('network',),
-    )
-    memory_limit_mb: int = parameter(
-        0,
-        'Maximum GPU memory used by the network; 0 = no limit.',
-        unit='MB',
-        minimum=0,
-        maximum=1000000,
-        rebuilds=('network',),
-    )
-    precision: str = parameter(
-        'fp32',
-        'Precision of inference with device: tensorrt. fp16 is faster; its result for a stored image is compared '
-        'with fp32 when the network is loaded. With other devices the model file sets the precision (depth-ros '
-        'models export --fp16).',
-        choices=('fp32', 'fp16'),
-        rebuilds=('network',),
-    )
-    image_size: str = parameter(
-        '',
-        'Input size WxH of a network that accepts any size, prepared when the network is loaded; images of other '
-        'sizes are resized to it. Empty = size of the first image, or 640x480 with device: tensorrt.',
-        rebuilds=('network',),
-    )
-    graph_optimization: str = parameter(
-        'all',
-        'Graph optimization level of ONNX Runtime; use a lower level if a fused operator gives wrong results.',
-        choices=('all', 'extended', 'basic', 'none'),
-        rebuilds=('network',),
-    )
-    on_device_lost: str = parameter(
-        'stay',
-        'Action when the GPU is lost, which only a new process can use again. stay: report the error and continue. '
-        'exit: exit with code 1, so that a launch file with respawn restarts the node.',
-        choices=('stay', 'exit'),
-    )
-    commercial_only: bool = parameter(
-        False,
-        'Reject models whose licence does not clearly permit commercial use.',
-        read_only=True,
-        rebuilds=('network',),
-    )
-    allow_simulator_model: bool = parameter(
-        False,
-        'Accept models that are valid for simulated images only. On images of a real camera their depth is '
-        'meaningless; /diagnostics shows a warning while such a model is in use.',
-        read_only=True,
-        rebuilds=('network',),
-    )
     camera_height_m: float = parameter(
         0.0,
         'Height of the camera above the floor; required by scale.source: ground, points_clear, scan and the height '
@@ -311,6 +203,4 @@ class Settings(Table):
                 problems.append(f'{name.format("min")} is {low:g}; expected less than {name.format("max")} ({high:g})')
         if self.cloud_voxel_m and self.cloud_organized:
             problems.append('cloud_voxel_m is set and cloud_organized is true; expected only one of them')
-        if self.image_size and not re.fullmatch(r'[1-9]\d{1,4}x[1-9]\d{1,4}', self.image_size):
-            problems.append(f"image_size is '{self.image_size}'; expected WxH such as 640x480, or an empty text")
         return problems

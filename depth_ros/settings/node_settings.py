@@ -139,6 +139,11 @@ class MonoSettings(Settings):
         problems = super()._contradictions()
         if self.scale_source == 'ground' and not self.camera_height_m:
             problems.append('scale.source is ground and camera_height_m is 0; expected the height of the camera')
+        if self.scale_source == 'fixed' and self.fallback_model:
+            problems.append(
+                'scale.source is fixed and fallback_model is set; expected only one of them, because the scale of one '
+                'network is wrong for another'
+            )
         if self.scale_extrinsics:
             try:
                 parse_pose(self.scale_extrinsics)

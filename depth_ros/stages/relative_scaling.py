@@ -39,9 +39,9 @@ class RelativeScaler:
     """Scales the relative maps of one camera; keeps the limits between frames.
 
     The limits of ``robust`` follow those of the frame with a time constant of one second, or by a quarter per frame if
-    frames are rare or have no stamps. They are taken from the frame alone if it is the first one, its size or kind
-    differs, its stamp is older than the previous one, or its limits overlap those of the previous frames by less than
-    half: after a cut.
+    frames are rare or have no stamps. They are taken from the frame alone if it is the first one, its size, kind or
+    source differs, its stamp is older than the previous one, or its limits overlap those of the previous frames by less
+    than half: after a cut.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class RelativeScaler:
 
     def _smoothed(self, relative: RelativeMap, limits: _Limits | None) -> _Limits | None:
         """Return the limits for this frame, which are kept for the next one."""
-        kind = (relative.values.shape, relative.space, relative.shift_known)
+        kind = (relative.values.shape, relative.space, relative.shift_known, relative.source)
         elapsed_s = (relative.stamp_ns - self._stamp_ns) / 1e9
         kept = self._limits if kind == self._kind and elapsed_s >= 0 else None
         if kept is None or limits is None or kept.are_equal or kept.overlap(limits) < _MIN_OVERLAP:

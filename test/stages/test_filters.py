@@ -103,18 +103,20 @@ def test_flicker_falls_by_half_and_a_moving_box_leaves_no_trail():
     assert changed.sum() > 200 and np.mean(trail > 0.1) < 0.01
 
 
-def test_older_than_a_second_or_newer_maps_are_not_used_for_smoothing():
+def test_older_than_a_second_or_newer_maps_and_those_of_another_network_are_not_used_for_smoothing():
     stabilizer, camera = Stabilizer(), Camera(64, 48, 60.0, 60.0, 32.0, 24.0)
 
-    def applied(value, stamp_s, width=64):
+    def applied(value, stamp_s, width=64, source=''):
         image = np.zeros((48, width), np.uint8)
         depth = np.full((48, width), value, np.float32)
-        return stabilizer.apply(DepthMap(depth, camera, None, None, image, int(stamp_s * 1e9))).depth_m[0, 0]
+        depth = DepthMap(depth, camera, None, None, image, int(stamp_s * 1e9), source=source)
+        return stabilizer.apply(depth).depth_m[0, 0]
 
     assert applied(2.0, 10.0) == 2.0 and applied(2.1, 10.1) == pytest.approx(2.04)
     assert applied(2.1, 12.0) == pytest.approx(2.1)  # a gap
     assert applied(2.0, 3.0) == 2.0  # a jump back
     assert applied(2.1, 3.1, width=32) == pytest.approx(2.1)  # another size
+    assert applied(2.2, 3.2, width=32, source='other') == pytest.approx(2.2)
 
 
 def test_the_settings_choose_and_the_mask_must_fit():

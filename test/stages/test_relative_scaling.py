@@ -14,8 +14,8 @@ FRAME_NS = 33_333_333
 NAN, INF = np.float32(np.nan), np.float32(np.inf)
 
 
-def relative(values, space='relative_inverse_depth', stamp_ns=0, shift_known=True):
-    return RelativeMap(np.asarray(values, np.float32), space, 'why', stamp_ns, 'camera', shift_known)
+def relative(values, space='relative_inverse_depth', stamp_ns=0, shift_known=True, source=''):
+    return RelativeMap(np.asarray(values, np.float32), space, 'why', stamp_ns, 'camera', shift_known, source=source)
 
 
 def nearness(scaler, values, frame=0, scaling='robust', **kind):
@@ -135,6 +135,7 @@ AFTER = 0.2 / DEPTH_M + 3.0
         (11, AFTER, {}),  # a cut
         (11, (1.1 / DEPTH_M)[:60], {}),  # another size
         (11, DEPTH_M * 1.1, {'space': 'relative_depth'}),  # another kind of model
+        (11, 1.1 / DEPTH_M, {'source': 'other'}),  # another network
         (-5, 1.1 / DEPTH_M, {}),  # the recording starts again
     ],
 )

@@ -1,6 +1,7 @@
 """The registry of runtimes: the only place where a runtime is registered by name.
 
 A manifest lists the names of the runtimes that can run its file under ``runtime.backends``, in order of preference.
+``KserveRuntime`` opens no file and is not registered; ``device: remote`` uses it for any manifest (``open_network``).
 """
 
 from collections.abc import Collection, Iterable
