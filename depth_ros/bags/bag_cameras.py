@@ -1,9 +1,9 @@
 """Cameras of a recording: turn recorded messages into depth, in the order of the bag, as the nodes do."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from depth_ros.bags.bag_reader import IMAGES, INFO, Bag
 from depth_ros.bags.recorded_transforms import RecordedTransforms
@@ -147,24 +147,46 @@ def _stabilized(depth: DepthMap, settings: Settings, state: CameraState) -> Dept
     return state.stabilizer.apply(depth) if settings.filter_temporal else depth
 
 
+def load_estimator(settings: MonoSettings | StereoSettings) -> Estimator | MonoEstimator:
+    """Return the estimator of the node to which the settings belong.
+
+    Raises:
+        BadSettings: the network takes a measured depth, and no source of it is set.
+        ModelError, InferenceError: the network is unusable.
+    """
+    if not isinstance(settings, MonoSettings):
+        return stereo_estimator(settings)
+    check_prompt_source(settings)
+    return mono_estimator(settings)
+
+
 @contextmanager
 def open_cameras(
-    bag: Bag, settings: MonoSettings | StereoSettings, names: Iterable[TopicNames]
+    bag: Bag,
+    settings: MonoSettings | StereoSettings,
+    names: Iterable[TopicNames],
+    estimator: Estimator | MonoEstimator | None = None,
 ) -> Iterator[Sequence[BagCamera]]:
     """Yield one camera for each set of topic names; they share one estimator, which is closed on exit.
+
+    Args:
+        bag: The recording.
+        settings: Settings of the node.
+        names: Topic names of the cameras.
+        estimator: Estimator of ``load_estimator`` for these settings, which remains open; None = loaded for this bag.
 
     Raises:
         BadFile: a topic is missing or has an unexpected type.
         BadSettings: the network takes a measured depth, and no source of it is set.
         ModelError, InferenceError: the network is unusable.
     """
-    if isinstance(settings, MonoSettings):
-        check_prompt_source(settings)
-        with closing(mono_estimator(settings)) as mono:
-            yield set_up_cameras(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
-    else:
-        with closing(stereo_estimator(settings)) as stereo:
-            yield set_up_cameras(bag, [StereoBagCamera(bag, each, settings, stereo) for each in names])
+    with closing(load_estimator(settings)) if estimator is None else nullcontext(estimator) as used:
+        cameras: list[BagCamera]
+        if isinstance(settings, MonoSettings):
+            cameras = [MonoBagCamera(bag, each, settings, cast(MonoEstimator, used)) for each in names]
+        else:
+            cameras = [StereoBagCamera(bag, each, settings, cast(Estimator, used)) for each in names]
+        yield set_up_cameras(bag, cameras)
 
 
 def set_up_cameras(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:

@@ -17,6 +17,7 @@ from depth_ros.bags.bag_cameras import open_cameras
 from depth_ros.bags.bag_reader import Bag
 from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadInput, EstimatorError
+from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.messages.topic_names import Remap, TopicNames
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -64,6 +65,7 @@ def process_recording(
     mcap: bool = False,
     progress: Progress = lambda done, count: None,
     remaps: Sequence[Remap] = (),
+    estimator: Estimator | MonoEstimator | None = None,
 ) -> ProcessingReport:
     """Write a bag with the depth computed from another bag.
 
@@ -78,6 +80,7 @@ def process_recording(
         mcap: Write mcap instead of sqlite3.
         progress: Called for every message.
         remaps: Topic names in the recording that differ from those of the node, as ``-r from:=to``.
+        estimator: Estimator that several recordings share (``load_estimator``); None = loaded for this recording.
 
     Raises:
         BadFile: a bag is unusable, or a topic is missing.
@@ -85,7 +88,7 @@ def process_recording(
     """
     started_s = time.monotonic()
     names = [TopicNames(namespace, remaps) for namespace in namespaces]
-    with closing(Bag(source)) as bag, open_cameras(bag, settings, names) as cameras:
+    with closing(Bag(source)) as bag, open_cameras(bag, settings, names, estimator) as cameras:
         copied = {topic: name for camera in cameras for topic, name in camera.topics.items()} if keep_inputs else {}
         frame_topics = {topic for camera in cameras for topic in camera.frame_topics}
         counted_topics = {next(iter(camera.topics)) for camera in cameras}

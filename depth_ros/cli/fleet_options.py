@@ -1,0 +1,109 @@
+"""Options of commands that process many recordings, and their execution with one line per recording."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from depth_ros.errors import BadFile
+from depth_ros.fleet.finished_work import description_of_settings, differences, input_files, recorded
+from depth_ros.fleet.shards import parse_shard, shard
+from depth_ros.fleet.workers import Task, TaskOutcome, Work, Workers, run_tasks
+from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+
+
+class RecordedWork(Work, Protocol):
+    """Work whose results have records."""
+
+    @property
+    def settings(self) -> MonoSettings | StereoSettings:
+        """Settings of the node."""
+        ...
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Other options that affect the results."""
+        ...
+
+
+def add_fleet_options(parser: argparse.ArgumentParser, unit: str) -> None:
+    """Declare ``--jobs``, ``--shard``, ``--force`` and ``--json``."""
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help=f'number of {unit} processed in parallel (1)')
+    parser.add_argument(
+        '--shard',
+        metavar='I/N',
+        help=f'process only every N-th of the {unit}, from number I (0 to N - 1); with N alone, I is '
+        'JOB_COMPLETION_INDEX (Kubernetes), SLURM_ARRAY_TASK_ID or AWS_BATCH_JOB_ARRAY_INDEX',
+    )
+    parser.add_argument('--force', action='store_true', help='also process what is finished')
+    parser.add_argument(
+        '--json', action='store_true', help=f'print the figures as JSON, one line for each of the {unit}'
+    )
+
+
+def threads_per_worker(options: argparse.Namespace) -> int:
+    """Return the number of OpenCV's threads for ``--jobs``; 0 = no limit.
+
+    Raises:
+        BadFile: ``--jobs`` is not positive.
+    """
+    if options.jobs < 1:
+        raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
+    return max((os.cpu_count() or 1) // options.jobs, 1) if options.jobs > 1 else 0
+
+
+def planned_tasks(options: argparse.Namespace, tasks: Sequence[Task], work: RecordedWork) -> list[Task]:
+    """Return the tasks of the shard, with what their results will be made from."""
+    if options.shard:
+        tasks = shard(tasks, *parse_shard(options.shard))
+    description = description_of_settings(work.settings, work.options)
+    return [replace(each, made_from={'inputs': input_files(Path(each.source)), **description}) for each in tasks]
+
+
+def finished_figures(task: Task, force: bool) -> dict[str, Any] | None:
+    """Return the figures of a result that is finished and made from the same as it would be now; None otherwise."""
+    record = None if force else recorded(Path(task.target))
+    if record is None:
+        return None
+    if changed := differences(record['made_from'], task.made_from):
+        more = ' …' if len(changed) > 3 else ''
+        names = ', '.join(changed[:3])
+        print(f'note: {task.target} is made again, because these differ: {names}{more}', file=sys.stderr)
+        return None
+    return dict(record['figures'])
+
+
+def outcomes(
+    options: argparse.Namespace, tasks: Sequence[Task], work: RecordedWork, workers: Callable[[Work], Workers]
+) -> Iterator[tuple[TaskOutcome, bool]]:
+    """Yield the outcome of every task, and whether it was finished before; show the progress on standard error.
+
+    Raises:
+        DepthRosError: the workers cannot do any task.
+    """
+    from tqdm import tqdm
+
+    finished = {task: finished_figures(task, options.force) for task in tasks}
+    for task, figures in finished.items():
+        if figures is not None:
+            yield TaskOutcome(task, figures, attempts=0), True
+    rest = [task for task, figures in finished.items() if figures is None]
+    if not rest:
+        return
+    with tqdm(total=len(rest), unit='recording', delay=0.2) as bar:
+        for outcome in run_tasks(workers(work), options.jobs, rest):
+            bar.update()
+            with bar.external_write_mode(file=sys.stdout):
+                yield outcome, False
+
+
+def json_line(outcome: TaskOutcome, was_finished: bool) -> str:
+    """Return the line of ``--json`` for a recording."""
+    task = outcome.task
+    state = 'failed' if outcome.figures is None else 'finished before' if was_finished else 'done'
+    about = {'source': task.source, 'target': task.target, 'state': state, 'attempts': outcome.attempts}
+    return json.dumps({**about, **({'error': outcome.error} if outcome.error else {}), **(outcome.figures or {})})
