@@ -67,7 +67,7 @@ class StereoBagCamera:
         self.setup_handlers: dict[str, MessageHandler] = {
             topic: partial(keep_camera_info, self._infos[side]) for side, topic in infos.items()
         }
-        self._settings, self._estimator, self._count_unused = settings, estimator, bag.unused.add
+        self._settings, self._estimator, self._unused = settings, estimator, bag.unused
         self._pairing: StereoPairing[tuple[int, Any]] = StereoPairing(
             round(settings.max_skew_ms * 1e6), settings.accept_zero_stamps
         )
@@ -77,7 +77,7 @@ class StereoBagCamera:
         """Add an image to the pairing; estimate the depth of the pair that it completes."""
         outcome = self._pairing.add(self._sides[topic], stamp_ns(message.header.stamp), (recorded_ns, message))
         for _, reason in outcome.dropped:
-            self._count_unused(reason)
+            self._unused.add(reason)
         if outcome.pair is None:
             return None
         (recorded_ns, left), (_, right) = outcome.pair.left, outcome.pair.right
@@ -95,7 +95,7 @@ class StereoBagCamera:
     def finish(self) -> None:
         """Count the images that have no partner."""
         for _ in self._pairing.clear():
-            self._count_unused(DropReason.UNPAIRED)
+            self._unused.add(DropReason.UNPAIRED)
 
 
 class MonoBagCamera:

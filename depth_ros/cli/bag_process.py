@@ -1,10 +1,12 @@
 """``depth-ros bag process``: compute depth from recordings. Needs no ROS."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from depth_ros.cli.argument_types import duration_s
 from depth_ros.cli.fleet_options import (
     add_fleet_options,
     finished_figures,
@@ -14,6 +16,7 @@ from depth_ros.cli.fleet_options import (
     threads_per_worker,
 )  # fmt: skip
 from depth_ros.cli.node_options import add_node_options, node_settings
+from depth_ros.errors import BadFile
 from depth_ros.files.result_folders import make_folder
 from depth_ros.fleet.local_workers import LocalWorkers
 from depth_ros.fleet.recording_work import RecordingWork, is_without_depth, prepare_process, unique_names
@@ -44,6 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--keep-inputs', action='store_true', help='also copy the input messages of the cameras')
     parser.add_argument('--mcap', action='store_true', help='write mcap instead of sqlite3')
+    parser.add_argument(
+        '--split',
+        type=duration_s,
+        default=0.0,
+        metavar='300s',
+        help='cut bags into parts of this duration, process them in parallel, and join the results',
+    )
+    parser.add_argument(
+        '--overlap',
+        type=duration_s,
+        metavar='S',
+        help='how long before its start the processing of a part begins (10s; 30s with temporal filter or scale, 120s '
+        'with align_rows)',
+    )
     add_fleet_options(parser, 'bags')
 
 
@@ -54,16 +71,18 @@ def run(options: argparse.Namespace) -> int:
     namespaces = tuple(f'{options.namespace}/{name}' for name in cameras) or (options.namespace,)
     remaps, threads = tuple(options.remaps), threads_per_worker(options)
     work = RecordingWork(settings, namespaces, options.keep_inputs, options.mcap, remaps, threads)
-    if len(options.sources) == 1:
+    if len(options.sources) == 1 and not options.split:
         return _process_one(options, work, Task(options.target.name, str(options.sources[0]), str(options.target)))
     names = unique_names([str(source) for source in options.sources])
+    targets = [options.target / name for name in names] if len(names) > 1 else [options.target]
     tasks = [
-        Task(name, str(source), str(options.target / name)) for name, source in zip(names, options.sources, strict=True)
+        Task(name, str(source), str(target))
+        for name, source, target in zip(names, options.sources, targets, strict=True)
     ]
-    tasks = planned_tasks(options, tasks, work)
-    make_folder(options.target)
+    if len(names) > 1:
+        make_folder(options.target)
     failed, before = False, 0
-    for outcome, was_finished in outcomes(options, tasks, work, LocalWorkers):
+    for outcome, was_finished in _outcomes(options, work, tasks):
         failed |= outcome.figures is None or is_without_depth(outcome.figures)
         before += was_finished
         if options.json:
@@ -71,8 +90,39 @@ def run(options: argparse.Namespace) -> int:
         elif not was_finished:
             print(_summary(outcome), flush=True)
     if before and not options.json:
-        print(f'{before} of {len(tasks)} bags were finished before')
+        print(f'{before} bags were finished before')
     return int(failed)
+
+
+def _outcomes(
+    options: argparse.Namespace, work: RecordingWork, tasks: Sequence[Task]
+) -> Iterator[tuple[TaskOutcome, bool]]:
+    """Yield the outcomes of the recordings; with ``--split``, the workers process segments, which are joined here."""
+    if not options.split:
+        yield from outcomes(options, planned_tasks(options, tasks, work), work, LocalWorkers)
+        return
+    from depth_ros.bags.bag_segments import overlap_s
+    from depth_ros.fleet.cut_recording import CutRecording
+
+    overlap = overlap_s(work.settings) if options.overlap is None else options.overlap
+    split = {'split_s': options.split, 'overlap_s': overlap}
+    segments: list[Task] = []
+    cut: dict[str, CutRecording] = {}
+    for task in planned_tasks(options, tasks, work, split):
+        if (figures := finished_figures(task, options.force)) is not None:
+            yield TaskOutcome(task, figures, attempts=0), True
+            continue
+        try:
+            recording = CutRecording(task, options.split, overlap)
+        except BadFile as error:
+            yield TaskOutcome(task, None, str(error)), False
+            continue
+        segments += recording.tasks
+        cut |= {each.name: recording for each in recording.tasks}
+    for outcome, _ in outcomes(options, segments, work, LocalWorkers):
+        recording = cut[outcome.task.name]
+        if recording.add(outcome):
+            yield recording.join(work.mcap), False
 
 
 def _process_one(options: argparse.Namespace, work: RecordingWork, task: Task) -> int:

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,8 @@ from depth_ros.fleet.finished_work import description_of_settings, differences, 
 from depth_ros.fleet.shards import parse_shard, shard
 from depth_ros.fleet.workers import Task, TaskOutcome, Work, Workers, run_tasks
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+
+_NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class RecordedWork(Work, Protocol):
@@ -56,11 +58,16 @@ def threads_per_worker(options: argparse.Namespace) -> int:
     return max((os.cpu_count() or 1) // options.jobs, 1) if options.jobs > 1 else 0
 
 
-def planned_tasks(options: argparse.Namespace, tasks: Sequence[Task], work: RecordedWork) -> list[Task]:
-    """Return the tasks of the shard, with what their results will be made from."""
+def planned_tasks(
+    options: argparse.Namespace,
+    tasks: Sequence[Task],
+    work: RecordedWork,
+    more_options: Mapping[str, Any] = _NO_OPTIONS,
+) -> list[Task]:
+    """Return the tasks of the shard, with what their results will be made from; ``more_options`` affect them, too."""
     if options.shard:
         tasks = shard(tasks, *parse_shard(options.shard))
-    description = description_of_settings(work.settings, work.options)
+    description = description_of_settings(work.settings, {**work.options, **more_options})
     return [replace(each, made_from={'inputs': input_files(Path(each.source)), **description}) for each in tasks]
 
 

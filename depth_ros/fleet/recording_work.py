@@ -77,6 +77,7 @@ class RecordingWork:
                 progress,
                 self.remaps,
                 estimator,
+                task.segment,
             )
             return asdict(report)
 

@@ -21,6 +21,8 @@ class Task:
     target: str
     made_from: dict[str, Any] = field(default_factory=dict, compare=False)
     """What the result depends on (``finished_work.py``)."""
+    segment: Any = field(default=None, compare=False)
+    """Part of the recording (``bag_processing.Segment``); None = all of it."""
 
 
 @dataclass(frozen=True)
