@@ -44,6 +44,10 @@ WITHOUT_KEY = {
     'diffusers',
     'msgspec',
     'huggingface_hub',
+    'fsspec',
+    'ray',
+    's3fs',
+    'moto',
 }
 """Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -13,13 +12,14 @@ from depth_ros.cli.fleet_options import (
     json_line,
     outcomes,
     planned_tasks,
+    target_below,
     threads_per_worker,
 )  # fmt: skip
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile
-from depth_ros.files.result_folders import make_folder
 from depth_ros.fleet.local_workers import LocalWorkers
 from depth_ros.fleet.recording_work import RecordingWork, is_without_depth, prepare_process, unique_names
+from depth_ros.fleet.storage import expanded
 from depth_ros.fleet.workers import Task, TaskOutcome
 
 
@@ -27,14 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         'sources',
-        type=Path,
         nargs='+',
         metavar='IN',
-        help='folder of a rosbag2 recording (sqlite3, mcap, compressed)',
+        help='folder of a rosbag2 recording (sqlite3, mcap, compressed), or its address: s3://…, gs://…, file://…',
     )
     parser.add_argument(
         'target',
-        type=Path,
         metavar='OUT',
         help='folder of the new bag, which must not exist; with several IN, the folder that will contain the new bags',
     )
@@ -71,16 +69,13 @@ def run(options: argparse.Namespace) -> int:
     namespaces = tuple(f'{options.namespace}/{name}' for name in cameras) or (options.namespace,)
     remaps, threads = tuple(options.remaps), threads_per_worker(options)
     work = RecordingWork(settings, namespaces, options.keep_inputs, options.mcap, remaps, threads)
-    if len(options.sources) == 1 and not options.split:
-        return _process_one(options, work, Task(options.target.name, str(options.sources[0]), str(options.target)))
-    names = unique_names([str(source) for source in options.sources])
-    targets = [options.target / name for name in names] if len(names) > 1 else [options.target]
-    tasks = [
-        Task(name, str(source), str(target))
-        for name, source, target in zip(names, options.sources, targets, strict=True)
-    ]
-    if len(names) > 1:
-        make_folder(options.target)
+    sources = expanded(options.sources)
+    names = unique_names(sources)
+    is_one = sources == options.sources and len(sources) == 1  # an address with wildcards may match a single one
+    targets = [options.target] if is_one else [target_below(options.target, name) for name in names]
+    tasks = [Task(*each) for each in zip(names, sources, targets, strict=True)]
+    if is_one and not options.split:
+        return _process_one(options, work, tasks[0])
     failed, before = False, 0
     for outcome, was_finished in _outcomes(options, work, tasks):
         failed |= outcome.figures is None or is_without_depth(outcome.figures)

@@ -3,12 +3,21 @@
 import argparse
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from depth_ros.cli.fleet_options import add_fleet_options, json_line, outcomes, planned_tasks, threads_per_worker
+from depth_ros.cli.fleet_options import (
+    add_fleet_options,
+    json_line,
+    outcomes,
+    planned_tasks,
+    target_below,
+    threads_per_worker,
+)  # fmt: skip
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
+from depth_ros.fleet.storage import expanded, is_remote, local_path, read_file, stored_folder
 
 if TYPE_CHECKING:
     from depth_ros.fleet.dataset_work import DatasetWork
@@ -60,9 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--truth-topic', default='truth/depth', metavar='TOPIC', help='topic of ground truth in a bag (truth/depth)'
     )
     parser.add_argument('--limit', type=int, default=0, metavar='N', help='evaluate only the first N frames')
-    parser.add_argument(
-        '--out', type=Path, default=Path('eval_output'), metavar='DIR', help='folder for the report (eval_output)'
-    )
+    parser.add_argument('--out', default='eval_output', metavar='DIR', help='folder for the report (eval_output)')
     add_fleet_options(parser, 'datasets')
 
 
@@ -86,8 +93,9 @@ def run(options: argparse.Namespace) -> int:
         options.limit,
         threads_per_worker(options),
     )
-    if len(options.datasets) > 1:
-        return _evaluate_several(options, work)
+    sources = expanded(options.datasets)
+    if len(sources) > 1 or sources != options.datasets or is_remote(options.out):
+        return _evaluate_several(options, work, sources)
     prepare_process(0)
     with tqdm(unit='frame', delay=0.2, disable=options.json) as bar:
 
@@ -95,25 +103,25 @@ def run(options: argparse.Namespace) -> int:
             bar.total = count
             bar.update(done - bar.n)
 
-        report = work.write(options.datasets[0], options.out, None, update, lambda text: print(f'note: {text}'))
+        report = work.write(
+            options.datasets[0], local_path(options.out), None, update, lambda text: print(f'note: {text}')
+        )
     _print(report, options)
     return 0 if report['frames'] else 1
 
 
-def _evaluate_several(options: argparse.Namespace, work: 'DatasetWork') -> int:
+def _evaluate_several(options: argparse.Namespace, work: 'DatasetWork', sources: list[str]) -> int:
     """Evaluate datasets that are not finished yet; merge all reports unless this is only a shard."""
     from depth_ros.evaluation.html_report import BestAndWorstFrames, html_page
     from depth_ros.evaluation.merged_report import merged_report
-    from depth_ros.evaluation.report import read_report, write_report
-    from depth_ros.files.result_folders import make_folder
+    from depth_ros.evaluation.report import write_report
     from depth_ros.fleet.local_workers import LocalWorkers
     from depth_ros.fleet.recording_work import unique_names
     from depth_ros.fleet.workers import Task
 
-    names = unique_names(options.datasets)
-    tasks = [Task(each, source, str(options.out / each)) for each, source in zip(names, options.datasets, strict=True)]
+    names = unique_names(sources)
+    tasks = [Task(name, source, target_below(options.out, name)) for name, source in zip(names, sources, strict=True)]
     tasks = planned_tasks(options, tasks, work)
-    make_folder(options.out)
     ended = {}
     for outcome, was_finished in outcomes(options, tasks, work, LocalWorkers):
         ended[outcome.task] = outcome
@@ -131,11 +139,23 @@ def _evaluate_several(options: argparse.Namespace, work: 'DatasetWork') -> int:
             print(f'{len(tasks)} datasets in this shard. The same command without --shard merges all reports')
         return int(unusable)
     done = sorted(task for task in ended if task.name not in failures)
-    report = merged_report(((task.name, read_report(Path(task.target))) for task in done), failures)
+    report = merged_report(((task.name, _read_report(task.target)) for task in done), failures)
     if done:
-        write_report(options.out, report, html_page(report, BestAndWorstFrames()))
+        with stored_folder(options.out) as folder:
+            write_report(folder, report, html_page(report, BestAndWorstFrames()))
         _print(report, options)
     return int(unusable)
+
+
+def _read_report(location: str) -> dict[str, Any]:
+    from depth_ros.evaluation.report import read_report
+
+    if not is_remote(location):
+        return read_report(local_path(location))
+    with TemporaryDirectory(prefix='depth_ros_') as folder:
+        path = Path(folder) / 'report.json'
+        path.write_bytes(read_file(location, path.name) or b'')
+        return read_report(path)
 
 
 def _print(report: dict[str, Any], options: argparse.Namespace) -> None:

@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from depth_ros.errors import BadFile
-from depth_ros.fleet.finished_work import description_of_settings, differences, input_files, recorded
+from depth_ros.files.result_folders import make_folder
+from depth_ros.fleet.finished_work import description_of_settings, differences, recorded
 from depth_ros.fleet.shards import parse_shard, shard
+from depth_ros.fleet.storage import is_remote, list_files, local_path
 from depth_ros.fleet.workers import Task, TaskOutcome, Work, Workers, run_tasks
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
@@ -47,6 +48,18 @@ def add_fleet_options(parser: argparse.ArgumentParser, unit: str) -> None:
     )
 
 
+def target_below(folder: str, name: str) -> str:
+    """Return the location of a result in a folder of results, which is created if it is local.
+
+    Raises:
+        BadFile: the folder cannot be created.
+    """
+    if is_remote(folder):
+        return f'{folder.rstrip("/")}/{name}'
+    make_folder(local_path(folder))
+    return str(local_path(folder) / name)
+
+
 def threads_per_worker(options: argparse.Namespace) -> int:
     """Return the number of OpenCV's threads for ``--jobs``; 0 = no limit.
 
@@ -68,12 +81,12 @@ def planned_tasks(
     if options.shard:
         tasks = shard(tasks, *parse_shard(options.shard))
     description = description_of_settings(work.settings, {**work.options, **more_options})
-    return [replace(each, made_from={'inputs': input_files(Path(each.source)), **description}) for each in tasks]
+    return [replace(each, made_from={'inputs': list_files(each.source), **description}) for each in tasks]
 
 
 def finished_figures(task: Task, force: bool) -> dict[str, Any] | None:
     """Return the figures of a result that is finished and made from the same as it would be now; None otherwise."""
-    record = None if force else recorded(Path(task.target))
+    record = None if force else recorded(task.target)
     if record is None:
         return None
     if changed := differences(record['made_from'], task.made_from):

@@ -1,12 +1,13 @@
 """A long recording that several workers process in parts."""
 
-import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from depth_ros.bags.bag_segments import join_bags, joined_report, segments_of
 from depth_ros.errors import DepthRosError
-from depth_ros.fleet.finished_work import make_result
+from depth_ros.fleet.finished_work import store_result
+from depth_ros.fleet.storage import local_copy, remove
 from depth_ros.fleet.workers import Task, TaskOutcome
 
 
@@ -24,16 +25,18 @@ class CutRecording:
 
     def __init__(self, task: Task, length_s: float, overlap: float) -> None:
         self._task = task
-        self._folder = Path(f'{task.target}.segments')
+        self._folder = f'{task.target}.segments'
+        with local_copy(task.source) as source:
+            segments = segments_of(source, length_s, overlap)
         self.tasks = [
             replace(
                 task,
                 name=f'{task.name}/{index:04d}',
-                target=str(self._folder / f'{index:04d}'),
+                target=f'{self._folder}/{index:04d}',
                 made_from={**task.made_from, 'segment': asdict(segment)},
                 segment=segment,
             )
-            for index, segment in enumerate(segments_of(Path(task.source), length_s, overlap))
+            for index, segment in enumerate(segments)
         ]
         self._outcomes: dict[str, TaskOutcome] = {}
 
@@ -51,12 +54,13 @@ class CutRecording:
         report = joined_report([each.figures for each in outcomes if each.figures is not None])
 
         def make(part: Path) -> dict[str, object]:
-            join_bags([Path(each.target) for each in self.tasks], part, mcap)
+            with ExitStack() as copies:
+                join_bags([copies.enter_context(local_copy(each.target)) for each in self.tasks], part, mcap)
             return report
 
         try:
-            figures = make_result(Path(self._task.target), self._task.made_from, make)
+            figures = store_result(self._task.target, self._task.made_from, make)
         except DepthRosError as error:
             return TaskOutcome(self._task, None, str(error), attempts)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove(self._folder)
         return TaskOutcome(self._task, figures, attempts=attempts)

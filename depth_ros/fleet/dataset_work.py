@@ -18,8 +18,9 @@ from depth_ros.evaluation.evaluation_protocol import EvaluationProtocol
 from depth_ros.evaluation.html_report import BestAndWorstFrames, html_page
 from depth_ros.evaluation.report import build_report, write_report
 from depth_ros.files.result_folders import make_folder
-from depth_ros.fleet.finished_work import make_result
+from depth_ros.fleet.finished_work import store_result
 from depth_ros.fleet.recording_work import prepare_process
+from depth_ros.fleet.storage import is_remote, local_copy
 from depth_ros.fleet.workers import Job, Task
 from depth_ros.messages.topic_names import TopicNames
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -80,7 +81,7 @@ class DatasetWork:
             counts = {'frames': len(report['frames']), 'failed': len(report['failed'])}
             return {'estimator': report['estimator'], 'figures': report['figures'], **counts}
 
-        return make_result(Path(task.target), task.made_from, make)
+        return store_result(task.target, task.made_from, make)
 
     def write(
         self,
@@ -102,8 +103,22 @@ class DatasetWork:
         Raises:
             BadFile, BadSettings, ModelError, InferenceError: as ``process`` and ``start``.
         """
+        if not is_remote(source):
+            return self._write(source, source, folder, estimator, progress, note)
+        with local_copy(source) as path:
+            return self._write(source, str(path), folder, estimator, progress, note)
+
+    def _write(
+        self,
+        source: str,
+        path: str,
+        folder: Path,
+        estimator: Estimator | MonoEstimator | None,
+        progress: Progress,
+        note: Callable[[str], None],
+    ) -> dict[str, Any]:
         stereo = isinstance(self.settings, StereoSettings)
-        dataset = find_dataset(source, stereo, self.units_per_metre, self.names, self.truth_topic)
+        dataset = find_dataset(path, stereo, self.units_per_metre, self.names, self.truth_topic)
         for remark in dataset.remarks:
             note(remark)
         protocol = EvaluationProtocol(self.align, dataset.crop if self.crop is None else self.crop, self.cap_m)

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -20,21 +21,12 @@ import psutil
 from depth_ros import __version__
 from depth_ros.errors import BadFile
 from depth_ros.files.model_cache import sha256
+from depth_ros.fleet.storage import is_remote, list_files, local_path, read_file, upload
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.settings.common_settings import Settings
 
 RECORD_NAME = 'finished.json'
 _SCHEMA = 1
-
-
-def input_files(path: Path) -> dict[str, list[int]]:
-    """Return size in bytes and modification time in nanoseconds of the files of an input, by name within it."""
-    files = sorted(each for each in path.rglob('*') if each.is_file()) if path.is_dir() else [path]
-    stats = {each: each.stat() for each in files if each.exists()}
-    return {
-        each.relative_to(path if path.is_dir() else path.parent).as_posix(): [stat.st_size, stat.st_mtime_ns]
-        for each, stat in stats.items()
-    }
 
 
 def description_of_settings(settings: Settings, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,14 +58,18 @@ def description_of_settings(settings: Settings, options: Mapping[str, Any]) -> d
     return dict(json.loads(json.dumps(description)))  # as it is read back from a record: lists instead of tuples
 
 
-def recorded(target: Path) -> dict[str, Any] | None:
-    """Return the record of a finished result; None if there is none, or if one of its files has another size."""
+def recorded(target: str) -> dict[str, Any] | None:
+    """Return the record of a finished result; None if there is none, or if one of its files has another size.
+
+    Raises:
+        BadFile: the store cannot be reached.
+    """
     try:
-        record = json.loads((target / RECORD_NAME).read_text(encoding='utf-8'))
+        record = json.loads(read_file(target, RECORD_NAME) or b'')
         if record['schema'] != _SCHEMA or record['files'] != _sizes(target):
             return None
         record['made_from'], record['figures']
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return dict(record)
 
@@ -107,14 +103,14 @@ def make_result(target: Path, made_from: Mapping[str, Any], make: Callable[[Path
     Raises:
         BadFile: the target exists and is not such a result, or cannot be written.
     """
-    check_replaceable(target)
+    check_replaceable(str(target))
     _remove_abandoned(target)
     holder = target.with_name(f'{target.name}.part-{socket.gethostname()}-{os.getpid()}')
     part = holder / target.name  # in a folder of its own, because recordings name their files after their folder
     try:
         holder.mkdir(parents=True)
         figures = make(part)
-        record = {'schema': _SCHEMA, 'made_from': made_from, 'figures': figures, 'files': _sizes(part)}
+        record = {'schema': _SCHEMA, 'made_from': made_from, 'figures': figures, 'files': _sizes(str(part))}
         (part / RECORD_NAME).write_text(json.dumps(record, indent=1), encoding='utf-8')
         _flush(part)
         _move(part, target)
@@ -129,20 +125,39 @@ def make_result(target: Path, made_from: Mapping[str, Any], make: Callable[[Path
     return figures
 
 
-def check_replaceable(target: Path) -> None:
+def store_result(target: str, made_from: Mapping[str, Any], make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Make a result in a local folder (``make_result``) or in an object store.
+
+    In a store, which cannot rename, the record is written last: a result without it is not finished.
+
+    Raises:
+        BadFile: the target exists and is not such a result, or cannot be written.
+    """
+    if not is_remote(target):
+        return make_result(local_path(target), made_from, make)
+    check_replaceable(target)
+    with TemporaryDirectory(prefix='depth_ros_') as folder:
+        part = Path(folder) / target.rstrip('/').rpartition('/')[2]
+        figures = make_result(part, made_from, make)
+        upload(part, target, RECORD_NAME)
+    return figures
+
+
+def check_replaceable(target: str) -> None:
     """Check that a target does not exist, or is a result that may be made again.
 
     Raises:
         BadFile: it is something else.
     """
-    if target.exists() and not (target / RECORD_NAME).is_file():
+    exists = bool(list_files(target)) if is_remote(target) else local_path(target).exists()
+    if exists and read_file(target, RECORD_NAME) is None:
         raise BadFile(
             f'{target} cannot be written: it exists and was not made by this command. Choose another name, or remove it'
         )
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {name: size for name, (size, _) in input_files(folder).items() if name != RECORD_NAME}
+def _sizes(folder: str) -> dict[str, int]:
+    return {name: size for name, (size, _) in list_files(folder).items() if name != RECORD_NAME}
 
 
 def _parts(target: Path) -> Iterator[Path]:
@@ -177,5 +192,5 @@ def _move(part: Path, target: Path) -> None:
     try:
         part.rename(target)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or recorded(target) is None:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or recorded(str(target)) is None:
             raise

@@ -11,7 +11,8 @@ import cv2
 
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
-from depth_ros.fleet.finished_work import make_result
+from depth_ros.fleet.finished_work import store_result
+from depth_ros.fleet.storage import local_copy
 from depth_ros.fleet.workers import Job, Task
 from depth_ros.memory import keep_freed_memory
 from depth_ros.messages.topic_names import Remap
@@ -68,7 +69,7 @@ class RecordingWork:
 
         def make(part: Path) -> dict[str, Any]:
             report: ProcessingReport = process_recording(
-                Path(task.source),
+                source,
                 part,
                 self.settings,
                 self.namespaces,
@@ -81,7 +82,8 @@ class RecordingWork:
             )
             return asdict(report)
 
-        return make_result(Path(task.target), task.made_from, make)
+        with local_copy(task.source) as source:
+            return store_result(task.target, task.made_from, make)
 
 
 def prepare_process(threads: int) -> None:
@@ -102,7 +104,7 @@ def unique_names(sources: list[str]) -> list[str]:
     Raises:
         BadFile: two names are equal.
     """
-    names = [Path(each).name.replace(':', '_') for each in sources]
+    names = [Path(each.rpartition('://')[2]).name.replace(':', '_') for each in sources]
     if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
         raise BadFile(
             f'several inputs are named {", ".join(repeated[:5])}; expected unique names. Process inputs of the same '

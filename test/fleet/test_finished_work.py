@@ -12,7 +12,8 @@ from bag_files import read, write_bag
 from tiny_model import model
 
 from depth_ros.cli.main import main
-from depth_ros.fleet.finished_work import RECORD_NAME, differences, input_files, make_result, recorded
+from depth_ros.fleet.finished_work import RECORD_NAME, differences, make_result, recorded
+from depth_ros.fleet.storage import list_files
 
 QUALITY = ('-p', 'range_min_m:=2.0')
 
@@ -88,7 +89,7 @@ def test_the_faster_of_two_processes_that_make_the_same_result_wins(tmp_path):
         return {}
 
     make_result(tmp_path / 'out', {'a': 1}, slower)
-    assert (tmp_path / 'out/x').read_text() in ('first', 'second') and recorded(tmp_path / 'out')
+    assert (tmp_path / 'out/x').read_text() in ('first', 'second') and recorded(str(tmp_path / 'out'))
     assert [path.name for path in tmp_path.iterdir()] == ['out']
 
 
@@ -102,8 +103,9 @@ def test_the_inputs_of_a_result_are_files_with_size_and_time(tmp_path):
     (tmp_path / 'bag').mkdir()
     (tmp_path / 'bag/a.mcap').write_bytes(b'123')
     os.utime(tmp_path / 'bag/a.mcap', ns=(5, 5))
-    assert input_files(tmp_path / 'bag') == input_files(tmp_path / 'bag/a.mcap') == {'a.mcap': [3, 5]}
-    assert input_files(tmp_path / 'absent') == {}
+    for location in (tmp_path / 'bag', tmp_path / 'bag/a.mcap', f'file://{tmp_path}/bag'):
+        assert list_files(str(location)) == {'a.mcap': [3, 5]}
+    assert list_files(str(tmp_path / 'absent')) == {}
 
 
 @pytest.mark.slow
