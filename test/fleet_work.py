@@ -43,6 +43,8 @@ def tasks_of(folder, *sources):
 class FakeWorkers:
     """Does the tasks in this process; which worker ends first is given; tasks of ``dies`` are deaths."""
 
+    capacity = 1
+
     def __init__(self, work, first=lambda busy: 0):
         self._job, self._first = work.start(), first
         self.started, self.stopped = 0, False

@@ -59,6 +59,13 @@ def duration_s(text: str) -> float:
     return seconds
 
 
+def cluster_address(text: str) -> str:
+    """Return ``ray`` or ``ray://HOST:PORT`` unchanged."""
+    if not re.fullmatch(r'ray(://[^/\s]+:\d+)?', text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a cluster; expected ray or ray://HOST:PORT")
+    return text
+
+
 def size(text: str) -> tuple[int, int]:
     """Return width and height from ``WxH``."""
     if not (match := re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)):

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     is_one = sources == options.sources and len(sources) == 1  # an address with wildcards may match a single one
     targets = [options.target] if is_one else [target_below(options.target, name) for name in names]
     tasks = [Task(*each) for each in zip(names, sources, targets, strict=True)]
-    if is_one and not options.split:
+    if is_one and not options.split and not options.on:
         return _process_one(options, work, tasks[0])
     failed, before = False, 0
     for outcome, was_finished in _outcomes(options, work, tasks):

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         threads_per_worker(options),
     )
     sources = expanded(options.datasets)
-    if len(sources) > 1 or sources != options.datasets or is_remote(options.out):
+    if len(sources) > 1 or sources != options.datasets or is_remote(options.out) or options.on:
         return _evaluate_several(options, work, sources)
     prepare_process(0)
     with tqdm(unit='frame', delay=0.2, disable=options.json) as bar:

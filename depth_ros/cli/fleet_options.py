@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from depth_ros.cli.argument_types import cluster_address
 from depth_ros.errors import BadFile
 from depth_ros.files.result_folders import make_folder
 from depth_ros.fleet.finished_work import description_of_settings, differences, recorded
+from depth_ros.fleet.ray_workers import RayWorkers
 from depth_ros.fleet.shards import parse_shard, shard
 from depth_ros.fleet.storage import is_remote, list_files, local_path
 from depth_ros.fleet.workers import Task, TaskOutcome, Work, Workers, run_tasks
@@ -34,8 +36,21 @@ class RecordedWork(Work, Protocol):
 
 
 def add_fleet_options(parser: argparse.ArgumentParser, unit: str) -> None:
-    """Declare ``--jobs``, ``--shard``, ``--force`` and ``--json``."""
-    parser.add_argument('--jobs', type=int, default=1, metavar='N', help=f'number of {unit} processed in parallel (1)')
+    """Declare ``--jobs``, ``--on`` and the resources of its workers, ``--shard``, ``--force`` and ``--json``."""
+    parser.add_argument(
+        '--jobs', type=int, metavar='N', help=f'number of {unit} processed in parallel (1; with --on, all that fit)'
+    )
+    parser.add_argument(
+        '--on',
+        type=cluster_address,
+        metavar='ray|ray://HOST:PORT',
+        help='use the workers of a Ray cluster: that of RAY_ADDRESS, one that is started on this machine, or that at '
+        'an address',
+    )
+    parser.add_argument(
+        '--cpus-per-worker', type=float, default=1.0, metavar='X', help='processors of a worker on Ray (1)'
+    )
+    parser.add_argument('--gpus-per-worker', type=float, default=0.0, metavar='X', help='GPUs of a worker on Ray (0)')
     parser.add_argument(
         '--shard',
         metavar='I/N',
@@ -61,14 +76,17 @@ def target_below(folder: str, name: str) -> str:
 
 
 def threads_per_worker(options: argparse.Namespace) -> int:
-    """Return the number of OpenCV's threads for ``--jobs``; 0 = no limit.
+    """Return the number of OpenCV's threads in a worker, for ``--jobs`` and ``--on``; 0 = no limit.
 
     Raises:
         BadFile: ``--jobs`` is not positive.
     """
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise BadFile(f'--jobs is {options.jobs}; expected at least 1')
-    return max((os.cpu_count() or 1) // options.jobs, 1) if options.jobs > 1 else 0
+    if options.on:
+        return max(int(options.cpus_per_worker), 1)
+    jobs = options.jobs or 1
+    return max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else 0
 
 
 def planned_tasks(
@@ -98,7 +116,7 @@ def finished_figures(task: Task, force: bool) -> dict[str, Any] | None:
 
 
 def outcomes(
-    options: argparse.Namespace, tasks: Sequence[Task], work: RecordedWork, workers: Callable[[Work], Workers]
+    options: argparse.Namespace, tasks: Sequence[Task], work: RecordedWork, local_workers: Callable[[Work], Workers]
 ) -> Iterator[tuple[TaskOutcome, bool]]:
     """Yield the outcome of every task, and whether it was finished before; show the progress on standard error.
 
@@ -114,8 +132,13 @@ def outcomes(
     rest = [task for task, figures in finished.items() if figures is None]
     if not rest:
         return
+    workers: Workers
+    if options.on:
+        workers = RayWorkers(work, options.on, options.cpus_per_worker, options.gpus_per_worker)
+    else:
+        workers = local_workers(work)
     with tqdm(total=len(rest), unit='recording', delay=0.2) as bar:
-        for outcome in run_tasks(workers(work), options.jobs, rest):
+        for outcome in run_tasks(workers, options.jobs or workers.capacity, rest):
             bar.update()
             with bar.external_write_mode(file=sys.stdout):
                 yield outcome, False

@@ -18,6 +18,8 @@ class LocalWorkers:
     They are spawned, because forking a process in which OpenCV has started threads may deadlock.
     """
 
+    capacity = 1
+
     def __init__(self, work: Work) -> None:
         self._work = work
         self._connections: dict[SpawnProcess, Connection[Any, Any]] = {}

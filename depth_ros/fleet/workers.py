@@ -63,6 +63,9 @@ class Work(Protocol):
 class Workers(Protocol):
     """Processes that do one task at a time: on this machine, on a cluster, or a fake for tests."""
 
+    capacity: int
+    """Number of workers to start if the user gives none."""
+
     def start(self) -> Hashable:
         """Start a worker."""
         ...
