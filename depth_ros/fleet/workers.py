@@ -5,10 +5,12 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from depth_ros.errors import DepthRosError
+from depth_ros.errors import DepthRosError, EstimatorError
 
 MAX_ATTEMPTS = 3
 """How often a recording is started whose worker is killed."""
+_MAX_DEATHS_AT_FIRST = 9
+"""How many workers may die before one has done anything; then none is expected to."""
 
 
 @dataclass(frozen=True, order=True)
@@ -100,6 +102,7 @@ def run_tasks(workers: Workers, count: int, tasks: Sequence[Task]) -> Iterator[T
     """
     waiting = deque((task, 1) for task in tasks)
     busy: dict[Hashable, tuple[Task, int]] = {}
+    deaths, any_answer = 0, False
 
     def give_next(worker: Hashable) -> None:
         busy[worker] = waiting.popleft()
@@ -113,6 +116,9 @@ def run_tasks(workers: Workers, count: int, tasks: Sequence[Task]) -> Iterator[T
             if worker not in busy:  # it died when it had nothing to do
                 continue
             task, attempt = busy.pop(worker)
+            deaths, any_answer = deaths + bool(answer.death), any_answer or not answer.death
+            if deaths == _MAX_DEATHS_AT_FIRST and not any_answer and len(tasks) > MAX_ATTEMPTS:
+                raise EstimatorError(f'{deaths} workers died and none has done anything: {answer.death}')
             if answer.death and attempt < MAX_ATTEMPTS:
                 waiting.appendleft((task, attempt + 1))
             elif answer.death:

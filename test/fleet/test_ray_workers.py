@@ -28,6 +28,7 @@ ray.init(address='local', num_cpus=2, include_dashboard=False, _node_ip_address=
 print('address', ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
+pytestmark = pytest.mark.filterwarnings('ignore')  # warnings of Ray and its libraries
 OPTIONS = ('-p', 'range_min_m:=2.0', '--json')
 
 

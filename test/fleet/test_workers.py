@@ -3,7 +3,7 @@
 import pytest
 from fleet_work import FakeWorkers, SmallWork, tasks_of
 
-from depth_ros.errors import ModelLoadError
+from depth_ros.errors import EstimatorError, ModelLoadError
 from depth_ros.fleet.local_workers import LocalWorkers
 from depth_ros.fleet.workers import run_tasks
 
@@ -24,6 +24,13 @@ def test_every_task_has_one_outcome_in_whatever_order_the_workers_end(tmp_path, 
 def test_not_more_workers_are_started_than_there_are_tasks(tmp_path):
     workers = FakeWorkers(SmallWork())
     assert len([*run_tasks(workers, 8, tasks_of(tmp_path, 'ok', 'ok'))]) == 2 and workers.started == 2
+
+
+def test_workers_that_all_die_at_once_end_the_run(tmp_path):
+    workers = FakeWorkers(SmallWork())
+    with pytest.raises(EstimatorError, match='9 workers died and none has done anything: the worker died'):
+        list(run_tasks(workers, 2, tasks_of(tmp_path, *['dies'] * 100)))
+    assert workers.started < 12 and workers.stopped
 
 
 @pytest.mark.slow
