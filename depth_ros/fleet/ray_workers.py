@@ -46,7 +46,8 @@ class RayWorkers:
         try:
             ray.init(**options)
         except Exception as error:  # ConnectionError, ValueError, and errors of gRPC
-            reason = ' '.join(str(error).split()).rstrip('.')
+            lines = str(error).split('\n')  # with the traceback of the cluster, if it has one
+            reason = next((each.strip().rstrip('.') for each in reversed(lines) if each.strip()), type(error).__name__)
             raise BadSettings(
                 f'--on {address}: no Ray cluster can be used: {reason}. Check address and token'
             ) from error

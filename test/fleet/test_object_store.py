@@ -137,7 +137,9 @@ def test_a_store_that_refuses_is_one_clear_error(store):
         store_result('s3://no-such-bucket/x', {}, lambda part: part.mkdir() or {})
 
 
+@needs_s3
 @pytest.mark.slow
+@pytest.mark.parametrize('store', ['s3'], indirect=True)
 def test_evaluations_are_merged_in_the_store(tmp_path, capsys, store, monkeypatch):
     store, address = store
     monkeypatch.setattr(local_workers, 'LocalWorkers', FakeWorkers)
