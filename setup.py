@@ -81,6 +81,9 @@ setup(
         'bags': ['rosbags>=0.11'],
         'eval': ['matplotlib', 'h5py'],
         'view': ['viser'],
+        'fleet': ['fsspec', 's3fs'],
+        'ray': ['ray[client]'],
+        'test-fleet': ['s3fs', 'moto[server]', 'ray'],  # for the tests that skip without them; large
         'export': ['torch', 'transformers', 'diffusers', 'onnx', 'onnxruntime', 'huggingface_hub'],
         'quantize': ['onnx', 'onnxruntime'],
         'demo': ['scikit-image'],

@@ -33,8 +33,8 @@ STARTS_NODES = {
 }
 ORDER = [
     'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'camera_state',
-    'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
-    'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
+    'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'fleet',
+    'estimation', 'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
 ]  # fmt: skip
 """Every folder, and every module beside them, imports only what stands before it."""
 

@@ -46,6 +46,10 @@ WITHOUT_KEY = {
     'huggingface_hub',
     'tritonclient',
     'grpc',
+    'fsspec',
+    'ray',
+    's3fs',
+    'moto',
 }
 """Libraries installed with pip (README.md). They have no rosdep key, except huggingface_hub, whose dependency anyio
 stops the pytest 6.2 of Ubuntu 22.04."""

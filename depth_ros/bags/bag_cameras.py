@@ -1,9 +1,9 @@
 """Cameras of a recording: turn recorded messages into depth, in the order of the bag, as the nodes do."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from depth_ros.bags.bag_reader import IMAGES, INFO, Bag
 from depth_ros.bags.recorded_transforms import RecordedTransforms
@@ -67,7 +67,7 @@ class StereoBagCamera:
         self.setup_handlers: dict[str, MessageHandler] = {
             topic: partial(keep_camera_info, self._infos[side]) for side, topic in infos.items()
         }
-        self._settings, self._estimator, self._count_unused = settings, estimator, bag.unused.add
+        self._settings, self._estimator, self._unused = settings, estimator, bag.unused
         self._pairing: StereoPairing[tuple[int, Any]] = StereoPairing(
             round(settings.max_skew_ms * 1e6), settings.accept_zero_stamps
         )
@@ -77,7 +77,7 @@ class StereoBagCamera:
         """Add an image to the pairing; estimate the depth of the pair that it completes."""
         outcome = self._pairing.add(self._sides[topic], stamp_ns(message.header.stamp), (recorded_ns, message))
         for _, reason in outcome.dropped:
-            self._count_unused(reason)
+            self._unused.add(reason)
         if outcome.pair is None:
             return None
         (recorded_ns, left), (_, right) = outcome.pair.left, outcome.pair.right
@@ -95,7 +95,7 @@ class StereoBagCamera:
     def finish(self) -> None:
         """Count the images that have no partner."""
         for _ in self._pairing.clear():
-            self._count_unused(DropReason.UNPAIRED)
+            self._unused.add(DropReason.UNPAIRED)
 
 
 class MonoBagCamera:
@@ -147,24 +147,46 @@ def _stabilized(depth: DepthMap, settings: Settings, state: CameraState) -> Dept
     return state.stabilizer.apply(depth) if settings.filter_temporal else depth
 
 
+def load_estimator(settings: MonoSettings | StereoSettings) -> Estimator | MonoEstimator:
+    """Return the estimator of the node to which the settings belong.
+
+    Raises:
+        BadSettings: the network takes a measured depth, and no source of it is set.
+        ModelError, InferenceError: the network is unusable.
+    """
+    if not isinstance(settings, MonoSettings):
+        return stereo_estimator(settings)
+    check_prompt_source(settings)
+    return mono_estimator(settings)
+
+
 @contextmanager
 def open_cameras(
-    bag: Bag, settings: MonoSettings | StereoSettings, names: Iterable[TopicNames]
+    bag: Bag,
+    settings: MonoSettings | StereoSettings,
+    names: Iterable[TopicNames],
+    estimator: Estimator | MonoEstimator | None = None,
 ) -> Iterator[Sequence[BagCamera]]:
     """Yield one camera for each set of topic names; they share one estimator, which is closed on exit.
+
+    Args:
+        bag: The recording.
+        settings: Settings of the node.
+        names: Topic names of the cameras.
+        estimator: Estimator of ``load_estimator`` for these settings, which remains open; None = loaded for this bag.
 
     Raises:
         BadFile: a topic is missing or has an unexpected type.
         BadSettings: the network takes a measured depth, and no source of it is set.
         ModelError, InferenceError: the network is unusable.
     """
-    if isinstance(settings, MonoSettings):
-        check_prompt_source(settings)
-        with closing(mono_estimator(settings)) as mono:
-            yield set_up_cameras(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
-    else:
-        with closing(stereo_estimator(settings)) as stereo:
-            yield set_up_cameras(bag, [StereoBagCamera(bag, each, settings, stereo) for each in names])
+    with closing(load_estimator(settings)) if estimator is None else nullcontext(estimator) as used:
+        cameras: list[BagCamera]
+        if isinstance(settings, MonoSettings):
+            cameras = [MonoBagCamera(bag, each, settings, cast(MonoEstimator, used)) for each in names]
+        else:
+            cameras = [StereoBagCamera(bag, each, settings, cast(Estimator, used)) for each in names]
+        yield set_up_cameras(bag, cameras)
 
 
 def set_up_cameras(bag: Bag, cameras: Sequence[BagCamera]) -> Sequence[BagCamera]:

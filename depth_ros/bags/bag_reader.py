@@ -109,16 +109,28 @@ class Bag:
         """Return the number of messages on the given topics."""
         return sum(c.msgcount for c in self.connections if c.topic in topics)
 
-    def serialized(self, *topics: str) -> Iterator[tuple[Any, int, bytes]]:
+    @property
+    def start_ns(self) -> int:
+        """Recording time of the first message; 0 if there is none."""
+        return min((r.start_time for r in self._readers if r.message_count), default=0)
+
+    def serialized(
+        self, *topics: str, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[tuple[Any, int, bytes]]:
         """Yield connection, recording time and serialized message in the order of recording.
 
         If the rest of the files is unreadable, stop and set ``cut_off``.
 
+        Args:
+            topics: Topics to read.
+            start_ns: First recording time to read; None = the beginning.
+            stop_ns: Recording time at which reading ends; None = the end.
+
         Raises:
-            BadFile: at the end, fewer messages were read than the files list.
+            BadFile: at the end of the whole recording, fewer messages were read than the files list.
         """
         selected = [[c for c in _connections(reader) if c.topic in topics] for reader in self._readers]
-        sources = [r.messages(each) for r, each in zip(self._readers, selected, strict=True) if each]
+        sources = [r.messages(each, start_ns, stop_ns) for r, each in zip(self._readers, selected, strict=True) if each]
         read = 0
         try:
             for item in merge(*sources, key=lambda item: item[1]):
@@ -128,7 +140,7 @@ class Bag:
             self.cut_off = f'{type(error).__name__}: {error}'
             self.unused.add(DropReason.REST_OF_BAG_UNREADABLE)
             return
-        if read < (listed := self.count(*topics)):
+        if start_ns is None and stop_ns is None and read < (listed := self.count(*topics)):
             raise BadFile(
                 f'{self.path}: {read} messages read on {", ".join(topics)}; expected {listed}. The index of the '
                 'recording is invalid. Try ros2 bag reindex or mcap recover'
@@ -143,10 +155,16 @@ class Bag:
 
     def deserialize(self, data: bytes, msgtype: str) -> Any:
         """Return a message; if it is damaged, count it and return None."""
+        message = self.deserialize_uncounted(data, msgtype)
+        if message is None:
+            self.unused.add(DropReason.DAMAGED)
+        return message
+
+    def deserialize_uncounted(self, data: bytes, msgtype: str) -> Any:
+        """Return a message; None if it is damaged."""
         try:
             return self._types.deserialize_cdr(data, msgtype)
         except Exception:  # damaged data can raise any exception in the deserializer
-            self.unused.add(DropReason.DAMAGED)
             return None
 
     def types(self) -> dict[str, str]:

@@ -50,6 +50,22 @@ def existing_file(text: str) -> Path:
     return path
 
 
+def duration_s(text: str) -> float:
+    """Return seconds from ``300``, ``300s``, ``5min`` or ``1h``."""
+    match = re.fullmatch(r'(\d+(?:\.\d+)?)(s|min|h)?', text)
+    seconds = float(match[1]) * {'s': 1, 'min': 60, 'h': 3600}[match[2] or 's'] if match else -1.0
+    if seconds < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration; expected seconds, such as 300s, 5min or 1h")
+    return seconds
+
+
+def cluster_address(text: str) -> str:
+    """Return ``ray`` or ``ray://HOST:PORT`` unchanged."""
+    if not re.fullmatch(r'ray(://[^/\s]+:\d+)?', text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a cluster; expected ray or ray://HOST:PORT")
+    return text
+
+
 def size(text: str) -> tuple[int, int]:
     """Return width and height from ``WxH``."""
     if not (match := re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)):

@@ -1,13 +1,26 @@
 """``depth-ros eval``: measure the accuracy of depth on images with ground truth. Needs no ROS."""
 
 import argparse
-from contextlib import closing
-from itertools import islice
+import json
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from depth_ros.cli.fleet_options import (
+    add_fleet_options,
+    json_line,
+    outcomes,
+    planned_tasks,
+    target_below,
+    threads_per_worker,
+)  # fmt: skip
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
-from depth_ros.errors import BadFile
+from depth_ros.fleet.storage import expanded, is_remote, local_path, read_file, stored_folder
+
+if TYPE_CHECKING:
+    from depth_ros.fleet.dataset_work import DatasetWork
 
 _EPILOG = """Supported layouts of DATASET:
   folder with image/ and depth/ (16-bit PNG, PFM, TIFF, NPY) of the same names; for pairs also right/, left.yaml,
@@ -29,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument('dataset', metavar='DATASET', help='path of the dataset, or sim:SEED')
+    parser.add_argument(
+        'datasets',
+        nargs='+',
+        metavar='DATASET',
+        help='path of the dataset, or sim:SEED; several are evaluated to folders below --out, and skipped if finished',
+    )
     add_node_options(parser)
     parser.add_argument(
         '--align',
@@ -51,65 +69,101 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--truth-topic', default='truth/depth', metavar='TOPIC', help='topic of ground truth in a bag (truth/depth)'
     )
     parser.add_argument('--limit', type=int, default=0, metavar='N', help='evaluate only the first N frames')
-    parser.add_argument(
-        '--out', type=Path, default=Path('eval_output'), metavar='DIR', help='folder for the report (eval_output)'
-    )
+    parser.add_argument('--out', default='eval_output', metavar='DIR', help='folder for the report (eval_output)')
+    add_fleet_options(parser, 'datasets')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate the dataset and write the report; return 1 if every frame failed."""
-    from tqdm import tqdm
-
-    from depth_ros.evaluation.comparable_settings import comparable_settings, effective_parameters
-    from depth_ros.evaluation.datasets.find_dataset import find_dataset
-    from depth_ros.evaluation.evaluate import Evaluation, evaluate
-    from depth_ros.evaluation.evaluation_protocol import EvaluationProtocol
-    from depth_ros.evaluation.html_report import BestAndWorstFrames, html_page
-    from depth_ros.evaluation.report import build_report, write_report
-    from depth_ros.files.result_folders import make_folder
-    from depth_ros.memory import keep_freed_memory
+    """Evaluate the datasets and write the reports; return 1 if one failed, or if every frame failed."""
+    from depth_ros.evaluation.comparable_settings import comparable_settings
+    from depth_ros.fleet.dataset_work import DatasetWork
+    from depth_ros.fleet.recording_work import prepare_process
     from depth_ros.messages.topic_names import TopicNames
-    from depth_ros.settings.node_settings import StereoSettings
 
-    keep_freed_memory()
     settings = node_settings(options)
     settings = comparable_settings(settings, ros_parameters(options))
-    stereo = isinstance(settings, StereoSettings)
-    names = TopicNames(options.namespace, options.remaps)
-    dataset = find_dataset(options.dataset, stereo, options.depth_scale, names, options.truth_topic)
-    for remark in dataset.remarks:
-        print(f'note: {remark}')
-    crop = dataset.crop if options.crop is None else options.crop.replace('none', '')
-    protocol = EvaluationProtocol(options.align, crop, options.cap)
-    make_folder(options.out)
-    extremes, evaluation = BestAndWorstFrames(), Evaluation()
-    count = min(options.limit or dataset.count, dataset.count)
-    frames = evaluate(dataset, settings, protocol, extremes.add)
-    with closing(frames), tqdm(total=count, unit='frame', delay=0.2) as bar:
-        for newest in islice(frames, count):
-            evaluation = newest
-            bar.update()
-    if not evaluation.frames and not evaluation.failed:
-        raise BadFile(f'{options.dataset} has no frame with ground truth of the same stamp')
-    protocol_text = (
-        f'align {protocol.align}, crop {crop or "none"}, cap {f"{options.cap:g} m" if options.cap else "none"}'
+    work = DatasetWork(
+        settings,
+        TopicNames(options.namespace, tuple(options.remaps)),
+        options.truth_topic,
+        options.depth_scale,
+        options.align,
+        None if options.crop is None else options.crop.replace('none', ''),
+        options.cap,
+        options.limit,
+        threads_per_worker(options),
     )
-    about = {
-        'dataset': options.dataset,
-        'layout': dataset.layout,
-        'node': options.node,
-        'protocol': protocol_text,
-        'settings': effective_parameters(settings),
-    }
-    report = build_report(evaluation, about)
-    write_report(options.out, report, html_page(report, extremes))
-    _print(report, options.out)
-    return 0 if evaluation.frames else 1
+    sources = expanded(options.datasets)
+    if len(sources) > 1 or sources != options.datasets or is_remote(options.out) or options.on:
+        return _evaluate_several(options, work, sources)
+    prepare_process(0)
+    with tqdm(unit='frame', delay=0.2, disable=options.json) as bar:
+
+        def update(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        report = work.write(
+            options.datasets[0], local_path(options.out), None, update, lambda text: print(f'note: {text}')
+        )
+    _print(report, options)
+    return 0 if report['frames'] else 1
 
 
-def _print(report: dict[str, Any], out: Path) -> None:
+def _evaluate_several(options: argparse.Namespace, work: 'DatasetWork', sources: list[str]) -> int:
+    """Evaluate datasets that are not finished yet; merge all reports unless this is only a shard."""
+    from depth_ros.evaluation.html_report import BestAndWorstFrames, html_page
+    from depth_ros.evaluation.merged_report import merged_report
+    from depth_ros.evaluation.report import write_report
+    from depth_ros.fleet.local_workers import LocalWorkers
+    from depth_ros.fleet.recording_work import unique_names
+    from depth_ros.fleet.workers import Task
+
+    names = unique_names(sources)
+    tasks = [Task(name, source, target_below(options.out, name)) for name, source in zip(names, sources, strict=True)]
+    tasks = planned_tasks(options, tasks, work)
+    ended = {}
+    for outcome, was_finished in outcomes(options, tasks, work, LocalWorkers):
+        ended[outcome.task] = outcome
+        if options.json:
+            print(json_line(outcome, was_finished), flush=True)
+        elif outcome.figures is None:
+            print(f'{outcome.task.target}: {outcome.error}', flush=True)
+        elif not was_finished:
+            frames, failed = outcome.figures['frames'], outcome.figures['failed']
+            print(f'{outcome.task.target}: {frames} frames evaluated, {failed} failed', flush=True)
+    failures = {each.task.name: each.error for each in ended.values() if each.figures is None}
+    unusable = any(each.figures is None or not each.figures['frames'] for each in ended.values())
+    if options.shard:
+        if not options.json:
+            print(f'{len(tasks)} datasets in this shard. The same command without --shard merges all reports')
+        return int(unusable)
+    done = sorted(task for task in ended if task.name not in failures)
+    report = merged_report(((task.name, _read_report(task.target)) for task in done), failures)
+    if done:
+        with stored_folder(options.out) as folder:
+            write_report(folder, report, html_page(report, BestAndWorstFrames()))
+        _print(report, options)
+    return int(unusable)
+
+
+def _read_report(location: str) -> dict[str, Any]:
+    from depth_ros.evaluation.report import read_report
+
+    if not is_remote(location):
+        return read_report(local_path(location))
+    with TemporaryDirectory(prefix='depth_ros_') as folder:
+        path = Path(folder) / 'report.json'
+        path.write_bytes(read_file(location, path.name) or b'')
+        return read_report(path)
+
+
+def _print(report: dict[str, Any], options: argparse.Namespace) -> None:
     from depth_ros.evaluation.comparable_settings import format_parameters
 
+    if options.json:
+        print(json.dumps({'target': str(options.out), 'dataset': report['dataset'], 'figures': report['figures']}))
+        return
     print(f'{report["estimator"]} on {report["dataset"]} ({report["layout"]}; {report["protocol"]})')
     print(f'  settings: {format_parameters(report["settings"])}')
     for name, value in report['figures'].items():
@@ -119,8 +173,7 @@ def _print(report: dict[str, Any], out: Path) -> None:
         error = '-' if row['abs_rel'] is None else format(row['abs_rel'], '.4f')
         print(f'  {row["from_m"]:4g} to {to_m:4g} m: AbsRel {error}, {row["valid_share"]:.1%} valid')
     failed = list(report['failed'].items())
-    print(
-        f'{len(report["frames"])} frames evaluated, {len(failed)} failed; report.html, report.json, frames.csv in {out}'
-    )
+    count = f'{len(report["frames"])} {report.get("rows", "frames")}'
+    print(f'{count} evaluated, {len(failed)} failed; report.html, report.json, frames.csv in {options.out}')
     for name, reason in failed[:5]:
         print(f'  {name}: {reason}')

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -34,10 +35,13 @@ class FrameResult:
     """Disparity figures of a stereo pair; None for a single image."""
     ms: float
     """Time from the decoded image to the depth map, milliseconds."""
+    truth_pixels: int
+    """Number of pixels with truth."""
 
     def figures(self) -> dict[str, float]:
         """Return all figures by name."""
-        return {**asdict(self.depth), **(asdict(self.disparity) if self.disparity else {}), 'ms': self.ms}
+        disparity = asdict(self.disparity) if self.disparity else {}
+        return {**asdict(self.depth), **disparity, 'ms': self.ms, 'truth_pixels': self.truth_pixels}
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,26 @@ def evaluate(
     settings: MonoSettings | StereoSettings,
     protocol: EvaluationProtocol,
     on_frame: FrameListener = lambda frame: None,
+    estimator: Estimator | MonoEstimator | None = None,
 ) -> Generator[Evaluation, None, None]:
     """Yield the results after every frame; the same object is updated and yielded each time.
 
     A frame that cannot be loaded or estimated is recorded as failed, and the evaluation continues. Close the generator
-    if not all frames are read: it owns the estimator.
+    if not all frames are read: it owns the estimator, unless it was given one.
+
+    Args:
+        dataset: The images with their truth.
+        settings: Settings of the node.
+        protocol: Alignment, crop and depth cap.
+        on_frame: Called with every frame.
+        estimator: Estimator that several datasets share (``evaluation_estimator``); None = loaded for this dataset.
 
     Raises:
         BadSettings: the output of the model is not in metres and is not aligned.
         ModelError, InferenceError: the network is unusable.
     """
-    estimator, estimate = _create_estimation(settings)
-    evaluation = Evaluation(estimator=estimator.name)
-    with closing(estimator):
+    with closing(evaluation_estimator(settings)) if estimator is None else nullcontext(estimator) as used:
+        evaluation, estimate = Evaluation(estimator=used.name), _estimation(settings, used)
         for name, load in dataset.entries:
             try:
                 frame = _evaluate_sample(load(), estimate, protocol)
@@ -102,20 +113,29 @@ _Estimate = Callable[[Sample], tuple[DepthMap | RelativeMap, StereoRig | None]]
 """Estimates the map of a sample; returns it with the stereo geometry at full resolution, None for a single image."""
 
 
-def _create_estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimator | MonoEstimator, _Estimate]:
-    """Return the estimator, and the function that applies the pipeline of the node to a sample."""
+def evaluation_estimator(settings: MonoSettings | StereoSettings) -> Estimator | MonoEstimator:
+    """Return the estimator of the node; networks for the simulator are allowed, as an evaluation publishes nothing.
+
+    Raises:
+        ModelError, InferenceError: the network is unusable.
+    """
+    settings = replace(settings, allow_simulator_model=True)
+    return mono_estimator(settings) if isinstance(settings, MonoSettings) else stereo_estimator(settings)
+
+
+def _estimation(settings: MonoSettings | StereoSettings, estimator: Estimator | MonoEstimator) -> _Estimate:
+    """Return the function that applies the pipeline of the node to a sample."""
     state = CameraState()
-    settings = replace(settings, allow_simulator_model=True)  # an evaluation publishes nothing
     if isinstance(settings, MonoSettings):
-        mono = mono_estimator(settings)
+        mono = cast(MonoEstimator, estimator)
         scaler = Scaler() if settings.scale_source != 'none' else None
 
         def estimate_image(sample: Sample) -> tuple[DepthMap | RelativeMap, None]:
             frame = mono_frame(sample.image, sample.calibration, settings, rectifier=state.rectifier)
             return mono_depth_map(frame, mono, settings, scaler, state.mask.current(settings.filter_mask_file)), None
 
-        return mono, estimate_image
-    stereo = stereo_estimator(settings)
+        return estimate_image
+    stereo = cast(Estimator, estimator)
 
     def estimate_pair(sample: Sample) -> tuple[DepthMap, StereoRig]:
         if sample.right is None or sample.calibration is None or sample.right_calibration is None:
@@ -128,7 +148,7 @@ def _create_estimation(settings: MonoSettings | StereoSettings) -> tuple[Estimat
         mask = state.mask.current(settings.filter_mask_file)
         return depth_map(pair, stereo, settings, mask), pair.rig.resized(width, height)
 
-    return stereo, estimate_pair
+    return estimate_pair
 
 
 def _evaluate_sample(sample: Sample, estimate: _Estimate, protocol: EvaluationProtocol) -> EvaluatedFrame:
@@ -148,7 +168,8 @@ def _evaluate_sample(sample: Sample, estimate: _Estimate, protocol: EvaluationPr
         values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST))
     depth_m = clamp_depth(aligned(values, space, truth_m, protocol.align), protocol.cap_m)
     disparity = disparity_accuracy(_disparity(depth_m, rig), _disparity(truth_m, rig)) if rig is not None else None
-    figures = FrameResult(sample.name, depth_accuracy(depth_m, truth_m), disparity, ms)
+    truth_pixels = int(np.count_nonzero(np.isfinite(truth_m) & (truth_m > 0)))
+    figures = FrameResult(sample.name, depth_accuracy(depth_m, truth_m), disparity, ms, truth_pixels)
     return EvaluatedFrame(figures, sample.image, depth_m, truth_m)
 
 

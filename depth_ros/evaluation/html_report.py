@@ -105,7 +105,8 @@ def html_page(report: dict[str, Any], extreme_frames: BestAndWorstFrames) -> str
         f'<h2>{heading}</h2><p class="about">image | estimate | truth | relative error, white at '
         f'{_MAX_ERROR:.0%}</p>{content}' for heading, content in rows.items()
     )  # fmt: skip
-    counts = f'{len(report["frames"])} frames evaluated, {len(report["failed"])} failed. Means over frames.'
+    rows_evaluated = f'{len(report["frames"])} {report.get("rows", "frames")} evaluated'
+    counts = f'{rows_evaluated}, {len(report["failed"])} failed. Means over frames.'
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f'</head><body><h1>{title}</h1><p class="about">{html.escape(about)}. {counts}</p>'

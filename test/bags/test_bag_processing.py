@@ -141,13 +141,9 @@ def test_the_command_reads_a_parameter_file_and_reports_the_result(tmp_path, cap
     assert main([*arguments, '-p', 'depth_encoding:=16UC1']) == 0
     assert json.loads(capsys.readouterr().out)['written'] == 5
     assert read(tmp_path / 'out')['/depth/image_rect'][0][2].encoding == '16UC1'
-    for more, text in (
-        ([], 'cannot be written'),
-        (['-p', 'rang_min_m:=1'], "did you mean 'range_min_m'?"),
-    ):
-        assert main([*arguments, *more]) == 1
-        error = capsys.readouterr().err
-        assert text in error and error.count('\n') == 1
+    assert main([*arguments, '-p', 'rang_min_m:=1']) == 1
+    error = capsys.readouterr().err
+    assert "did you mean 'range_min_m'?" in error and error.count('\n') == 1
 
 
 @pytest.mark.slow
@@ -158,7 +154,7 @@ def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(command, preexec_fn=listen, stderr=subprocess.PIPE, text=True)
     process, end_s = psutil.Process(running.pid), time.monotonic() + 60
-    while not (tmp_path / 'out').exists() and time.monotonic() < end_s:
+    while not (unfinished := [*tmp_path.glob('out.part-*/out')]) and time.monotonic() < end_s:
         time.sleep(0.01)
     start_s = process.cpu_times().user
     while process.cpu_times().user < start_s + 0.5 and time.monotonic() < end_s:  # some frames are written
@@ -166,7 +162,7 @@ def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=60)
     assert running.returncode == 130 and 'Traceback' not in error
-    assert 0 < len(read(tmp_path / 'out')['/depth/image_rect']) < 2500
+    assert 0 < len(read(unfinished[0])['/depth/image_rect']) < 2500 and not (tmp_path / 'out').exists()
 
 
 def test_points_of_a_bag_are_cropped_and_thinned_as_a_node_does(tmp_path):
