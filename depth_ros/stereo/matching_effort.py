@@ -45,15 +45,15 @@ class MatchingEffort:
 
 EFFORTS: dict[Quality, MatchingEffort] = {
     'fast': MatchingEffort(
-        left_scale=0.5, right_scale=0.5, tolerance=16, lowest_confidence=0.33, fill=True,
-        weights=EvidenceWeights(-0.23, 0.924, 2.513, 12, -0.153), window_px=9, step_window_px=3,
+        left_scale=0.5, right_scale=0.5, tolerance=16, lowest_confidence=0.3, fill=True,
+        weights=EvidenceWeights(-0.61, 0.784, 3.067, 4, -0.14), window_px=9, step_window_px=3,
     ),
     'balanced': MatchingEffort(
-        left_scale=1.0, right_scale=0.6, tolerance=24, lowest_confidence=0.37, fill=True,
-        weights=EvidenceWeights(0.585, 0.986, 3.155, 8, -0.177), window_px=15, step_window_px=5,
+        left_scale=1.0, right_scale=0.6, tolerance=24, lowest_confidence=0.45, fill=True,
+        weights=EvidenceWeights(0.181, 1.084, 3.256, 5, -0.159), window_px=15, step_window_px=5,
     ),
     'strict': MatchingEffort(
-        left_scale=1.0, right_scale=0.8, tolerance=14, lowest_confidence=0.83, fill=False,
-        weights=EvidenceWeights(0.425, 1.086, 3.279, 8, -0.175), window_px=15, step_window_px=5,
+        left_scale=1.0, right_scale=0.7, tolerance=14, lowest_confidence=0.82, fill=False,
+        weights=EvidenceWeights(0.45, 1.026, 3.606, 5, -0.178), window_px=15, step_window_px=5,
     ),
 }  # fmt: skip

@@ -24,6 +24,8 @@ _MIN_SAVED = 16
 """Disparities by which a search must become shorter to be worth it."""
 _MARGIN_PX = 12
 _MIN_MATCHED_SHARE = 0.01
+_LARGE_DIFFERENCE = 16
+"""Difference of the mean grey values of both images from which the pair is corrected before the first match."""
 _SPECKLE_SHARE = 2.7e-4
 """Speckles smaller than this share of the image are removed (100 px of 741x500)."""
 _SPECKLE_STEP = 2 * 16
@@ -118,15 +120,23 @@ class SemiGlobalMatching:
     ) -> tuple[UInt8Array, UInt8Array, Sixteenths]:
         """Return both images with the same brightness, and the matches of the right one at its scale."""
         scale = self._effort.right_scale
-        small = _scaled_pair(left, right, scale)
-        from_right = match_right(*small, search.scaled(scale))
+        small, search = _scaled_pair(left, right, scale), search.scaled(scale)
+        differs = abs(small[0].mean() - small[1].mean()) > _LARGE_DIFFERENCE
+        from_right = _right_of_equal_brightness(*small, search) if differs else match_right(*small, search)
         correction = BrightnessCorrection(*small, from_right)
-        if correction.is_large:
-            # Matches prefer pixels of equal brightness, so the first correction is that of the images as a whole.
-            correction = BrightnessCorrection(*small, np.zeros_like(from_right))
-            from_right = match_right(*correction.applied(*small), search.scaled(scale))
+        if correction.is_large and not differs:
+            from_right = _right_of_equal_brightness(*small, search)
             correction = BrightnessCorrection(*small, from_right)
         return *correction.applied(left, right), from_right
+
+
+def _right_of_equal_brightness(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the matches of the right image after a correction of the brightness of the images as a whole.
+
+    Matches prefer pixels of equal brightness, so those of an uncorrected pair cannot be used to measure it.
+    """
+    whole = BrightnessCorrection(left, right, np.zeros(left.shape, np.int16))
+    return match_right(*whole.applied(left, right), search)
 
 
 def _scaled_pair(left: UInt8Array, right: UInt8Array, scale: float) -> tuple[UInt8Array, UInt8Array]:
