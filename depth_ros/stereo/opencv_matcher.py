@@ -73,8 +73,8 @@ def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Six
     errors are not those of a match of grey values, so that it confirms fewer wrong ones. The arguments are those of
     ``match_left``.
     """
-    images = (_with_vertical_gradient(np.asarray(cv2.flip(image, 1), np.uint8)) for image in (right, left))
-    return np.asarray(cv2.flip(_matched(*images, search, _CHANNEL_PENALTIES), 1), np.int16)
+    first, second = (_with_vertical_gradient(np.asarray(cv2.flip(image, 1), np.uint8)) for image in (right, left))
+    return np.asarray(cv2.flip(_matched(first, second, search, _CHANNEL_PENALTIES), 1), np.int16)
 
 
 def _matched(left: UInt8Array, right: UInt8Array, search: SearchRange, penalties: tuple[int, int]) -> Sixteenths:
@@ -91,6 +91,6 @@ def _matched(left: UInt8Array, right: UInt8Array, search: SearchRange, penalties
 
 
 def _with_vertical_gradient(grey: UInt8Array) -> UInt8Array:
-    """Return (H, W, 3) channels: the grey values twice, because OpenCV takes one or three channels, and the gradient."""
+    """Return (H, W, 3): grey values, gradient, and grey values again, because OpenCV takes one or three channels."""
     gradient = cv2.Sobel(grey, cv2.CV_8U, 0, 1, scale=_GRADIENT_SCALE, delta=128)
     return np.asarray(cv2.merge([grey, gradient, grey]), np.uint8)

@@ -13,7 +13,7 @@ from depth_ros.errors import EstimatorError
 from depth_ros.settings.node_settings import Quality
 from depth_ros.stages.decode_image import as_grey
 from depth_ros.stereo.brightness import BrightnessCorrection
-from depth_ros.stereo.match_confidence import FILLED_CONFIDENCE, MatchConfidence
+from depth_ros.stereo.match_confidence import MatchConfidence
 from depth_ros.stereo.matching_effort import EFFORTS
 from depth_ros.stereo.occlusion import fill_occlusions
 from depth_ros.stereo.opencv_matcher import UNKNOWN, SearchRange, Sixteenths, match_left, match_right
@@ -89,8 +89,8 @@ class SemiGlobalMatching:
         _remove_speckles(disparity)
         remove_wrong_borders(base, disparity)
         confidence = self._confidence.of(scores)
-        if self._effort.fill:
-            confidence[fill_occlusions(disparity)] = FILLED_CONFIDENCE
+        if self._effort.filled_confidence:
+            confidence[fill_occlusions(disparity)] = self._effort.filled_confidence
         confidence[disparity == UNKNOWN] = 0
         disparity_px = _in_pixels(disparity)
         if disparity.shape != left.shape:
