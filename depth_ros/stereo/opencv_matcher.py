@@ -66,15 +66,21 @@ def match_left(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixt
     return _matched(left, right, search, _GREY_PENALTIES)
 
 
-def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange, gradient: bool = True) -> Sixteenths:
     """Return the disparity of each pixel of the right image: mirrored, it takes the place of the left one.
 
-    The vertical gradient is compared too, which OpenCV does not compute itself. This takes half as long again; its
-    errors are not those of a match of grey values, so that it confirms fewer wrong ones. The arguments are those of
-    ``match_left``.
+    The vertical gradient is compared too, which OpenCV does not compute itself. Its errors are not those of a match of
+    grey values alone, so that it confirms fewer wrong ones. The other arguments are those of ``match_left``.
+
+    Args:
+        gradient: Whether the vertical gradient is compared; without it, long searches take less than half as long.
     """
-    first, second = (_with_vertical_gradient(np.asarray(cv2.flip(image, 1), np.uint8)) for image in (right, left))
-    return np.asarray(cv2.flip(_matched(first, second, search, _CHANNEL_PENALTIES), 1), np.int16)
+    first, second = (np.asarray(cv2.flip(image, 1), np.uint8) for image in (right, left))
+    if gradient:
+        mirrored = _matched(_with_gradient(first), _with_gradient(second), search, _CHANNEL_PENALTIES)
+    else:
+        mirrored = _matched(first, second, search, _GREY_PENALTIES)
+    return np.asarray(cv2.flip(mirrored, 1), np.int16)
 
 
 def _matched(left: UInt8Array, right: UInt8Array, search: SearchRange, penalties: tuple[int, int]) -> Sixteenths:
@@ -90,7 +96,7 @@ def _matched(left: UInt8Array, right: UInt8Array, search: SearchRange, penalties
     return disparity
 
 
-def _with_vertical_gradient(grey: UInt8Array) -> UInt8Array:
-    """Return (H, W, 3): grey values, gradient, and grey values again, because OpenCV takes one or three channels."""
+def _with_gradient(grey: UInt8Array) -> UInt8Array:
+    """Return (H, W, 3): grey values, vertical gradient, grey values again, as OpenCV takes 1 or 3 channels."""
     gradient = cv2.Sobel(grey, cv2.CV_8U, 0, 1, scale=_GRADIENT_SCALE, delta=128)
     return np.asarray(cv2.merge([grey, gradient, grey]), np.uint8)

@@ -22,6 +22,8 @@ from depth_ros.types import AnyArray, Float32Array, RawDisparity, StereoFrame, S
 
 _MIN_SAVED = 16
 """Disparities by which a search must become shorter to be worth it."""
+_LONG_SEARCH = 96
+"""Number of disparities from which two matches, the second one of a shorter search, take less time than one."""
 _MARGIN_PX = 12
 _MIN_MATCHED_SHARE = 0.01
 _LARGE_DIFFERENCE = 16
@@ -122,7 +124,7 @@ class SemiGlobalMatching:
         scale = self._effort.right_scale
         small, search = _scaled_pair(left, right, scale), search.scaled(scale)
         differs = abs(small[0].mean() - small[1].mean()) > _LARGE_DIFFERENCE
-        from_right = _right_of_equal_brightness(*small, search) if differs else match_right(*small, search)
+        from_right = _right_of_equal_brightness(*small, search) if differs else _from_right(*small, search)
         correction = BrightnessCorrection(*small, from_right)
         if correction.is_large and not differs:
             from_right = _right_of_equal_brightness(*small, search)
@@ -136,7 +138,14 @@ def _right_of_equal_brightness(left: UInt8Array, right: UInt8Array, search: Sear
     Matches prefer pixels of equal brightness, so those of an uncorrected pair cannot be used to measure it.
     """
     whole = BrightnessCorrection(left, right, np.zeros(left.shape, np.int16))
-    return match_right(*whole.applied(left, right), search)
+    return _from_right(*whole.applied(left, right), search)
+
+
+def _from_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the matches of the right image; a long search is made shorter by a match of the grey values alone."""
+    if search.count > _LONG_SEARCH:
+        search = _narrowed(search, match_right(left, right, search, gradient=False), 1)
+    return match_right(left, right, search)
 
 
 def _scaled_pair(left: UInt8Array, right: UInt8Array, scale: float) -> tuple[UInt8Array, UInt8Array]:
