@@ -10,7 +10,6 @@ from depth_ros.stereo.matching_effort import MatchingEffort
 from depth_ros.stereo.opencv_matcher import UNKNOWN, Sixteenths
 from depth_ros.types import Float32Array, UInt8Array
 
-FILLED_CONFIDENCE = 0.7
 _LOWEST = -3.0
 _STEP = 0.03
 """A score s is the logarithm of the odds _LOWEST + _STEP * s; 8 bits cover -3 to 4.65."""
@@ -28,7 +27,9 @@ class MatchConfidence:
         self._of_agreeing = _score(np.where(value > 0, weights.agrees, 0) + weights.constant + roughest - _LOWEST)
         self._of_agreement = _score(weights.agreement * (value / 255) ** weights.agreement_power)
         self._of_step = _score(weights.step * np.minimum(value / 16, _LARGEST_STEP_PX) - roughest)
-        self._confidence = (1 / (1 + np.exp(-(_LOWEST + _STEP * value)))).astype(np.float32)
+        probability = 1 / (1 + np.exp(-(_LOWEST + _STEP * value)))
+        calibration = np.array(effort.calibration)
+        self._confidence = np.interp(probability, calibration[:, 0], calibration[:, 1]).astype(np.float32)
         odds = effort.lowest_confidence / (1 - effort.lowest_confidence)
         self.lowest_score = max(1, round((math.log(odds) - _LOWEST) / _STEP))
 

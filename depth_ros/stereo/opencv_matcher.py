@@ -19,7 +19,11 @@ UNKNOWN = -30000
 """Less than any valid disparity."""
 
 _BLOCK = 3
-_P1, _P2 = 6 * _BLOCK**2, 24 * _BLOCK**2
+_GREY_PENALTIES = 6 * _BLOCK**2, 24 * _BLOCK**2
+"""P1 and P2 of OpenCV: for a step of 1 px, and for a larger step."""
+_CHANNEL_PENALTIES = 16 * _BLOCK**2, 64 * _BLOCK**2
+"""The same for images of three channels, whose differences add up."""
+_GRADIENT_SCALE = 1.5
 _PREFILTER_CAP = 41
 """Largest horizontal gradient that is compared. Smaller values give slightly fewer mismatches at borders and worse
 fractions of a pixel where the contrast is high."""
@@ -59,10 +63,32 @@ def match_left(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixt
     Raises:
         cv2.error: OpenCV cannot match the pair.
     """
+    return _matched(left, right, search, _GREY_PENALTIES)
+
+
+def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange, gradient: bool = True) -> Sixteenths:
+    """Return the disparity of each pixel of the right image: mirrored, it takes the place of the left one.
+
+    The vertical gradient is compared too, which OpenCV does not compute itself. Its errors are not those of a match of
+    grey values alone, so that it confirms fewer wrong ones. The other arguments are those of ``match_left``.
+
+    Args:
+        gradient: Whether the vertical gradient is compared; without it, long searches take less than half as long.
+    """
+    first, second = (np.asarray(cv2.flip(image, 1), np.uint8) for image in (right, left))
+    if gradient:
+        mirrored = _matched(_with_gradient(first), _with_gradient(second), search, _CHANNEL_PENALTIES)
+    else:
+        mirrored = _matched(first, second, search, _GREY_PENALTIES)
+    return np.asarray(cv2.flip(mirrored, 1), np.int16)
+
+
+def _matched(left: UInt8Array, right: UInt8Array, search: SearchRange, penalties: tuple[int, int]) -> Sixteenths:
+    """Return the disparity of the left image; both images are (H, W) or (H, W, 3)."""
     before, after = max(search.high, 0), max(-search.low, 0)
     matcher = cv2.StereoSGBM.create(
-        minDisparity=search.low, numDisparities=search.count, blockSize=_BLOCK, P1=_P1, P2=_P2, disp12MaxDiff=-1,
-        preFilterCap=_PREFILTER_CAP, uniquenessRatio=0, mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+        minDisparity=search.low, numDisparities=search.count, blockSize=_BLOCK, P1=penalties[0], P2=penalties[1],
+        disp12MaxDiff=-1, preFilterCap=_PREFILTER_CAP, uniquenessRatio=0, mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )  # fmt: skip
     padded = matcher.compute(*(cv2.copyMakeBorder(i, 0, 0, before, after, cv2.BORDER_REPLICATE) for i in (left, right)))
     disparity: Sixteenths = padded[:, before : padded.shape[1] - after].copy()
@@ -70,7 +96,7 @@ def match_left(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixt
     return disparity
 
 
-def match_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
-    """Return the disparity of each pixel of the right image: mirrored, it takes the place of the left one."""
-    mirrored = match_left(cv2.flip(right, 1), cv2.flip(left, 1), search)
-    return np.asarray(cv2.flip(mirrored, 1), np.int16)
+def _with_gradient(grey: UInt8Array) -> UInt8Array:
+    """Return (H, W, 3): grey values, vertical gradient, grey values again, as OpenCV takes 1 or 3 channels."""
+    gradient = cv2.Sobel(grey, cv2.CV_8U, 0, 1, scale=_GRADIENT_SCALE, delta=128)
+    return np.asarray(cv2.merge([grey, gradient, grey]), np.uint8)

@@ -13,7 +13,7 @@ from depth_ros.errors import EstimatorError
 from depth_ros.settings.node_settings import Quality
 from depth_ros.stages.decode_image import as_grey
 from depth_ros.stereo.brightness import BrightnessCorrection
-from depth_ros.stereo.match_confidence import FILLED_CONFIDENCE, MatchConfidence
+from depth_ros.stereo.match_confidence import MatchConfidence
 from depth_ros.stereo.matching_effort import EFFORTS
 from depth_ros.stereo.occlusion import fill_occlusions
 from depth_ros.stereo.opencv_matcher import UNKNOWN, SearchRange, Sixteenths, match_left, match_right
@@ -22,8 +22,12 @@ from depth_ros.types import AnyArray, Float32Array, RawDisparity, StereoFrame, S
 
 _MIN_SAVED = 16
 """Disparities by which a search must become shorter to be worth it."""
+_LONG_SEARCH = 96
+"""Number of disparities from which two matches, the second one of a shorter search, take less time than one."""
 _MARGIN_PX = 12
 _MIN_MATCHED_SHARE = 0.01
+_LARGE_DIFFERENCE = 16
+"""Difference of the mean grey values of both images from which the pair is corrected before the first match."""
 _SPECKLE_SHARE = 2.7e-4
 """Speckles smaller than this share of the image are removed (100 px of 741x500)."""
 _SPECKLE_STEP = 2 * 16
@@ -87,8 +91,8 @@ class SemiGlobalMatching:
         _remove_speckles(disparity)
         remove_wrong_borders(base, disparity)
         confidence = self._confidence.of(scores)
-        if self._effort.fill:
-            confidence[fill_occlusions(disparity)] = FILLED_CONFIDENCE
+        if self._effort.filled_confidence:
+            confidence[fill_occlusions(disparity)] = self._effort.filled_confidence
         confidence[disparity == UNKNOWN] = 0
         disparity_px = _in_pixels(disparity)
         if disparity.shape != left.shape:
@@ -118,15 +122,30 @@ class SemiGlobalMatching:
     ) -> tuple[UInt8Array, UInt8Array, Sixteenths]:
         """Return both images with the same brightness, and the matches of the right one at its scale."""
         scale = self._effort.right_scale
-        small = _scaled_pair(left, right, scale)
-        from_right = match_right(*small, search.scaled(scale))
+        small, search = _scaled_pair(left, right, scale), search.scaled(scale)
+        differs = abs(small[0].mean() - small[1].mean()) > _LARGE_DIFFERENCE
+        from_right = _right_of_equal_brightness(*small, search) if differs else _from_right(*small, search)
         correction = BrightnessCorrection(*small, from_right)
-        if correction.is_large:
-            # Matches prefer pixels of equal brightness, so the first correction is that of the images as a whole.
-            correction = BrightnessCorrection(*small, np.zeros_like(from_right))
-            from_right = match_right(*correction.applied(*small), search.scaled(scale))
+        if correction.is_large and not differs:
+            from_right = _right_of_equal_brightness(*small, search)
             correction = BrightnessCorrection(*small, from_right)
         return *correction.applied(left, right), from_right
+
+
+def _right_of_equal_brightness(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the matches of the right image after a correction of the brightness of the images as a whole.
+
+    Matches prefer pixels of equal brightness, so those of an uncorrected pair cannot be used to measure it.
+    """
+    whole = BrightnessCorrection(left, right, np.zeros(left.shape, np.int16))
+    return _from_right(*whole.applied(left, right), search)
+
+
+def _from_right(left: UInt8Array, right: UInt8Array, search: SearchRange) -> Sixteenths:
+    """Return the matches of the right image; a long search is made shorter by a match of the grey values alone."""
+    if search.count > _LONG_SEARCH:
+        search = _narrowed(search, match_right(left, right, search, gradient=False), 1)
+    return match_right(left, right, search)
 
 
 def _scaled_pair(left: UInt8Array, right: UInt8Array, scale: float) -> tuple[UInt8Array, UInt8Array]:
