@@ -10,6 +10,8 @@ import numpy as np
 from depth_ros.multiview.view_geometry import baseline_m, parallax, pose_distance, rotation_rad
 from depth_ros.types import View
 
+DEFAULT_SOURCES = 4
+"""Number of sources of one estimate."""
 KEYFRAME_DISTANCE = 0.1
 """Pose distance from the newest keyframe at which a view becomes a keyframe."""
 MIN_BASELINE_M = 0.04
@@ -22,6 +24,7 @@ DEFAULT_DEPTH_M = 2.5
 """Depth of the scene that is assumed before any depth was estimated."""
 _IDEAL_BASELINE_M, _IDEAL_BASELINE_PER_DEPTH = 0.15, 0.08
 _TURNED_RAD = 0.05
+_TOLERANCE = 1e-3
 
 
 class MotionState(Enum):
@@ -59,7 +62,7 @@ class KeyframeBuffer:
         return tuple(self._keyframes)
 
     def add(self, view: View) -> bool:
-        """Add a view if its pose distance to the newest keyframe is larger than ``KEYFRAME_DISTANCE``.
+        """Add a view if its pose distance to the newest keyframe is at least ``KEYFRAME_DISTANCE``.
 
         Older keyframes at nearly the same pose are replaced by it. Call it after the depth of the view was estimated,
         with ``depth_m``, so that later estimates can be compared with it.
@@ -67,7 +70,7 @@ class KeyframeBuffer:
         Returns:
             Whether the view is a keyframe now.
         """
-        if self._keyframes and pose_distance(self._keyframes[-1].pose, view.pose) <= KEYFRAME_DISTANCE:
+        if self._keyframes and pose_distance(self._keyframes[-1].pose, view.pose) < KEYFRAME_DISTANCE - _TOLERANCE:
             return False
         distinct = [each for each in self._keyframes if pose_distance(each.pose, view.pose) > KEYFRAME_DISTANCE / 2]
         self._keyframes.clear()
@@ -78,7 +81,7 @@ class KeyframeBuffer:
         """Remove all keyframes, for example after the pose jumped."""
         self._keyframes.clear()
 
-    def sources(self, reference: View, count: int = 3) -> list[View]:
+    def sources(self, reference: View, count: int = DEFAULT_SOURCES) -> list[View]:
         """Return at most ``count`` keyframes from which the depth of a view can be measured, the best one first.
 
         Empty unless ``motion(reference)`` is ``MOVING``.
@@ -94,18 +97,23 @@ class KeyframeBuffer:
         return [each for each in self._keyframes if each is not reference and each.stamp_ns >= oldest_ns]
 
 
-def select_sources(reference: View, keyframes: Sequence[View], count: int = 3) -> list[View]:
+def select_sources(reference: View, keyframes: Sequence[View], count: int = DEFAULT_SOURCES) -> list[View]:
     """Return at most ``count`` of the keyframes from which the depth of a view can be measured, the best one first.
 
     The best baseline is 0.15 m across the viewing direction, after Düzçeker et al., "DeepVideoMVS", CVPR 2021, and 8 %
     of the depth of the scene where that is more. Motion along the viewing direction counts by the parallax that it
-    causes. Rotation and missing overlap count against a keyframe.
+    causes. Rotation and missing overlap count against a keyframe. The last source is the one with the largest overlap,
+    which shows the parts of the image that have only just come into view.
     """
     depth_m = scene_depth_m(keyframes)
     ranked = [
         (cost, index) for index, each in enumerate(keyframes) if (cost := _cost(reference, each, depth_m)) < math.inf
     ]
-    return [keyframes[index] for _, index in sorted(ranked)[:count]]
+    usable = [keyframes[index] for _, index in sorted(ranked)]
+    if len(usable) > count > 1:
+        widest = max(usable[count - 1 :], key=lambda each: parallax(reference, each, depth_m).overlap)
+        usable = [*usable[: count - 1], widest]
+    return usable[:count]
 
 
 def motion_state(reference: View, keyframes: Sequence[View]) -> MotionState:
