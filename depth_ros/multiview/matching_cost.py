@@ -1,6 +1,7 @@
 """Matching cost of every pixel at every plane: differences of locally normalised images, the best two sources."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ MARGIN_ROWS = 2
 _WINDOW = 5
 _GREY_PER_DEVIATION = 42.0
 _NOISE_GREY = 6.0
-_PLANES_AT_ONCE = 8
+_PLANES_AT_ONCE, _THREADS = 8, 2
 _INVALID = 255
 
 
@@ -48,11 +49,15 @@ def cost_volume(
     volume = np.empty((height, len(inverse_depths), width), np.uint8)
     padded = cv2.copyMakeBorder(reference, MARGIN_ROWS, MARGIN_ROWS, 0, 0, cv2.BORDER_REPLICATE)
     repeated = np.tile(padded, (_PLANES_AT_ONCE, 1))
-    for first in range(0, len(inverse_depths), _PLANES_AT_ONCE):
+
+    def compare(first: int) -> None:
         planes = inverse_depths[first : first + _PLANES_AT_ONCE]
         cost = _best_two([_costs(repeated[: len(planes) * rows], *source, planes) for source in sources])
         cost = cost.reshape(len(planes), rows, width)[:, MARGIN_ROWS : MARGIN_ROWS + height]
         volume[:, first : first + len(planes)] = cost.transpose(1, 0, 2)
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # OpenCV and numpy run without the lock of the interpreter
+        list(pool.map(compare, range(0, len(inverse_depths), _PLANES_AT_ONCE)))
     return volume
 
 

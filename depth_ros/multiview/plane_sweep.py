@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -85,10 +86,12 @@ class PlaneSweep:
         motions = [source_from_reference(reference, source) for source in sources]
         if self._refine_poses:
             depth_m = scene_depth_m(sources)
-            motions = [
-                refined_motion(base.grey, other.grey, base.camera, other.camera, motion, depth_m)
-                for other, motion in zip(others, motions, strict=True)
-            ]
+
+            def corrected(other: '_Reduced', motion: Float64Array) -> Float64Array:
+                return refined_motion(base.grey, other.grey, base.camera, other.camera, motion, depth_m)
+
+            with ThreadPoolExecutor(2) as pool:
+                motions = list(pool.map(corrected, others, motions))
         inverse_depth, unique = self._coarse(base.half(), [other.half() for other in others], motions)
         inverse_depth, unique = (
             np.asarray(cv2.resize(each, base.grey.shape[::-1], interpolation=cv2.INTER_NEAREST))
@@ -129,12 +132,17 @@ class PlaneSweep:
             SourceGradients.of(image, projection(base.camera, other.camera, motion))
             for image, other, motion in zip(images, others, motions, strict=True)
         ]
-        better = refined(reference, sources, inverse_depth, self._step, steps)
-        return np.clip(better, self._planes[0], self._planes[-1])
+        better = refined(reference, sources, _without_spikes(inverse_depth), self._step, steps)
+        return _without_spikes(np.clip(better, self._planes[0], self._planes[-1]))
 
     @property
     def _step(self) -> float:
         return float(self._planes[1] - self._planes[0])
+
+
+def _without_spikes(inverse_depth: Float32Array) -> Float32Array:
+    """Return the medians in windows of 5x5, which keep the borders of surfaces."""
+    return np.asarray(cv2.medianBlur(inverse_depth.astype(np.float32), 5), np.float32)
 
 
 @dataclass(frozen=True)
