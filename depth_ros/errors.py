@@ -6,6 +6,7 @@
     ├── BadInput            one frame or file is unusable; the next one may be usable
     │   ├── BadImage        encoding, size, step, data or compressed stream
     │   ├── BadCameraInfo   a calibration that does not give metres
+    │   ├── MissingPrompt   no measured depth for a network that needs one as an input
     │   └── BadFile         a file that is missing, unreadable or of another kind than expected
     ├── BadSettings         parameters that are out of range or contradict each other
     ├── ModelError          the description or the file of a network is unusable
@@ -36,6 +37,10 @@ class BadImage(BadInput):
 
 class BadCameraInfo(BadInput):
     """A calibration is missing, contradictory, or does not give metres."""
+
+
+class MissingPrompt(BadInput):
+    """A network takes a measured depth with every image, and there is none for this image."""
 
 
 class BadFile(BadInput):

@@ -4,6 +4,9 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
 
+# The scripts start many processes: without compiled files, each would compile all modules again.
+export PYTHONDONTWRITEBYTECODE=
+
 say() { printf '%s\n' "$*" >&2; }
 
 has_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }

@@ -44,6 +44,13 @@ def release_domain(domain: int) -> None:
     _reserved.pop(domain).close()
 
 
+def free_port() -> int:
+    """Return a TCP port that nobody uses."""
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return int(listener.getsockname()[1])
+
+
 def isolated_environment(domain: int) -> dict[str, str]:
     """Return the variables of a process that finds only nodes of this machine and of this domain."""
     return {

@@ -83,8 +83,7 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
         launch = run_launch(graph.domain, *arguments, file='mono')
         try:
             graph.open_camera()
-            graph.send()
-            graph.wait_for_messages('depth/image_rect')
+            graph.send_until(lambda: graph.received['depth/image_rect'])
             assert graph.get_parameter('camera_height_m', 'mono_depth').double_value == 0.4
         finally:
             launch.send_signal(signal.SIGINT)

@@ -287,31 +287,3 @@ def test_a_sourced_ros_is_used_instead_of_wheels_with_any_version_of_python(tmp_
     calls = log.read_text()
     assert '--system-site-packages' in calls
     assert '[cpu,demo]' in calls and 'ros' not in calls.split('[')[1]
-
-
-@pytest.mark.parametrize('fails', ['ruff', 'mypy', 'pytest', None])
-def test_the_test_script_runs_everything_and_fails_if_anything_did(tmp_path, fails):
-    """The real script in a copy of its folder; the tools in its environment only log that they ran."""
-    (tmp_path / 'scripts').mkdir()
-    shutil.copy(ROOT / 'scripts/test', tmp_path / 'scripts')
-    (tmp_path / 'scripts/_environment.sh').write_text(
-        f'ROOT={tmp_path} VENV={tmp_path}; say() {{ echo "$*" >&2; }}; prepare() {{ :; }}\n'
-    )
-    (tmp_path / 'bin').mkdir()
-    for tool in ('ruff', 'mypy', 'pytest'):
-        (tmp_path / 'bin' / tool).write_text(f'#!/bin/sh\necho {tool} "$@"\nexit {int(tool == fails)}\n')
-        (tmp_path / 'bin' / tool).chmod(0o755)
-    ended = subprocess.run([tmp_path / 'scripts/test'], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == int(fails is not None)
-    assert ended.stdout.splitlines() == [
-        'ruff check .', 'ruff format --check .', 'mypy', 'pytest -n auto --dist loadfile -m not ros', 'pytest -n 3 -m ros',
-        *(['pytest --last-failed --last-failed-no-failures none -m ros'] if fails == 'pytest' else []),
-    ]  # fmt: skip
-    assert fails is None or fails in ended.stderr
-    fast = subprocess.run([tmp_path / 'scripts/test', '-m', 'not slow'], capture_output=True, text=True, timeout=60)
-    assert fast.stdout.splitlines()[:2] == [
-        'pytest -n auto --dist loadfile -m (not slow) and not ros',
-        'pytest -n 3 -m (not slow) and ros',
-    ]
-    some = subprocess.run([tmp_path / 'scripts/test', '-k', 'pairing'], capture_output=True, text=True, timeout=60)
-    assert some.stdout.splitlines() == ['pytest -k pairing']

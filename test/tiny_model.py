@@ -30,6 +30,11 @@ STEREO = (
     .replace('decode: {kind: metric_depth}', 'decode: {kind: disparity}\nneeds: [fx, baseline]')
 )
 
+PROMPTED = MANIFEST.replace(
+    '{name: image, role: image}',
+    '{name: image, role: image}, {name: prompt, role: prompt_depth, size: [16, 12]}',
+).replace('stretch, width: 64, height: 48', 'stretch, width: 16, height: 12')
+
 
 def save(path, nodes, opset=17, constants=(), out=(1, 1, 'h', 'w'), inputs=('image',)):
     """Write a graph of nodes from (1, 3, h, w) inputs to ``depth``."""
@@ -74,6 +79,16 @@ def with_free_batch(manifest):
     return manifest
 
 
+def with_fixed_shapes(path, height=48, width=64):
+    """Declare the size of every axis of a model file; return its path."""
+    graph = onnx.load(path)
+    for value in (*graph.graph.input, *graph.graph.output):
+        for axis, size in zip(value.type.tensor_type.shape.dim[2:], (height, width), strict=True):
+            axis.dim_value = size
+    onnx.save(graph, path)
+    return path
+
+
 def model(folder, manifest=MANIFEST, name='tiny', **options):
     """Write the manifest and the file of a model; return the manifest's path."""
     folder.mkdir(exist_ok=True)
@@ -81,3 +96,23 @@ def model(folder, manifest=MANIFEST, name='tiny', **options):
     inputs = ('image', 'other') if 'task: stereo' in manifest else ('image',)
     mean_of_channels(folder / f'{name}.onnx', inputs=inputs, **options)
     return folder / f'{name}.yaml'
+
+
+def prompted_model(folder, manifest=PROMPTED, channels=1):
+    """Write a model whose depth is its prompt; return the manifest's path."""
+    folder.mkdir(exist_ok=True)
+    (folder / 'tiny.yaml').write_text(manifest)
+    nodes = [
+        helper.make_node('ReduceMean', ['image'], ['mean'], axes=[1]),
+        helper.make_node('Sub', ['mean', 'mean'], ['zero']),
+        helper.make_node('ReduceMean', ['prompt'], ['plane'], axes=[1]),
+        helper.make_node('Add', ['plane', 'zero'], ['depth']),
+    ]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, 12, 16])
+        for name, count in (('image', 3), ('prompt', channels))
+    ]
+    output = helper.make_tensor_value_info('depth', TensorProto.FLOAT, [1, 1, 12, 16])
+    graph = helper.make_graph(nodes, 'tiny', inputs, [output])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), folder / 'tiny.onnx')
+    return str(folder / 'tiny.yaml')

@@ -14,11 +14,11 @@ from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.frames import mono_frame_of, stereo_frame_of
 from depth_ros.messages.read_messages import stamp_ns
-from depth_ros.messages.scale_sensors import sensor_topics
+from depth_ros.messages.scale_sensors import check_prompt_source, sensor_topics
 from depth_ros.messages.stereo_pairing import Side, StereoPairing
 from depth_ros.messages.topic_names import TopicNames
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo_estimator
-from depth_ros.scale.scaler import Scaler
+from depth_ros.scale.scaler import Scaler, with_prompt
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.types import Calibration, DepthMap, RelativeMap
@@ -132,7 +132,8 @@ class MonoBagCamera:
         info = self._infos.at(stamp_ns(message.header.stamp))
         frame = mono_frame_of(message, info, self._settings, self.state.rectifier)
         mask = self.state.mask.current(self._settings.filter_mask_file)
-        result = mono_depth_map(frame, self._estimator, self._settings, self._scaler, mask)
+        frame, scaler = with_prompt(frame, self._estimator, self._scaler, self._settings)
+        result = mono_depth_map(frame, self._estimator, self._settings, scaler, mask)
         if isinstance(result, RelativeMap):
             return recorded_ns, self.state.relative_scaler.apply(result, self._settings.relative_scaling)
         return recorded_ns, _stabilized(result, self._settings, self.state)
@@ -154,9 +155,11 @@ def open_cameras(
 
     Raises:
         BadFile: a topic is missing or has an unexpected type.
+        BadSettings: the network takes a measured depth, and no source of it is set.
         ModelError, InferenceError: the network is unusable.
     """
     if isinstance(settings, MonoSettings):
+        check_prompt_source(settings)
         with closing(mono_estimator(settings)) as mono:
             yield set_up_cameras(bag, [MonoBagCamera(bag, each, settings, mono) for each in names])
     else:

@@ -16,16 +16,15 @@ from typing import Any
 from depth_ros.bags.bag_cameras import open_cameras
 from depth_ros.bags.bag_reader import Bag
 from depth_ros.bags.bag_writer import DepthBag
-from depth_ros.errors import BadCameraInfo, BadImage, BadInput, EstimatorError
-from depth_ros.messages.drop_reasons import DropReason
+from depth_ros.errors import BadInput, EstimatorError
+from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.messages.topic_names import Remap, TopicNames
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames started and the total number of frames."""
-_DROP_REASONS = {
-    BadImage: DropReason.BAD_IMAGE,
-    BadCameraInfo: DropReason.BAD_CAMERA_INFO,
+_DROP_REASONS: dict[type[Exception], DropReason] = {
+    **UNUSABLE_INPUT,
     BadInput: DropReason.BAD_REFERENCE,
     EstimatorError: DropReason.ESTIMATOR_FAILED,
 }

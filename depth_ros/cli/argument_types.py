@@ -55,3 +55,10 @@ def size(text: str) -> tuple[int, int]:
     if not (match := re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size; expected WIDTHxHEIGHT, such as 640x480")
     return int(match[1]), int(match[2])
+
+
+def not_negative(text: str) -> int:
+    """Return a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number; expected 0 or more")
+    return int(text)

@@ -28,18 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument('paths', metavar='PATH', nargs='*', default=[''], help='pairs with ground truth (Motorcycle)')
     parser.add_argument(
-        '--max-disparity', type=_positive, metavar='PX',
+        '--max-disparity', type=positive, metavar='PX',
         help='number of disparities to search, rounded up to a multiple of 16 (that of meta.json, or as many as the '
         'ground truth requires)',
     )  # fmt: skip
     parser.add_argument(
-        '--repeat', type=_positive, default=5, help='runs of each matcher, of which the median time is reported (5)'
+        '--repeat', type=positive, default=5, help='runs of each matcher, of which the median time is reported (5)'
     )
     parser.add_argument('--json', metavar='FILE', help='write the figures as JSON; - for standard output')
     parser.add_argument('--html', type=Path, metavar='FILE', help='write a page with the tables and all images')
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Return a whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
     return int(text)
@@ -68,9 +69,9 @@ def run(options: argparse.Namespace) -> int:
         benchmark = newest
     about = {'opencv': cv2.__version__, 'threads': cv2.getNumThreads(), 'repeat': options.repeat}
     if options.json:
-        _write(options.json, json.dumps(report.json_report(benchmark, missing, about), indent=1) + '\n')
+        write_text(options.json, json.dumps(report.json_report(benchmark, missing, about), indent=1) + '\n')
     if options.html:
-        _write(str(options.html), report.html_report_page(benchmark, missing, about, pictures))
+        write_text(str(options.html), report.html_report_page(benchmark, missing, about, pictures))
     if options.json != '-':
         print(report.markdown_table(report.figure_rows(benchmark, missing)))
         print(f'\n{report.LEGEND}\n')
@@ -86,7 +87,12 @@ def run(options: argparse.Namespace) -> int:
     return 0 if benchmark.pairs else 1
 
 
-def _write(destination: str, text: str) -> None:
+def write_text(destination: str, text: str) -> None:
+    """Write a text to a file, or print it if the destination is -.
+
+    Raises:
+        BadFile: the file cannot be written.
+    """
     if destination == '-':
         print(text, end='')
         return

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from depth_ros.cli.node_options import add_node_options, node_settings, ros_parameters
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import BadSettings, ModelError
 from depth_ros.files.install_command import install_command
 
@@ -66,6 +67,10 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
     yield Finding('ok', 'parameters', str(options.params or 'defaults'), f'valid for {options.node}')
     yield from network_findings(settings)
     if options.offline:
+        return
+    if problem := full_shared_memory():
+        what, _, fix = problem.partition('. ')
+        yield Finding('fault', 'ros', 'Fast DDS', what, 'importing rclpy would end this process', fix)
         return
     try:
         from depth_ros.tools.graph_observer import observe

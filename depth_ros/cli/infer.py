@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from depth_ros.cli.node_options import add_parameter_options, settings_of
 from depth_ros.doctor.machine_checks import needs_focal_length
 from depth_ros.errors import BadFile
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.evaluation.datasets.sample import decode_truth, read_array
 from depth_ros.files.calibration_files import read_camera_info, read_pair
 from depth_ros.files.image_files import list_image_files, read_image_file, write_image_file
 from depth_ros.files.ply_file import write_ply
@@ -41,8 +43,8 @@ from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
 
 _SETTINGS = (
-    'model', 'device', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m', 'max_disparity',
-    'processing_scale', 'rectify', 'colormap',
+    'model', 'device', 'device_id', 'allow_fallback', 'threads', 'quality', 'range_min_m', 'range_max_m',
+    'max_disparity', 'processing_scale', 'rectify', 'colormap',
 )  # fmt: skip
 _RESULTS = (
     'depth.npy', 'disparity.npy', 'depth.png', 'depth_turbo.png', 'points.ply', 'relative.npy', 'relative_turbo.png',
@@ -66,6 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mono.add_argument(
         '--camera-info', type=Path, metavar='FILE', help='camera_info YAML; needed for the point cloud, and for metric '
         'depth with some models',
+    )  # fmt: skip
+    mono.add_argument(
+        '--prompt', type=Path, metavar='FILE', help='measured depth of the whole image, for networks that take one as '
+        'an input: 16-bit PNG in millimetres, or NPY, TIFF or PFM in metres; 0 and NaN = unknown',
     )  # fmt: skip
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='folder for the results; created if missing'
@@ -141,8 +147,12 @@ def _run_mono(options: argparse.Namespace) -> list[str]:
     elif needs_focal_length(settings):
         hints.append(f'hint: {settings.model} needs the focal length for metres: give --camera-info FILE')
     images, count = _images(options.image)
+    if options.prompt and count != 1:
+        raise BadFile(f'--prompt belongs to one image and {options.image} has {count}; give each image with its own')
     state = CameraState()
     with closing(mono_estimator(settings)) as estimator:
+        if options.prompt and getattr(estimator, 'prompt_size', None) is None:
+            raise BadFile(f'--prompt is given and {estimator.name} takes no measured depth as an input; omit it')
         hints = [*_caution(estimator), *hints]
         if count == 1:
             _, rgb = next(images)
@@ -173,8 +183,16 @@ def _estimate_mono(
 ) -> None:
     started_s = time.perf_counter()
     frame = mono_frame(rgb, calibration, settings, rectifier=state.rectifier)
+    if options.prompt:
+        frame = replace(frame, prompt_m=_prompt_m(options.prompt))
     depth = mono_depth_map(frame, estimator, settings, mask=state.mask.current(settings.filter_mask_file))
     _report(depth, options, out, started_s)
+
+
+def _prompt_m(path: Path) -> Float32Array:
+    """Read a depth file; integers are millimetres."""
+    raw = read_array(path)
+    return decode_truth(raw, 1000.0 if np.issubdtype(raw.dtype, np.integer) else 1.0)
 
 
 def _images(path: Path) -> tuple[Iterator[tuple[str, UInt8Array]], int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from depth_ros import __version__
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import DepthRosError
 from depth_ros.files.install_command import install_command
 
@@ -59,6 +60,7 @@ _COMMANDS = (
         'bench_stereo',
         'Compare stereo matchers on pairs with true disparity: accuracy and run time. Needs no ROS.',
     ),
+    ('bench gpu', 'bench_gpu', 'Measure networks in every runtime on every device, GPU and CPU. Needs no ROS.'),
     (
         'bench multiview',
         'bench_multiview',
@@ -67,6 +69,8 @@ _COMMANDS = (
     ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
+_ON_A_GRAPH = ('demo', 'view', 'bag play', 'bench stages', 'bench graph')
+"""Commands that import rclpy whatever their options; doctor reports a full /dev/shm itself."""
 _ROS_PACKAGES = (
     'rclpy',
     'sensor_msgs',
@@ -142,6 +146,8 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
             continue
         command = groups.get(group, commands).add_parser(last, help=text, description=text)
         if name == requested:
+            if name in _ON_A_GRAPH and (problem := full_shared_memory()):
+                raise DepthRosError(problem)
             module = importlib.import_module(f'depth_ros.cli.{module_name}')  # only the requested one: some need ROS
             module.add_arguments(command)
             command.set_defaults(run=module.run)

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import yaml
 
-from depth_ros.cli.argument_types import size
+from depth_ros.cli.argument_types import not_negative, size
 from depth_ros.cli.models_quantize import add_quantize
 from depth_ros.errors import BadFile, DeviceUnavailable
 from depth_ros.estimators.estimator import Estimator, MonoEstimator
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--manifest', metavar='ID|FILE', help='id of the model, or its manifest (FILE with the suffix .yaml)'
     )
     check.add_argument('--device', default='cpu', choices=_DEVICES, help='device that runs the network (cpu)')
+    _add_device_id(check)
     check.set_defaults(action=_check)
     pulling = actions.add_parser(
         'pull', help='put the published file of a model into the cache: download it, or copy a local file'
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     building.add_argument(
         '--cameras', type=int, default=1, metavar='N', help='number of cameras of the node that will use the engine (1)'
     )
+    _add_device_id(building)
     building.set_defaults(action=_build_engine)
     exporting = actions.add_parser('export', help='export a checkpoint of transformers or diffusers to ONNX')
     exporting.add_argument('id', metavar='ID|FILE', help='id of a model, or its manifest')
@@ -104,12 +106,17 @@ def _add_bench(actions: 'argparse._SubParsersAction[argparse.ArgumentParser]') -
     bench = actions.add_parser('bench', help='measure the time of a network on this machine, from image to depth')
     bench.add_argument('id', metavar='ID|FILE', help='id of a model, its manifest, or its model file')
     bench.add_argument('--device', default='auto', choices=_DEVICES, help='device that runs the network (auto)')
+    _add_device_id(bench)
     bench.add_argument(
         '--image-size', type=size, default=(640, 480), metavar='WxH', help='size of the images (640x480)'
     )
     bench.add_argument('--repeat', type=int, default=20, metavar='N', help='number of images (20)')
     bench.add_argument('--json', action='store_true', help='print the figures as JSON')
     bench.set_defaults(action=_bench)
+
+
+def _add_device_id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--device-id', type=not_negative, default=0, metavar='N', help='number of the CUDA device (0)')
 
 
 def run(options: argparse.Namespace) -> int:
@@ -213,11 +220,15 @@ def _bench(options: argparse.Namespace) -> int:
     images = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
     estimator: Estimator | MonoEstimator
     if manifest.task == 'mono':
-        settings = MonoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        settings = MonoSettings(
+            model=options.id, device=options.device, device_id=options.device_id, allow_simulator_model=True
+        )
         estimator = mono = mono_estimator(settings)
         estimate: Callable[[], object] = partial(mono.estimate, Frame(images[0], camera))
     else:
-        pair_settings = StereoSettings(model=options.id, device=options.device, allow_simulator_model=True)
+        pair_settings = StereoSettings(
+            model=options.id, device=options.device, device_id=options.device_id, allow_simulator_model=True
+        )
         estimator = stereo = stereo_estimator(pair_settings)
         pair = StereoFrame(images[0], images[1], StereoRig(camera, camera.cx, 0.1))
         estimate = partial(stereo.estimate, pair)
@@ -242,7 +253,7 @@ def _build_engine(options: argparse.Namespace) -> int:
         raise BadFile(f'--cameras is {options.cameras}; expected at least 1')
     values: dict[str, Any] = {
         'model': options.id, 'device': 'tensorrt', 'precision': options.precision, 'image_size': options.image_size,
-        'allow_simulator_model': True,
+        'device_id': options.device_id, 'allow_simulator_model': True,
     }  # fmt: skip
     watch = ProgressListener(lambda text: print(text, file=sys.stderr))
     manifest, _ = find_manifest(options.id)
@@ -262,7 +273,9 @@ def _check(options: argparse.Namespace) -> int:
     """Load the file, compare its tensors with the manifest and run it; errors are reported by ``main``."""
     manifest, _ = find_manifest(options.manifest or str(options.file))
     device: Device = options.device
-    backend = RUNTIMES[registered_runtime(manifest.runtime.backends, manifest.id)](options.file, RuntimeOptions(device))
+    backend = RUNTIMES[registered_runtime(manifest.runtime.backends, manifest.id)](
+        options.file, RuntimeOptions(device, device_id=options.device_id)
+    )
     network = (MonoNetwork if manifest.task == 'mono' else StereoNetwork)(
         manifest, backend, reference_beside(manifest, options.file)
     )

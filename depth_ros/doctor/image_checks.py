@@ -9,7 +9,7 @@ from depth_ros.messages.read_messages import calibration, image_pixels
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 from depth_ros.stages.intrinsics import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.stages.rectify import rectify
-from depth_ros.stereo.exposure_difference import EXPOSURE_REMEDY, exposure_difference
+from depth_ros.stereo.exposure_difference import EXPOSURE_CONSEQUENCE, EXPOSURE_REMEDY, exposure_difference
 from depth_ros.stereo.pair_agreement import clearly_better, matched_share
 from depth_ros.stereo.row_measurement import measure_rows
 from depth_ros.stereo.row_tracker import MAX_OFF_PX, describe
@@ -169,9 +169,7 @@ def _exposure_finding(images: Sequence[UInt8Array], about: str) -> Iterator[Find
     if difference is None:
         return
     if difference.costs_matches:
-        yield Finding(
-            'warning', 'exposure', about, str(difference), 'fewer pixels match, and depth is sparser', EXPOSURE_REMEDY
-        )
+        yield Finding('warning', 'exposure', about, str(difference), EXPOSURE_CONSEQUENCE, EXPOSURE_REMEDY)
     else:
         yield Finding('ok', 'exposure', about, str(difference))
 

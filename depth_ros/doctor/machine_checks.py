@@ -8,6 +8,7 @@ from depth_ros.doctor.finding import Finding
 from depth_ros.errors import BadSettings, DeviceUnavailable, InferenceError, ModelError
 from depth_ros.files.install_command import install_command
 from depth_ros.files.model_cache import cache_folder
+from depth_ros.messages.scale_sensors import check_prompt_source
 from depth_ros.networks.catalog import command_to_get, find_manifest, model_file
 from depth_ros.networks.runtimes.gpu import find_gpu
 from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
@@ -38,6 +39,12 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
     except ModelError as error:
         yield Finding('fault', 'model', settings.model, str(error), _NOT_CONFIGURED, 'depth-ros models list')
         return
+    if isinstance(settings, MonoSettings):
+        try:
+            check_prompt_source(settings)
+        except BadSettings as error:
+            yield Finding('fault', 'model', settings.model, str(error), _NOT_CONFIGURED, 'set scale.source: reference')
+            return
     try:
         path = model_file(manifest, folder)
         runtime = registered_runtime(manifest.runtime.backends, manifest.id)
@@ -66,7 +73,7 @@ def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Findin
             yield Finding('fault', 'device', settings.device, what, _NOT_CONFIGURED, fix)
             return
     elif settings.device == 'tensorrt':
-        yield _engine_finding(manifest.id, path.stem)
+        yield _engine_finding(manifest.id, path.stem, settings.device_id)
         return
     try:
         with closing(
@@ -96,10 +103,10 @@ def needs_focal_length(settings: MonoSettings) -> bool:
         return False
 
 
-def _engine_finding(model: str, stem: str) -> Finding:
+def _engine_finding(model: str, stem: str, device_id: int) -> Finding:
     """Check for stored engines without building one, which takes minutes."""
     build = f'depth-ros models build-engine {model}'
-    if find_gpu() is None:
+    if find_gpu(device_id) is None:
         return Finding(
             'warning',
             'engine',

@@ -6,11 +6,27 @@ from typing import Protocol
 from depth_ros.types import DepthEstimate, Frame, RawDisparity, StereoFrame, View
 
 
-class Estimator(Protocol):
-    """Measures the disparity of a stereo pair. Used by one thread at a time."""
+class AnyEstimator(Protocol):
+    """What all estimators have in common. Used by one thread at a time."""
 
     name: str
     """Name for logs and diagnostics."""
+
+    def cancel(self) -> None:
+        """Make a running ``estimate`` end soon; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Release memory and device.
+
+        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running. A network
+        that several cameras share is released when the last camera closes its share.
+        """
+        ...
+
+
+class Estimator(AnyEstimator, Protocol):
+    """Measures the disparity of a stereo pair."""
 
     def estimate(self, frame: StereoFrame) -> RawDisparity:
         """Measure the disparity of a pair.
@@ -20,42 +36,15 @@ class Estimator(Protocol):
         """
         ...
 
-    def cancel(self) -> None:
-        """Make a running ``estimate`` end soon; called from another thread."""
-        ...
 
-    def close(self) -> None:
-        """Release memory and device.
-
-        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running. A network
-        that several cameras share is released when the last camera closes its share.
-        """
-        ...
-
-
-class MonoEstimator(Protocol):
-    """Estimates the depth of one image. Used by one thread at a time."""
-
-    name: str
-    """Name for logs and diagnostics."""
+class MonoEstimator(AnyEstimator, Protocol):
+    """Estimates the depth of one image."""
 
     def estimate(self, frame: Frame) -> DepthEstimate:
         """Estimate the depth of an image; the result states whether it is in metres.
 
         Raises:
             EstimatorError: the estimator failed on this frame; the next frame may succeed.
-        """
-        ...
-
-    def cancel(self) -> None:
-        """Make a running ``estimate`` end soon; called from another thread."""
-        ...
-
-    def close(self) -> None:
-        """Release memory and device.
-
-        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running. A network
-        that several cameras share is released when the last camera closes its share.
         """
         ...
 
@@ -75,27 +64,13 @@ class BatchEstimator(MonoEstimator, Protocol):
         ...
 
 
-class MultiviewEstimator(Protocol):
-    """Measures depth from several images of a moving camera. Used by one thread at a time."""
-
-    name: str
-    """Name for logs and diagnostics."""
+class MultiviewEstimator(AnyEstimator, Protocol):
+    """Measures depth from several images of a moving camera."""
 
     def estimate(self, reference: View, sources: Sequence[View]) -> DepthEstimate:
         """Measure the depth of the reference, in metres, from at least one earlier view of the same scene.
 
         Raises:
             EstimatorError: the estimator failed on this frame; the next frame may succeed.
-        """
-        ...
-
-    def cancel(self) -> None:
-        """Make a running ``estimate`` end soon; called from another thread."""
-        ...
-
-    def close(self) -> None:
-        """Release memory and device.
-
-        The owner calls it exactly once, when it no longer uses the estimator and no ``estimate`` is running.
         """
         ...

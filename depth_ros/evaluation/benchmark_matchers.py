@@ -9,6 +9,7 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 
+from depth_ros.errors import EstimatorError
 from depth_ros.pipeline import stereo_estimator
 from depth_ros.settings.node_settings import Quality, StereoSettings
 from depth_ros.stages.decode_image import as_grey
@@ -78,6 +79,11 @@ def _from_estimator(raw: RawDisparity) -> Float32Array:
 def _sgbm(mode: int) -> Prepare:
     @contextmanager
     def prepare(left: UInt8Array, right: UInt8Array, disparities: int) -> Iterator[Callable[[], AnyArray]]:
+        if left.shape[1] <= disparities:  # OpenCV 4.6 would end the process: it throws in a thread of its own
+            raise EstimatorError(
+                f'the images have {left.shape[1]} columns; expected more than the {disparities} disparities of the '
+                'search. Set --max-disparity'
+            )
         matcher = cv2.StereoSGBM.create(
             minDisparity=0, numDisparities=disparities, blockSize=_BLOCK, P1=_P1, P2=_P2,
             uniquenessRatio=_UNIQUENESS, speckleWindowSize=_SPECKLE_PX, speckleRange=_SPECKLE_RANGE, mode=mode,

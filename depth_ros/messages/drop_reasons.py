@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from depth_ros.errors import BadCameraInfo, BadFile, BadImage, MissingPrompt
+
 
 class DropReason(str, Enum):
     """A reason; the value is the key in ``/diagnostics`` and in reports."""
@@ -32,6 +34,8 @@ class DropReason(str, Enum):
     """The calibration is unusable."""
     BAD_FILE = 'bad_file'
     """A file that a parameter names is unusable."""
+    NO_PROMPT = 'no_prompt'
+    """The network takes a measured depth with every image, and there is none for this image."""
     BAD_REFERENCE = 'bad_reference'
     """A reference message for the scale is unusable (recordings)."""
     ESTIMATOR_FAILED = 'estimator_failed'
@@ -49,3 +53,12 @@ class DropReason(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+UNUSABLE_INPUT: dict[type[Exception], DropReason] = {
+    BadImage: DropReason.BAD_IMAGE,
+    BadCameraInfo: DropReason.BAD_CAMERA_INFO,
+    BadFile: DropReason.BAD_FILE,
+    MissingPrompt: DropReason.NO_PROMPT,
+}
+"""Reason by type of the error for frames that could not be estimated because of an input."""

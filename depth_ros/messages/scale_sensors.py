@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from depth_ros.errors import BadInput
+from depth_ros.errors import BadInput, BadSettings
 from depth_ros.messages import reference_messages as convert
+from depth_ros.networks.catalog import find_manifest
 from depth_ros.scale.scaler import Scaler
 from depth_ros.settings.node_settings import MonoSettings
 
@@ -43,6 +44,23 @@ def sensor_topics(settings: MonoSettings, scaler: Scaler) -> list[SensorTopic]:
     return [
         SensorTopic('scale reference', 'scale/reference', _REFERENCES[kind], lambda m: scaler.add_reference(points(m)))
     ]
+
+
+def check_prompt_source(settings: MonoSettings) -> None:
+    """Check that the settings name a source of the measured depth, if the network takes one with every image.
+
+    Raises:
+        BadSettings: ``scale.source`` is not ``reference``, or the reference measures a single distance.
+        ModelError: the network is unknown.
+    """
+    if not settings.model or find_manifest(settings.model)[0].prompt_size is None:
+        return
+    if settings.scale_source != 'reference' or settings.scale_reference_type == 'range':
+        raise BadSettings(
+            f'{settings.model} takes a measured depth of the scene with every image; scale.source is '
+            f'{settings.scale_source} and scale.reference_type is {settings.scale_reference_type}. Set scale.source: '
+            'reference, and scale.reference_type to points, scan or depth; a Range is a single distance'
+        )
 
 
 class _DepthCamera:

@@ -5,9 +5,7 @@ device appear as a difference to it.
 """
 
 import hashlib
-import mmap
 import os
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from depth_ros.errors import InferenceError, ModelLoadError
 from depth_ros.files.model_cache import cache_folder, sha256
 from depth_ros.networks.input_placement import Size
 from depth_ros.networks.manifest import Manifest
+from depth_ros.networks.runtimes.onnx_file import computes_in_half_precision
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.runtimes.runtime import Precision, Runtime, RuntimeOptions
@@ -24,12 +23,7 @@ from depth_ros.networks.self_check import read_reference, self_check_input
 from depth_ros.networks.tensor_check import check_tensors, fixed_size
 from depth_ros.types import AnyArray
 
-_GRAPH, _INITIALIZER, _DATA_TYPE = 7, 5, 2
-"""Numbers of the fields ModelProto.graph, GraphProto.initializer and TensorProto.data_type in onnx.proto."""
-_FLOAT16 = 10
 _CPU = 'CPUExecutionProvider'
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Wire types of protobuf."""
 
 
 def reference_of_half_precision(
@@ -50,26 +44,10 @@ def reference_of_half_precision(
     Raises:
         ModelMismatch: the file does not match its manifest.
     """
-    half = manifest.artifact.precision == 'fp16' or has_half_precision_weights(path)
+    half = manifest.artifact.precision == 'fp16' or computes_in_half_precision(path)
     if not half or runtime.device.startswith(_CPU):
         return None, 'fp16' if half else 'fp32'
     return _cpu_reference(manifest, path, input_size, listener), 'fp16'
-
-
-def has_half_precision_weights(path: Path) -> bool:
-    """Return whether an ONNX file contains weights of the type float16; False if it cannot be read as one."""
-    if path.stat().st_size == 0:
-        return False
-    with path.open('rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        try:
-            return any(
-                number == _DATA_TYPE and value == _FLOAT16
-                for graph in _messages(content, (0, len(content)), _GRAPH)
-                for tensor in _messages(content, graph, _INITIALIZER)
-                for number, value in _fields(content, tensor)
-            )
-        except (IndexError, ValueError):
-            return False
 
 
 def _cpu_reference(
@@ -105,40 +83,3 @@ def _store(reference: AnyArray, path: Path) -> None:
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)
-
-
-def _messages(content: mmap.mmap, part: tuple[int, int], number: int) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of the messages with a field number within a part of the file."""
-    for found, value in _fields(content, part):
-        if found == number and isinstance(value, tuple):
-            yield value
-
-
-def _fields(content: mmap.mmap, part: tuple[int, int]) -> Iterator[tuple[int, int | tuple[int, int]]]:
-    """Yield number and value of the fields of a protobuf message; the value of bytes is their begin and end."""
-    position, end = part
-    while position < end:
-        tag, position = _varint(content, position)
-        kind = tag & 7
-        if kind == _VARINT:
-            value, position = _varint(content, position)
-            yield tag >> 3, value
-        elif kind == _BYTES:
-            length, position = _varint(content, position)
-            yield tag >> 3, (position, position + length)
-            position += length
-        elif kind in (_FIXED64, _FIXED32):
-            position += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f'wire type {kind} is not part of protobuf 3')
-
-
-def _varint(content: mmap.mmap, position: int) -> tuple[int, int]:
-    """Return a number and the position behind it."""
-    number = shift = 0
-    while True:
-        byte = content[position]
-        number |= (byte & 127) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 128:
-            return number, position

@@ -71,6 +71,7 @@ def load_network(settings: Settings, listener: ProgressListener, cameras: int = 
         settings.memory_limit_mb,
         settings.graph_optimization,  # type: ignore[arg-type]
         settings.precision if settings.device == 'tensorrt' else 'fp32',  # type: ignore[arg-type]
+        device_id=settings.device_id,
     )
     image_size = _size(settings.image_size)
     if runtime_name == ONNX_RUNTIME and settings.device == 'tensorrt' and OnnxRuntime.has('tensorrt'):
@@ -108,7 +109,7 @@ def _load_with_engine(
         options = replace(options, batch_shapes=batch_shapes(inputs, batch))
     main = checked.main_output.name
     main = uncompiled.outputs[0].name if main == '*' else main
-    engine = engine_for(path, options, inputs, main, find_gpu(), uncompiled.version, listener)
+    engine = engine_for(path, options, inputs, main, find_gpu(options.device_id), uncompiled.version, listener)
     stored = engine / 'reference.npz' if engine else None
     reference = read_reference(stored) if stored is not None and stored.is_file() else reference_beside(manifest, path)
     precision: Precision = 'fp16' if 'fp16' in (options.precision, manifest.artifact.precision) else 'fp32'

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from depth_ros.errors import BadInput, EstimatorError, ModelMismatch
+from depth_ros.errors import EstimatorError, MissingPrompt, ModelMismatch
 from depth_ros.networks.decode_outputs import decode, disparity
 from depth_ros.networks.input_placement import InputPlacement, Size, plan
 from depth_ros.networks.manifest import Manifest
@@ -154,7 +154,7 @@ class MonoNetwork(_Network):
         """Estimate the depth of one image.
 
         Raises:
-            BadInput: the network needs a prompt depth, and the frame has none or one without any depth.
+            MissingPrompt: the network needs a prompt depth, and the frame has none or one without any depth.
             EstimatorError: the network failed, needs missing intrinsics, or returned mostly NaN.
         """
         self._check_prompt(frame)
@@ -170,7 +170,7 @@ class MonoNetwork(_Network):
         """Estimate at most ``largest_batch`` images of one size together.
 
         Raises:
-            BadInput: as ``estimate``.
+            MissingPrompt: as ``estimate``.
             EstimatorError: the network failed, or returned mostly NaN for one of the frames.
         """
         for frame in frames:
@@ -188,9 +188,9 @@ class MonoNetwork(_Network):
 
     def _check_prompt(self, frame: Frame) -> None:
         if self.prompt_size is not None and frame.prompt_m is None:
-            raise BadInput(
+            raise MissingPrompt(
                 f'{self._manifest.id} needs a prompt depth and the frame has none; expected metres measured by another '
-                'sensor. Pass prompt_m to MonoDepth; nodes and the command line do not provide a prompt'
+                'sensor. Pass prompt_m to MonoDepth or --prompt to depth-ros infer, or set scale.source: reference'
             )
 
     def _decoded(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from depth_ros.errors import BadInput
+from depth_ros.errors import MissingPrompt
 from depth_ros.geometry import pixel_slopes
 from depth_ros.networks.input_placement import InputPlacement, resize_image
 from depth_ros.networks.manifest import InputTensor, Manifest, Normalize, Pad, Preprocess
@@ -67,12 +67,12 @@ def prompt_planes(prompt_m: Float32Array, size: tuple[int, int]) -> Float32Array
     image processor of transformers.
 
     Raises:
-        BadInput: no pixel has a depth.
+        MissingPrompt: no pixel has a depth.
     """
     values = cv2.resize(prompt_m.astype(np.float32, copy=False), size, interpolation=cv2.INTER_NEAREST_EXACT)
     known = np.isfinite(values) & (values > 0)
     if not known.any():
-        raise BadInput('no pixel of the prompt depth has a depth; expected positive metres. Check the sensor')
+        raise MissingPrompt('no pixel of the prompt depth has a depth; expected positive metres. Check the sensor')
     if not known.all():
         nearest = cv2.distanceTransformWithLabels(
             (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL

@@ -35,6 +35,7 @@ class _SharedNetwork:
         self.name = ''
         self.caution = ''
         self.simulator_only = False
+        self.prompt_size: tuple[int, int] | None = None
         self._estimator: BatchEstimator | None = None
         self._load_error: Exception = EstimatorError('the network is not loaded')
         self._failures_in_a_row = 0
@@ -63,6 +64,7 @@ class _SharedNetwork:
                 self._estimator = load()
                 self.name, self.caution = self._estimator.name, str(getattr(self._estimator, 'caution', ''))
                 self.simulator_only = bool(getattr(self._estimator, 'simulator_only', False))
+                self.prompt_size = getattr(self._estimator, 'prompt_size', None)
         except Exception as error:
             self._load_error = error
             raise
@@ -147,6 +149,7 @@ class SharedEstimator:
 
     def __init__(self, network: _SharedNetwork, release: Callable[[], None]) -> None:
         self.name, self.caution, self.simulator_only = network.name, network.caution, network.simulator_only
+        self.prompt_size = network.prompt_size
         self._network = network
         self._release = release
         self._request: _Request | None = None

@@ -8,13 +8,11 @@ from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from depth_ros.errors import BadSettings, ModelError
-from depth_ros.networks.catalog import find_manifest
+from depth_ros.errors import BadSettings
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.networks.shared_network import SharedEstimator, SharedNetworks
-from depth_ros.pipeline import mono_estimator
 from depth_ros.ros.estimator_swap import estimator_key
-from depth_ros.ros.mono_node import MonoDepthNode
+from depth_ros.ros.mono_node import MonoDepthNode, node_estimator
 from depth_ros.settings.node_settings import MonoSettings
 
 
@@ -53,18 +51,9 @@ def sharing_estimators(cameras: int) -> Callable[[MonoSettings, ProgressListener
     networks = SharedNetworks()
 
     def make_estimator(settings: MonoSettings, listener: ProgressListener) -> SharedEstimator:
-        _refuse_prompt(settings.model)
-        return networks.get(estimator_key(settings), lambda: mono_estimator(settings, listener, cameras))
+        return networks.get(estimator_key(settings), lambda: node_estimator(settings, listener, cameras))
 
     return make_estimator
-
-
-def _refuse_prompt(model: str) -> None:
-    if model and find_manifest(model)[0].prompt_size:
-        raise ModelError(
-            f'{model} needs a measured low-resolution depth with each image (input prompt_depth), which mono_depth '
-            'does not provide. Set model to another network, or use depth_ros.MonoDepth in Python with prompt_m'
-        )
 
 
 def _checked(names: Sequence[str]) -> Sequence[str]:

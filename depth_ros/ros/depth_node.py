@@ -13,14 +13,14 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from depth_ros.camera_state import CameraState
-from depth_ros.errors import BadCameraInfo, BadFile, BadImage
-from depth_ros.messages.drop_reasons import DropReason
+from depth_ros.estimators.estimator import AnyEstimator
+from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros import node_process
 from depth_ros.ros.calibration_warnings import calibration_warnings
 from depth_ros.ros.constant_depth import ConstantDepthDetector
 from depth_ros.ros.diagnostics import NodeState, TopicState, diagnostic_array
-from depth_ros.ros.estimator_swap import AnyEstimator, SwappableEstimator
+from depth_ros.ros.estimator_swap import SwappableEstimator
 from depth_ros.ros.failure_recovery import FailureRecovery
 from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.ros.node_input import NodeInput
@@ -98,6 +98,10 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
     @abstractmethod
     def _estimate(self, job: JobT, settings: SettingsT, estimator: EstimatorT) -> DepthMap | RelativeMap:
         """Decode a job and estimate its depth."""
+
+    def _publish_relative(self, outputs: Outputs, relative: RelativeMap, settings: SettingsT) -> None:
+        """Publish depth without a scale."""
+        outputs.publish_relative(relative, settings)
 
     def _scale_status(self) -> ScaleStatus | None:
         """Return the state of the scale; None if the depth needs no scale."""
@@ -195,12 +199,8 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         started_s, generation = time.monotonic(), self._generation
         try:
             reason = self._process(job, generation)
-        except BadImage as error:
-            self._drop(DropReason.BAD_IMAGE, str(error))
-        except BadCameraInfo as error:
-            self._drop(DropReason.BAD_CAMERA_INFO, str(error))
-        except BadFile as error:
-            self._drop(DropReason.BAD_FILE, str(error))
+        except tuple(UNUSABLE_INPUT) as error:
+            self._drop(UNUSABLE_INPUT[type(error)], str(error))
         except Exception as error:
             if generation == self._generation:
                 self._handle_failure(error)
@@ -235,7 +235,7 @@ class DepthNode(ReportingNode, Generic[JobT, EstimatorT, SettingsT]):
         if generation != self._generation:
             return DropReason.SHUTDOWN
         if isinstance(result, RelativeMap):
-            outputs.publish_relative(result, settings)
+            self._publish_relative(outputs, result, settings)
             self._report('relative', f'{swappable.name}: {result.missing_for_metres}. Only relative depth is published')
         else:
             if settings.filter_temporal:

@@ -3,26 +3,12 @@
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from depth_ros.errors import DepthRosError, EstimatorError
+from depth_ros.estimators.estimator import AnyEstimator
 from depth_ros.settings.common_settings import Settings
 from depth_ros.settings.parameter_table import Part, built_from
-
-
-class AnyEstimator(Protocol):
-    """The part of an estimator that ``SwappableEstimator`` uses."""
-
-    name: str
-
-    def cancel(self) -> None:
-        """Request a running estimate to end soon."""
-        ...
-
-    def close(self) -> None:
-        """Release memory and device; called exactly once, when no estimate is running."""
-        ...
-
 
 EstimatorT = TypeVar('EstimatorT', bound=AnyEstimator)
 SettingsT = TypeVar('SettingsT', bound=Settings)
@@ -76,6 +62,11 @@ class SwappableEstimator(Generic[EstimatorT, SettingsT]):
     def simulator_only(self) -> bool:
         """Whether the current estimator is valid for simulated images only."""
         return bool(getattr(self._estimator, 'simulator_only', False))
+
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether the current estimator takes a measured depth with every image."""
+        return getattr(self._estimator, 'prompt_size', None) is not None
 
     @contextmanager
     def use(self, settings: SettingsT) -> Iterator[EstimatorT]:

@@ -3,7 +3,12 @@
 import math
 from collections import deque
 
-from depth_ros.stereo.exposure_difference import EXPOSURE_REMEDY, ExposureDifference, exposure_difference
+from depth_ros.stereo.exposure_difference import (
+    EXPOSURE_CONSEQUENCE,
+    EXPOSURE_REMEDY,
+    ExposureDifference,
+    exposure_difference,
+)
 from depth_ros.types import StereoFrame
 
 _PERIOD_S = 1.0
@@ -43,7 +48,7 @@ class ExposureWatch:
         difference = self._difference
         if difference is None or not difference.costs_matches:
             return ''
-        return f'{difference}, which makes depth sparser. {EXPOSURE_REMEDY}'
+        return f'{difference}: {EXPOSURE_CONSEQUENCE}. {EXPOSURE_REMEDY}'
 
     @property
     def values(self) -> dict[str, str]:

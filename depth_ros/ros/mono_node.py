@@ -5,20 +5,34 @@ from typing import Any
 
 from std_srvs.srv import Trigger
 
-from depth_ros.estimators.estimator import MonoEstimator
+from depth_ros.estimators.estimator import BatchEstimator, MonoEstimator
 from depth_ros.messages import read_messages
 from depth_ros.messages.frames import mono_frame_of
+from depth_ros.messages.scale_sensors import check_prompt_source
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.pipeline import mono_depth_map, mono_estimator
 from depth_ros.ros.depth_node import DepthNode
 from depth_ros.ros.mono_input import MonoInput, MonoMessages
 from depth_ros.ros.node_input import JoinedInputs, NodeInput
+from depth_ros.ros.outputs import Outputs
 from depth_ros.ros.scale_input import ScaleInput
 from depth_ros.ros.tf_transforms import transforms_by_tf
 from depth_ros.scale.scale_tracker import ScaleStatus
-from depth_ros.scale.scaler import Scaler, Transform
+from depth_ros.scale.scaler import Scaler, with_prompt
+from depth_ros.scale.sensor_pose import Transform
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import DepthMap, RelativeMap
+
+
+def node_estimator(settings: MonoSettings, listener: ProgressListener, cameras: int = 1) -> BatchEstimator:
+    """Return the network of a node, as ``mono_estimator`` does.
+
+    Raises:
+        BadSettings: as ``mono_estimator``, or the network takes a measured depth and no source of it is set.
+        ModelError, InferenceError: as ``mono_estimator``.
+    """
+    check_prompt_source(settings)
+    return mono_estimator(settings, listener, cameras)
 
 
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
@@ -28,7 +42,7 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
 
     def __init__(
         self,
-        make_estimator: Callable[[MonoSettings, ProgressListener], MonoEstimator] = mono_estimator,
+        make_estimator: Callable[[MonoSettings, ProgressListener], MonoEstimator] = node_estimator,
         **node_options: Any,
     ) -> None:
         super().__init__('mono_depth', MonoSettings, make_estimator, **node_options)
@@ -51,9 +65,19 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
         return JoinedInputs(image, ScaleInput(self, settings, self._scaler, self._report))
 
     def _scale_status(self) -> ScaleStatus | None:
-        return self._scaler.status if self._scaler is not None else None
+        return self._scaler.status if self._scaler is not None and not self._takes_prompt() else None
+
+    def _image_state(self) -> tuple[str, dict[str, str]]:
+        return '', self._scaler.prompts.values if self._scaler is not None and self._takes_prompt() else {}
+
+    def _takes_prompt(self) -> bool:
+        estimator = self._estimator
+        return estimator is not None and estimator.takes_prompt
 
     def _on_reset_scale(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._takes_prompt():
+            response.message = 'no scale to reset: the network takes a measured depth, and its output is metric'
+            return response
         if self._scaler is None:
             response.message = 'no scale to reset: scale.source is none, or the node is not configured'
             return response
@@ -70,10 +94,17 @@ class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
             self._warn_about_calibration(job.image.header.frame_id, info, 'image', settings.rectify)
         frame = mono_frame_of(job.image, info, settings, self._camera.rectifier)
         mask = self._camera.mask.current(settings.filter_mask_file)
-        scaler, outputs = self._scaler, self._outputs
+        frame, scaler = with_prompt(frame, estimator, self._scaler, settings)
+        outputs = self._outputs
         result = mono_depth_map(frame, estimator, settings, scaler, mask)
         if scaler is not None and outputs is not None:
             outputs.publish_scale(scaler.status, frame.stamp_ns, frame.frame_id)
-        if isinstance(result, RelativeMap):
-            return self._camera.relative_scaler.apply(result, settings.relative_scaling)
         return result
+
+    def _publish_relative(self, outputs: Outputs, relative: RelativeMap, settings: MonoSettings) -> None:
+        scaling = settings.relative_scaling
+        topics = ('depth/color',) if scaling == 'none' else ('depth/color', 'depth/relative')
+        if outputs.has_subscribers(topics):
+            relative = self._camera.relative_scaler.apply(relative, scaling)
+        if scaling == 'none' or relative.nearness is not None:
+            super()._publish_relative(outputs, relative, settings)

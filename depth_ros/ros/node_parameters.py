@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from depth_ros.errors import BadSettings, ModelError
+from depth_ros.messages.scale_sensors import check_prompt_source
 from depth_ros.networks.catalog import check_available
 from depth_ros.ros.qos_overrides import given_values
 from depth_ros.settings.common_settings import SettingsT
@@ -72,9 +73,11 @@ class NodeParameters(Generic[SettingsT]):
         with self._lock:
             try:
                 # While an earlier value is invalid, a change is checked on its own, so that it can be corrected.
-                (self._initial if self._problem else self._settings).changed(changes)
-                if model := changes.get('model'):
-                    check_available(str(model), 'mono' if isinstance(self._initial, MonoSettings) else 'stereo')
+                settings = (self._initial if self._problem else self._settings).changed(changes)
+                if changes.get('model'):
+                    check_available(settings.model, 'mono' if isinstance(settings, MonoSettings) else 'stereo')
+                    if isinstance(settings, MonoSettings):
+                        check_prompt_source(settings)
             except (BadSettings, ModelError) as error:
                 return SetParametersResult(successful=False, reason=str(error))
             self._values.update(changes)

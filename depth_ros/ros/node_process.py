@@ -8,7 +8,6 @@ repeated. If native code holds the interpreter lock, no Python thread can run; `
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -18,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from depth_ros.doctor.shared_memory import full_shared_memory
 from depth_ros.errors import DepthRosError
 from depth_ros.memory import keep_freed_memory
 from depth_ros.ros import exit_guard
 
-_MIN_SHARED_MEMORY = 64 << 10
 _stop_requested = threading.Event()
 _exit_code = 0
 
@@ -50,7 +49,7 @@ def catch_signals() -> None:
     Raises:
         SystemExit: importing rclpy would crash, because shared memory is full.
     """
-    if problem := _full_shared_memory():
+    if problem := full_shared_memory():
         sys.exit(f'{Path(sys.argv[0]).stem}: {problem}')
 
     def on_signal(_signal: int, _frame: FrameType | None) -> None:
@@ -113,7 +112,9 @@ def run(make_nodes: Callable[[], Any], args: Sequence[str] | None = None) -> int
     ]
     for thread in threads:
         thread.start()
-    _stop_requested.wait()
+    # With a limit: a signal just before the thread blocks, or one that another thread receives, does not wake it.
+    while not _stop_requested.wait(0.5):
+        pass
     executor.wake()
     deadline_s = time.monotonic() + 2.5
     for thread in threads:
@@ -153,25 +154,6 @@ def wrong_ros_argument(message: str) -> str:
     else:
         reason = 'is not valid'
     return f'{option} {value} {reason}; expected {_EXPECTED.get(option, "another value")}'
-
-
-def _full_shared_memory(folder: str = '/dev/shm') -> str:
-    """Return the problem if Fast DDS would end this process with SIGBUS on loading; otherwise an empty string.
-
-    With more free space, but not enough for its segments, Fast DDS logs this and uses UDP only.
-    """
-    if 'fastrtps' not in os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp'):
-        return ''
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return ''
-    if free >= _MIN_SHARED_MEMORY:
-        return ''
-    return (
-        f'{folder} has {free} bytes free; Fast DDS needs at least {_MIN_SHARED_MEMORY}. Remove the files '
-        'of killed processes (fastdds shm clean), or increase its size (docker run --shm-size=512m)'
-    )
 
 
 def start(node: Any) -> None:

@@ -75,9 +75,9 @@ class Outputs:
         self._clouds = CloudMessages()
         self._last_sent_s: dict[str, float] = {}
 
-    def has_subscribers(self) -> bool:
-        """Return whether any topic has a subscriber."""
-        return any(publisher.get_subscription_count() > 0 for publisher in self._publishers.values())
+    def has_subscribers(self, topics: Collection[str] = ()) -> bool:
+        """Return whether any of the topics has a subscriber; without an argument, any topic at all."""
+        return any(self._publishers[topic].get_subscription_count() > 0 for topic in topics or self._publishers)
 
     def publish(self, depth: DepthMap, settings: Settings, rays: PixelRays) -> None:
         """Publish one depth map.

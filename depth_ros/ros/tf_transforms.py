@@ -4,7 +4,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from depth_ros.geometry import pose_matrix
-from depth_ros.scale.scaler import Transform
+from depth_ros.scale.sensor_pose import Transform
 from depth_ros.types import Float32Array
 
 

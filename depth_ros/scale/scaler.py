@@ -2,22 +2,19 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
-from depth_ros.geometry import parse_pose
+from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.scale.ground_fit import down_from_pitch, fit_ground
+from depth_ros.scale.prompt import PromptSource
 from depth_ros.scale.reference_points import ReferencePoints, known_pixels
 from depth_ros.scale.scale_fit import Law, Scale, ScaleFit, fit, law_of
 from depth_ros.scale.scale_tracker import UNKNOWN, ScaleStatus, ScaleTracker
+from depth_ros.scale.sensor_pose import Transform, no_transform, sensor_pose
 from depth_ros.settings.node_settings import MonoSettings
 from depth_ros.types import Camera, DepthEstimate, Float32Array, Frame
 
-Transform = Callable[[str, str, int], Float32Array | None]
-"""Target frame, source frame, stamp in ns → (4, 4) pose of the source in the target frame, or None if unknown."""
 _MAX_COUNT = 15
 _PROBES = 64
 _MIN_PIXELS: dict[Law, int] = {'factor': 5, 'affine': 12, 'inverse_affine': 12}
@@ -61,9 +58,12 @@ class Scaler:
         self._newest_reference_ns: int | None = None
         self.status = UNKNOWN
         """State at the newest prediction."""
+        self.prompts = PromptSource(transform)
+        """The same measurements as an input of networks that take one; they need no scale."""
 
     def add_reference(self, reference: ReferencePoints) -> None:
         """Add a measurement of another sensor; thread-safe."""
+        self.prompts.add(reference)
         with self._lock:
             if self._references and reference.stamp_ns < self._references[-1].stamp_ns:
                 self._references.clear()  # time jumped back
@@ -117,9 +117,9 @@ class Scaler:
                 measured = self._down
             if measured is None:
                 return None, 'no IMU message received: publish imu, or set scale.imu: false and camera_pitch_rad'
-            pose = self._pose(prediction, measured[1], settings)
+            pose = sensor_pose(measured[1], prediction.frame_id, prediction.stamp_ns, settings, self._transform)
             if pose is None:
-                return None, _no_transform(prediction.frame_id, measured[1])
+                return None, no_transform(prediction.frame_id, measured[1])
             down = pose[:3, :3] @ measured[0]
         fitted = fit_ground(law, prediction.values, prediction.camera, settings.camera_height_m, down)
         return fitted, '' if fitted else 'no floor is visible'
@@ -129,9 +129,9 @@ class Scaler:
         if isinstance(matched, str):
             return None, matched
         reference, prediction = matched
-        pose = self._pose(prediction, reference.frame_id, settings)
+        pose = sensor_pose(reference.frame_id, prediction.frame_id, prediction.stamp_ns, settings, self._transform)
         if pose is None:
-            return None, _no_transform(prediction.frame_id, reference.frame_id)
+            return None, no_transform(prediction.frame_id, reference.frame_id)
         known = known_pixels(reference.points_m, prediction.camera, pose)
         if known.depth_m.size < _MIN_PIXELS[law]:
             return None, (
@@ -169,16 +169,21 @@ class Scaler:
             'than scale.max_skew_ms. Check that both clocks are synchronised'
         )
 
-    def _pose(self, prediction: _Prediction, source: str, settings: MonoSettings) -> Float32Array | None:
-        if settings.scale_extrinsics:
-            return parse_pose(settings.scale_extrinsics)
-        if source == prediction.frame_id:
-            return np.eye(4, dtype=np.float32)
-        return self._transform(prediction.frame_id, source, prediction.stamp_ns)
 
+def with_prompt(
+    frame: Frame, estimator: MonoEstimator, scaler: Scaler | None, settings: MonoSettings
+) -> tuple[Frame, Scaler | None]:
+    """Return the frame with its prompt and no scaler, if the network takes a prompt; otherwise both unchanged.
 
-def _no_transform(target: str, source: str) -> str:
-    return f"the pose of '{source}' in '{target}' is unknown: set scale.extrinsics, or publish tf and install tf2_ros"
+    The depth of such a network is metric: the measurements are an input of the network, and no scale is fitted to them.
+
+    Raises:
+        MissingPrompt: there is no measured depth for this image.
+    """
+    size = getattr(estimator, 'prompt_size', None)
+    if size is None or scaler is None:
+        return frame, scaler
+    return replace(frame, prompt_m=scaler.prompts.prompt_m(frame, size, settings)), None
 
 
 def _probes(values: Float32Array) -> Float32Array:

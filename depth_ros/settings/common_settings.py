@@ -56,6 +56,14 @@ class Settings(Table):
         choices=('auto', 'tensorrt', 'cuda', 'openvino', 'cpu'),
         rebuilds=('network',),
     )
+    device_id: int = parameter(
+        0,
+        'Number of the CUDA device on which the network runs; with device: openvino, 0 = its default device and n > 0 '
+        '= its device GPU.n. It has no effect on the CPU.',
+        minimum=0,
+        maximum=255,
+        rebuilds=('network',),
+    )
     allow_fallback: bool = parameter(
         False,
         'Run the network on the CPU if the device is unavailable; false = report an error.',

@@ -76,8 +76,8 @@ class MonoSettings(Settings):
     scale_source: str = parameter(
         'none',
         'Source of the metric scale for relative models, or of a correction for metric models. fixed: '
-        'scale.fixed_scale and scale.fixed_shift. reference: another sensor on the topic scale/reference. ground: '
-        'the floor, with camera_height_m.',
+        'scale.fixed_scale and scale.fixed_shift. reference: another sensor on the topic scale/reference; networks '
+        'that take a measured depth get it from there. ground: the floor, with camera_height_m.',
         group='scale',
         choices=('none', 'fixed', 'reference', 'ground'),
         read_only=True,
@@ -119,7 +119,8 @@ class MonoSettings(Settings):
     )
     scale_max_skew_ms: float = parameter(
         100.0,
-        'Maximum difference between the stamps of a reference and of the image that it is compared with.',
+        'Maximum difference between the stamps of a reference and of the image that it is compared with, or for '
+        'which it is the measured depth.',
         group='scale',
         unit='ms',
         minimum=0.0,

@@ -1,4 +1,4 @@
-"""Difference of the exposures of the two cameras of a pair, which costs matches."""
+"""Difference of the exposures of the two cameras of a pair."""
 
 import math
 from dataclasses import dataclass
@@ -41,6 +41,10 @@ class ExposureDifference:
         return f'the right image is {self.brightness_ratio:.2f} times as bright as the left image{contrast}'
 
 
+EXPOSURE_CONSEQUENCE = (
+    'the matcher compensates it except where one of the images is saturated or black; there depth is lost. Networks do '
+    'not compensate it'
+)
 EXPOSURE_REMEDY = (
     'Use one exposure and gain for both cameras: apply the automatic exposure of one camera to the other, or fix both; '
     'a hardware trigger starts both exposures at the same time'

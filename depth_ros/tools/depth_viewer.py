@@ -11,9 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.qos import qos_profile_parameter_events
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -73,8 +75,13 @@ class DepthViewer(Node):
         self._shown_node = ''
         self._diagnostics_s = 0.0
         self._parameter_clients: list[Any] = []
+        self._parameter_values: dict[str, Any] = {}
+        """Parameters of the shown node."""
         self._stopping = threading.Event()
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.create_subscription(
+            ParameterEvent, '/parameter_events', self._on_parameter_event, qos_profile_parameter_events
+        )
         self.create_timer(0.2, self._update_subscriptions)
         self._thread = threading.Thread(target=self._show, name='page', daemon=True)
         self._thread.start()
@@ -136,6 +143,11 @@ class DepthViewer(Node):
         elif topic == 'depth/image_rect':
             self.page.show_depth(depth_m(message))
         elif topic == 'depth/relative':
+            if self._parameter_values.get('relative_scaling') == 'none':
+                raise BadImage(
+                    'relative_scaling is none, so that the values have the direction and the scale of the network; set '
+                    'it to robust to see them here'
+                )
             self.page.show_nearness(_nearness(message))
         elif topic == 'depth/camera_info':
             self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
@@ -175,6 +187,7 @@ class DepthViewer(Node):
         if not response.values:
             return
         values = {name: parameter_value_to_python(v) for name, v in zip(shown, response.values, strict=True)}
+        self._parameter_values = values
 
         def change(name: str, value: Value) -> None:
             if isinstance(values[name], float):
@@ -190,6 +203,16 @@ class DepthViewer(Node):
                 self.page.show_value(name, values[name])
 
         self.page.show_parameters(shown, values, change)
+
+    def _on_parameter_event(self, event: ParameterEvent) -> None:
+        """Show parameters that another program has changed."""
+        if event.node.lstrip('/') != self._shown_node:
+            return
+        for parameter in event.changed_parameters:
+            if parameter.name in self._parameter_values:
+                value = parameter_value_to_python(parameter.value)
+                self._parameter_values[parameter.name] = value
+                self.page.show_value(parameter.name, value)
 
 
 def _nearness(message: Any) -> Float32Array:

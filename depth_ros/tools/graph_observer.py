@@ -142,5 +142,6 @@ def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str
             )
         ]
     sensors = [(sensor.role, sensor.topic, sensor.kind, True) for sensor in sensor_topics(settings, Scaler())]
-    camera_info = ('camera_info', 'camera_info', 'CameraInfo', needs_focal_length(settings))
+    required = needs_focal_length(settings) or settings.scale_source in ('reference', 'ground')
+    camera_info = ('camera_info', 'camera_info', 'CameraInfo', required)
     return [('image', f'image{suffix}', kind, True), camera_info, *sensors]

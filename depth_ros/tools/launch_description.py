@@ -19,6 +19,7 @@ from depth_ros.settings.parameter_table import defaults, rules
 from launch import LaunchContext, LaunchDescription
 
 _BOOL = ('true', 'false', 'True', 'False')
+_VIEW = 'Show the node or the first camera in the browser, at http://127.0.0.1:8080 (needs viser).'
 _LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
 
@@ -61,8 +62,9 @@ def describe(
     def nodes(context: LaunchContext) -> list[Node]:
         values = context.launch_configurations
         topics = _topics(values, inputs)
-        actions = [_node(values, executable, _parameter_values(values, settings, parameters, several_cameras), topics)]
-        return [*actions, _rviz(values, rviz_file, topics)] if _is_true(values['rviz']) else actions
+        node = _node(values, executable, _parameter_values(values, settings, parameters, several_cameras), topics)
+        displays = {'rviz': _rviz(values, rviz_file, topics), 'view': _viewer(values, topics)}
+        return [node, *(display for argument, display in displays.items() if _is_true(values[argument]))]
 
     return LaunchDescription([
         *(
@@ -81,12 +83,6 @@ def describe(
             condition=IfCondition(LaunchConfiguration('shared_memory')),
         ),
         OpaqueFunction(function=nodes),
-        Node(
-            package='depth_ros',
-            executable='depth_viewer',
-            namespace=LaunchConfiguration('namespace'),
-            condition=IfCondition(LaunchConfiguration('view')),
-        ),
     ])  # fmt: skip
 
 
@@ -105,8 +101,8 @@ def _arguments(
         _Argument('log_level', 'info', 'Lowest severity of messages that are logged.', _LOG_LEVELS),
         _Argument('use_sim_time', 'false', 'Use the time of /clock.', _BOOL),
         _Argument('autostart', 'true', 'Configure and activate at start; false with a lifecycle manager.', _BOOL),
-        _Argument('rviz', 'false', 'Start RViz in the same namespace (needs the package rviz2).', _BOOL),
-        _Argument('view', 'false', 'Show the node in the browser, at http://127.0.0.1:8080 (needs viser).', _BOOL),
+        _Argument('rviz', 'false', 'Start RViz for the node or the first camera (needs the package rviz2).', _BOOL),
+        _Argument('view', 'false', _VIEW, _BOOL),
         _Argument('shared_memory', 'true', 'Use the Fast DDS profile of this package unless another is set.', _BOOL),
     ]
     for name in parameters:
@@ -224,16 +220,31 @@ def _yaml(value: Any) -> str:
 
 
 def _rviz(values: Mapping[str, str], file: str, topics: Mapping[str, str]) -> Node:
-    """Return RViz in the namespace of the node or of the first camera, because the topics in its file are relative."""
+    """Return RViz in the namespace of the node, because the topics in its file are relative."""
     return Node(
         package='rviz2',
         executable='rviz2',
-        namespace='/'.join([values['namespace'], *_camera_names(values)[:1]]),
+        namespace=_displayed_namespace(values),
         # DepthCloud expects the camera_info of relative topics in the root namespace.
         # upstream: image_transport::getCameraInfoTopic (image_common)
         remappings=[*_remappings(topics), ('/depth/camera_info', 'depth/camera_info')],
         arguments=['-d', file],
     )
+
+
+def _viewer(values: Mapping[str, str], topics: Mapping[str, str]) -> Node:
+    """Return the viewer in the namespace of the node that it shows."""
+    return Node(
+        package='depth_ros',
+        executable='depth_viewer',
+        namespace=_displayed_namespace(values),
+        remappings=_remappings(topics),
+    )
+
+
+def _displayed_namespace(values: Mapping[str, str]) -> str:
+    """Return the namespace of the node, or of the first of several cameras."""
+    return '/'.join([values['namespace'], *_camera_names(values)[:1]])
 
 
 def _remappings(topics: Mapping[str, str]) -> list[tuple[str, str]]:

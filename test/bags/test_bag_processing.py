@@ -11,16 +11,17 @@ from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from bag_files import SIZE, BagWriter, cloud_message, image, info, make, read, transform, write_bag
 from rosbags.rosbag2 import StoragePlugin
 from scenes import bent, calibrations, pair
-from tiny_model import RELATIVE, model
+from tiny_model import RELATIVE, model, prompted_model
 
 from depth_ros.bags.bag_processing import process_recording
 from depth_ros.cli.main import main
-from depth_ros.errors import BadFile
+from depth_ros.errors import BadFile, BadSettings
 from depth_ros.estimators.fake_estimator import FakeEstimator
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
@@ -156,12 +157,14 @@ def test_ctrl_c_leaves_a_readable_bag(tmp_path):
     # A shell that runs the tests in the background ignores SIGINT, and child processes inherit this.
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(command, preexec_fn=listen, stderr=subprocess.PIPE, text=True)
-    end_s = time.monotonic() + 20
+    process, end_s = psutil.Process(running.pid), time.monotonic() + 60
     while not (tmp_path / 'out').exists() and time.monotonic() < end_s:
         time.sleep(0.01)
-    time.sleep(0.4)
+    start_s = process.cpu_times().user
+    while process.cpu_times().user < start_s + 0.5 and time.monotonic() < end_s:  # some frames are written
+        time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    _, error = running.communicate(timeout=10)
+    _, error = running.communicate(timeout=60)
     assert running.returncode == 130 and 'Traceback' not in error
     assert 0 < len(read(tmp_path / 'out')['/depth/image_rect']) < 2500
 
@@ -315,6 +318,27 @@ def test_a_lidar_in_the_bag_gives_metres_as_it_does_in_a_node(tmp_path, static):
     np.testing.assert_allclose(
         measured, depth, rtol=0.025
     )  # tolerance: two grey levels, lost in resizing for the network
+
+
+def test_a_lidar_in_the_bag_is_the_prompt_of_a_network_that_takes_one(tmp_path):
+    depth = lidar_bag(tmp_path / 'in', static=False)
+    values = {'model': prompted_model(tmp_path / 'tiny'), 'filter.edges': False, 'scale.max_skew_ms': 50.0}
+    with pytest.raises(BadSettings, match='takes a measured depth of the scene with every image'):
+        process_recording(tmp_path / 'in', tmp_path / 'none', MonoSettings().changed(values))
+    settings = MonoSettings().changed({**values, 'scale.source': 'reference'})
+    report = process_recording(tmp_path / 'in', tmp_path / 'out', settings)
+    found = read(tmp_path / 'out')
+    assert report.written == 8 and 'no_prompt' not in report.dropped and '/depth/relative' not in found
+    measured = found['/depth/image_rect'][-1][2].data.view(np.float32).reshape(SIZE)
+    middle = slice(SIZE[1] // 4, -SIZE[1] // 8)
+    np.testing.assert_allclose(measured[:, middle], depth[:, middle], rtol=0.1)  # tolerance: a prompt of 16x12 pixels
+    late = MonoSettings().changed({**values, 'scale.source': 'reference', 'scale.max_skew_ms': 0.0})
+    with BagWriter(tmp_path / 'alone') as bag:
+        bag.add('/scale/reference', cloud_message(np.ones((20, 3)), 'left_camera_optical_frame', 5), 5)
+        bag.add('/camera_info', info(calibrations(SIZE[1], SIZE[0])[0], 10**9), 10**9)
+        bag.add('/image', image(np.full(SIZE, 9, np.uint8), 10**9), 10**9)
+    report = process_recording(tmp_path / 'alone', tmp_path / 'alone_out', late)
+    assert report.written == 0 and report.dropped == {'no_prompt': 1}
 
 
 def test_the_temporal_filter_is_applied_as_in_a_node(tmp_path):

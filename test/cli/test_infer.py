@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from scenes import bent, write_info
+from tiny_model import model, prompted_model
 
 from depth_ros.cli.main import main
 from depth_ros.files.image_files import write_image_file
@@ -170,3 +171,25 @@ def test_rows_that_do_not_match_give_a_hint_and_are_aligned_on_request(files, mo
     write_image_file(files / 'right.png', np.zeros_like(motorcycle.right))
     assert main(arguments(files, '-p', 'align_rows:=true')) == 0
     assert 'warning: align_rows has no effect: 0 points of the scene could be tracked' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['prompt.png', 'prompt.npy'])
+def test_a_measured_depth_from_a_file_is_an_input_of_the_network(tmp_path, capsys, name):
+    measured = np.where(np.arange(16) < 8, 1.5, 3.0).astype(np.float32) * np.ones((12, 1), np.float32)
+    measured[::2] = 0.0
+    if name.endswith('.png'):
+        write_image_file(tmp_path / name, (measured * 1000).astype(np.uint16))
+    else:
+        np.save(tmp_path / name, measured)
+    write_image_file(tmp_path / 'image.png', np.full((48, 64, 3), 100, np.uint8))
+    network, out = prompted_model(tmp_path / 'prompted'), ['--out', str(tmp_path / 'out')]
+    command = ['infer', '--model', network, '--image', str(tmp_path / 'image.png'), '-p', 'filter.edges:=false', *out]
+    assert main([*command, '--prompt', str(tmp_path / name)]) == 0
+    depth_m = np.load(tmp_path / 'out' / 'depth.npy')
+    np.testing.assert_allclose(depth_m[:, [0, 63]], [[1.5, 3.0]] * 48, rtol=1e-5)
+    capsys.readouterr()
+    assert main(command) == 1
+    assert '--prompt to depth-ros infer' in capsys.readouterr().err
+    command[2] = str(model(tmp_path / 'tiny'))
+    assert main([*command, '--prompt', str(tmp_path / name)]) == 1
+    assert 'takes no measured depth as an input' in capsys.readouterr().err

@@ -127,7 +127,7 @@ def test_an_integer_is_accepted_as_a_rate(module):
         Graph({}, listen=('depth/image_rect',)) as graph,
         NodeProcess(graph.domain, *arguments, module=f'depth_ros.tools.{module}') as camera,
     ):
-        graph.wait_for_messages('depth/image_rect', 2, timeout_s=30)
+        graph.wait_for_messages('depth/image_rect', 2)
         camera.signal()
         code, output, _ = camera.end(30)
     assert code == 0, output

@@ -264,6 +264,7 @@ def damaged(tmp_path):
         ),
         (lambda p: ['-p', 'model:=moge-2-small'], 'model', 'does not exist'),
         (lambda p: ['-p', 'model:=mogee'], 'parameters', "unknown model 'mogee'"),
+        (lambda p: ['-p', 'model:=prompt-depth-anything-vits'], 'model', 'takes a measured depth of the scene'),
         (lambda p: ['-p', f'model:={damaged(p)}'], 'model', 'tiny.onnx'),
         (lambda p: ['-p', 'range_min_m:=50', '-p', 'range_max_m:=5'], 'parameters', 'expected range_min_m <'),
         (lambda p: ['-p', 'modl:=x'], 'parameters', "did you mean 'model'"),
@@ -303,3 +304,6 @@ def test_a_mono_node_needs_its_image_its_sensor_and_what_its_network_needs(capsy
         assert code == 1 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'fault'
         code, bad, _ = doctor(capsys, *any_lens, *image, *info, '-p', 'scale.source:=reference')
         assert code == 1 and bad['topic']['about'] == '/scale/reference'
+        floor = ['-p', 'scale.source:=ground', '-p', 'camera_height_m:=0.5']
+        code, bad, _ = doctor(capsys, *any_lens, *image, *floor)
+        assert code == 1 and bad['topic']['about'] == '/camera_info' and bad['topic']['level'] == 'fault'

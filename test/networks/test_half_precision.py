@@ -7,7 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_model import MANIFEST, mean_of_channels
 
 from depth_ros.errors import ModelMismatch
-from depth_ros.networks.half_precision import has_half_precision_weights
+from depth_ros.networks.catalog import find_manifest, model_file
+from depth_ros.networks.half_precision import computes_in_half_precision
 from depth_ros.networks.load_network import load_network
 from depth_ros.networks.network_estimator import MonoNetwork
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime
@@ -106,9 +107,16 @@ def test_on_the_cpu_there_is_nothing_to_compare(tmp_path, monkeypatch):
     assert reports == []
 
 
+def test_weights_that_are_only_stored_in_half_precision_are_computed_in_full_precision(tmp_path):
+    manifest, folder = find_manifest('sim-indoor')
+    stored = model_file(manifest, folder)
+    assert {each.data_type for each in onnx.load(stored).graph.initializer} >= {TensorProto.FLOAT16}
+    assert not computes_in_half_precision(stored)
+
+
 def test_half_precision_is_recognised_by_the_weights_of_the_file(tmp_path):
-    assert has_half_precision_weights(half_precision_file(tmp_path / 'half.onnx'))
-    assert not has_half_precision_weights(mean_of_channels(tmp_path / 'full.onnx'))
+    assert computes_in_half_precision(half_precision_file(tmp_path / 'half.onnx'))
+    assert not computes_in_half_precision(mean_of_channels(tmp_path / 'full.onnx'))
     for content in (b'', b'\xff' * 50, b'not an ONNX file', (tmp_path / 'half.onnx').read_bytes()[:-40]):
         (tmp_path / 'damaged.onnx').write_bytes(content)
-        has_half_precision_weights(tmp_path / 'damaged.onnx')  # no exception
+        computes_in_half_precision(tmp_path / 'damaged.onnx')  # no exception

@@ -3,43 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-import tiny_model
-from onnx import TensorProto, helper
+from tiny_model import PROMPTED, prompted_model
 
 import depth_ros
-from depth_ros.errors import BadInput, BadManifest, ModelMismatch
+from depth_ros.errors import BadManifest, MissingPrompt, ModelMismatch
 from depth_ros.networks.manifest_reader import read_manifest
 from depth_ros.networks.preprocess import prompt_planes
 from depth_ros.types import DepthMap
 
 SIZE = (16, 12)
-PROMPTED = tiny_model.MANIFEST.replace(
-    '{name: image, role: image}',
-    '{name: image, role: image}, {name: prompt, role: prompt_depth, size: [16, 12]}',
-).replace('stretch, width: 64, height: 48', 'stretch, width: 16, height: 12')
 IMAGE = np.full((120, 160, 3), 100, np.uint8)
-
-
-def prompted_model(folder, manifest=PROMPTED, channels=1):
-    """Write a model whose depth is its prompt."""
-    folder.mkdir(exist_ok=True)
-    (folder / 'tiny.yaml').write_text(manifest)
-    nodes = [
-        helper.make_node('ReduceMean', ['image'], ['mean'], axes=[1]),
-        helper.make_node('Sub', ['mean', 'mean'], ['zero']),
-        helper.make_node('ReduceMean', ['prompt'], ['plane'], axes=[1]),
-        helper.make_node('Add', ['plane', 'zero'], ['depth']),
-    ]
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, 12, 16])
-        for name, count in (('image', 3), ('prompt', channels))
-    ]
-    output = helper.make_tensor_value_info('depth', TensorProto.FLOAT, [1, 1, 12, 16])
-    graph = helper.make_graph(nodes, 'tiny', inputs, [output])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), folder / 'tiny.onnx')
-    return str(folder / 'tiny.yaml')
 
 
 def slope():
@@ -74,7 +48,7 @@ def test_a_prompt_of_one_depth_still_has_a_range_to_normalise_by(depth_m):
 
 
 def test_a_prompt_without_any_depth_is_an_error():
-    with pytest.raises(BadInput, match='no pixel of the prompt depth'):
+    with pytest.raises(MissingPrompt, match='no pixel of the prompt depth'):
         prompt_planes(np.full((12, 16), np.nan, np.float32), SIZE)
 
 
@@ -83,7 +57,7 @@ def test_the_prompt_of_the_python_interface_reaches_the_network_and_gives_metres
         found = mono(IMAGE, prompt_m=slope())
         assert isinstance(found, DepthMap) and found.depth_m.shape == (120, 160)
         np.testing.assert_allclose(found.depth_m[60, [0, 159]], [1, 3], rtol=1e-3)
-        with pytest.raises(BadInput, match='needs a prompt depth and the frame has none'):
+        with pytest.raises(MissingPrompt, match='needs a prompt depth and the frame has none'):
             mono(IMAGE)
 
 

@@ -56,7 +56,7 @@ def test_e4_a_node_whose_thread_holds_the_interpreter_lock_is_killed_with_its_st
             running.signal(number)
             time.sleep(0.05)
         code, output, seconds = running.end()
-    assert code == -signal.SIGKILL and seconds <= 3.0, (code, seconds)
+    assert code == -signal.SIGKILL and seconds < 10.0, (code, seconds)  # instead of 60
     assert 'in block' in output and 'killed after SIGINT or SIGTERM' in output
     wait_for(lambda: has_ended(guard))
 
@@ -64,7 +64,7 @@ def test_e4_a_node_whose_thread_holds_the_interpreter_lock_is_killed_with_its_st
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
 def test_the_guard_is_no_node_holds_nothing_costs_nothing_and_ends_with_its_process(number):
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
-        graph.wait_for_status('', timeout_s=20.0)
+        graph.wait_for_status('')
         (guard,) = guards_of(running)
         assert sorted(graph.probe.get_node_names()) == ['probe', 'stereo_depth']
         assert sorted(link.name for link in Path(f'/proc/{guard.pid}/fd').iterdir()) == ['0', '1', '2']
@@ -85,12 +85,12 @@ def test_the_guard_is_no_node_holds_nothing_costs_nothing_and_ends_with_its_proc
 @pytest.mark.slow
 def test_a_paused_process_is_not_killed_and_a_node_lives_without_its_guard():
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
-        graph.wait_for_status('', timeout_s=20.0)
+        graph.wait_for_status('')
         running.signal(signal.SIGSTOP)
         time.sleep(3.0)
         running.signal(signal.SIGCONT)
         graph.received['/diagnostics'].clear()
-        graph.wait_for_status('', timeout_s=20.0)
+        graph.wait_for_status('')
         guards_of(running)[0].kill()
         running.signal()
         code, output, _ = running.end()

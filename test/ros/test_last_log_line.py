@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 
 import pytest
 from graph import Graph, MonoGraph, NodeProcess, wait_for
@@ -55,7 +54,7 @@ def test_received_is_published_plus_drops_when_a_stream_is_ended(tmp_path, numbe
         NodeProcess(graph.domain, script=str(script)) as running,
         NodeProcess(graph.domain, '--ros-args', '-p', 'rate_hz:=30.0', module='depth_ros.tools.file_camera') as camera,
     ):
-        graph.wait_for_messages(DEPTH, 5, timeout_s=30.0)
+        graph.wait_for_messages(DEPTH, 5)
         running.signal(number)  # while frames are on their way
         code, output, _ = running.end()
         camera.signal()
@@ -72,54 +71,57 @@ def test_every_kind_of_bad_frame_is_in_the_line_by_its_reason(tmp_path):
     script.write_text(SCRIPT.format(fake='fail_at=lambda n: n == 0'))
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
         graph.open_camera()
-
-        def send_and_wait(**how):
-            before = int(graph.status()[2]['received']) if graph.received['/diagnostics'] else 0
-            graph.send(**how)
-            wait_for(lambda: graph.received['/diagnostics'] and int(graph.status()[2]['received']) > before)
-            wait_for(lambda: graph.status()[2]['in_flight'] == '0')
-
+        graph.send_until(lambda: graph.received[DEPTH])  # the estimator fails once
         cut = graph.image(graph.head())
         cut.data = cut.data[:-1]
-        send_and_wait()  # the estimator fails
-        send_and_wait(left=cut)
-        send_and_wait(stamp_ns=0)
-        send_and_wait(k=[0.0] * 9, p=[0.0] * 12)
-        send_and_wait()
-        graph.wait_for_messages(DEPTH)
+        faults = {
+            'bad_image': {'left': cut},
+            'zero_stamp': {'stamp_ns': 0},
+            'bad_camera_info': {'k': [0.0] * 9, 'p': [0.0] * 12},
+        }
+        for reason, fault in faults.items():
+            graph.send(**fault)
+            wait_for(lambda reason=reason: graph.received['/diagnostics'] and f'dropped.{reason}' in graph.status()[2])
         running.signal()
         code, output, _ = running.end()
-    assert code == 0
-    reasons = {'estimator_failed': 1, 'bad_image': 1, 'zero_stamp': 1, 'bad_camera_info': 1}
-    assert last_account(output) == (5, 1, reasons, 0)
+    received, published, dropped, in_flight = last_account(output)
+    assert code == 0 and in_flight == 0 and received == published + sum(dropped.values()) and published >= 1
+    for reason in ('no_subscriber', 'superseded'):  # of the frames until the node had discovered its subscriber
+        dropped.pop(reason, 0)
+    assert dropped == {'estimator_failed': 1, **dict.fromkeys(faults, 1)}
 
 
 def end_while_estimating(tmp_path, fake):
-    """Signal a node whose estimator has one frame; return the exit code and the output."""
+    """Signal a node whose estimator has one frame; return exit code, output, and the account since then."""
     script = tmp_path / 'node.py'
     script.write_text(SCRIPT.format(fake=fake))
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, script=str(script)) as running:
         graph.open_camera()
-        graph.send()
-        wait_for(lambda: graph.received['/diagnostics'] and graph.status()[2]['in_flight'] == '1')
+        sent = 0
+        while not sent or graph.status()[2]['in_flight'] == '0':  # until it has discovered its subscriber
+            graph.send()
+            sent += 1
+            wait_for(lambda sent=sent: graph.received['/diagnostics'] and graph.status()[2]['received'] == str(sent))
         running.signal()
         code, output, _ = running.end()
-    return code, output
+    received, published, dropped, in_flight = accounts(output)['stereo_depth']
+    unseen = dropped.pop('no_subscriber', 0)
+    return code, output, (received - unseen, published, dropped, in_flight)
 
 
 def test_a_frame_that_is_given_up_at_the_end_is_counted(tmp_path):
-    code, output = end_while_estimating(tmp_path, 'latency_s=30.0')
-    assert code == 0 and last_account(output) == (1, 0, {'shutdown': 1}, 0)
+    code, output, account = end_while_estimating(tmp_path, 'latency_s=30.0')
+    assert code == 0 and account == (1, 0, {'shutdown': 1}, 0) and last_account(output)
 
 
 def test_a_frame_that_is_stuck_at_the_end_is_called_in_flight(tmp_path):
-    code, output = end_while_estimating(tmp_path, 'hang_at=lambda n: True')
-    assert code == 0 and accounts(output)['stereo_depth'] == (1, 0, {}, 1)
+    code, _, account = end_while_estimating(tmp_path, 'hang_at=lambda n: True')
+    assert code == 0 and account == (1, 0, {}, 1)
 
 
 def test_the_last_line_of_a_node_that_received_nothing_says_so():
     with Graph(node=False) as graph, NodeProcess(graph.domain) as running:
-        graph.wait_for_status('no left image', timeout_s=20.0)
+        graph.wait_for_status('no left image')
         running.signal()
         code, output, _ = running.end()
     assert code == 0 and last_account(output) == (0, 0, {}, 0)
@@ -132,9 +134,7 @@ def test_every_camera_of_a_process_logs_its_own_account(tmp_path):
         NodeProcess(graph.domain, *arguments, module='depth_ros.ros.mono_depth') as running,
     ):
         graph.open_camera()
-        graph.stream(20)
-        graph.wait_for_messages(DEPTH, 5)
-        time.sleep(0.2)
+        graph.send_until(lambda: len(graph.received[DEPTH]) > 5)
         running.signal()
         code, output, _ = running.end()
     found = accounts(output)

@@ -15,13 +15,13 @@ def test_two_nodes_with_the_same_name_warn_and_a_single_one_does_not():
         report = graph.node._throttled_log.report
         graph.node._throttled_log.report = lambda kind, text: logged.append(text) or report(kind, text)
         with NodeProcess(graph.domain, '--ros-args', '-r', '__ns:=/other') as other:
-            wait_for(lambda: len(graph.probe.get_node_names()) >= 3, 30)
+            wait_for(lambda: len(graph.probe.get_node_names()) >= 3)
             graph.wait_for_messages('/diagnostics', 5)
             assert not logged
             other.signal()
             other.end(30)
         with NodeProcess(graph.domain) as twin:
-            wait_for(lambda: logged, 30)
+            wait_for(lambda: logged)
             assert logged[0].startswith('2 nodes are named /stereo_depth: ') and '__ns:=' in logged[0]
             at_last = threading.Timer(30, twin.signal)  # ends its output
             at_last.start()

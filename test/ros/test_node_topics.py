@@ -27,10 +27,13 @@ def floats(message):
 def test_g4_all_topics_of_a_frame_share_its_stamp_frame_and_size():
     with Graph({'cloud_rate_hz': 0.0}) as graph:
         graph.open_camera()
-        stamps = graph.stream(20)
+        stamps = []
+        for sent in range(1, 11):
+            stamps.append(graph.send())
+            graph.wait_for_messages('depth/image_rect', sent)
         expected = set(STEREO_TOPICS) - {'confidence'}  # the fake estimator has none
         for topic in expected:
-            got = [read_messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 15)]
+            got = [read_messages.stamp_ns(m.header.stamp) for m in graph.wait_for_messages(topic, 10)]
             assert set(got) <= set(stamps)
             assert {m.header.frame_id for m in graph.received[topic]} == {'left_camera_optical_frame'}
         account = graph.wait_until_settled()
@@ -87,10 +90,12 @@ def test_the_cloud_has_the_configured_form(parameters, check):
 def test_clouds_keep_their_own_rate():
     with Graph({'cloud_rate_hz': 5.0}) as graph:
         graph.open_camera()
+        started_s = time.monotonic()
         graph.stream(60, rate_hz=30.0)
         graph.wait_until_settled()
-        assert len(graph.received['depth/image_rect']) >= 45
-        assert 8 <= len(graph.received['points']) <= 13
+        depths, clouds = (len(graph.received[topic]) for topic in ('depth/image_rect', 'points'))
+        due = 5.0 * (time.monotonic() - started_s)
+        assert 0.6 * min(due, depths) <= clouds <= due + 2 and clouds < depths
 
 
 def test_depth_is_published_in_millimetres_when_configured():
@@ -193,7 +198,7 @@ def test_d5_without_a_listener_nothing_is_estimated_and_the_first_one_is_served_
         graph.stream(10)
         account = graph.wait_until_settled()
         assert estimator.frames == 0
-        assert account.dropped['no_subscriber'] == 10
+        assert account.dropped == {'no_subscriber': account.received} and account.received > 0
         graph.listen('depth/image_rect')
         wait_for(graph.node._outputs.has_subscribers)
         stamp = graph.send()
@@ -249,7 +254,7 @@ def test_a_topic_that_nobody_publishes_is_logged_once_with_the_similar_one_of_it
             graph.publisher(Image, f'/camera/{side}/image_raw')
         graph.publisher(CameraInfo, 'left/camera_info').publish(CameraInfo())
         about = lambda role: [text for text in logged if text.startswith(f'no {role}: no publisher on')]  # noqa: E731
-        wait_for(lambda: about('right camera_info'), 15)
+        wait_for(lambda: about('right camera_info'))
         time.sleep(2.0)
         assert ['/right/image_rect' in text for text in about('right image')] == [True]
         assert 'left_image_rect:=/camera/left/image_raw in ros2 launch' in about('left image')[0]
@@ -265,7 +270,7 @@ def test_a_topic_without_a_similar_one_says_that_there_is_none():
     ) as graph:
         logged = []
         graph.probe.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), 50)
-        wait_for(lambda: any('no publisher on /image' in text for text in logged), 15, lambda: f'{logged}')
+        wait_for(lambda: any('no publisher on /image' in text for text in logged), what=lambda: f'{logged}')
         text = next(text for text in logged if 'no publisher on /image' in text)
         assert (
             'no other topic has the type sensor_msgs/msg/Image. Start the driver' in text

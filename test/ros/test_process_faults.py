@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from domains import isolated_environment, next_domain
 from graph import Graph, NodeProcess, wait_for
@@ -26,25 +27,25 @@ def can_unshare(*options):
     )
 
 
-def run_inside(options, script, domain, seconds):
-    """Run the node in namespaces of its own for a while; return exit code and output."""
-    node = [sys.executable, '-m', 'depth_ros.ros.stereo_depth']
+def run_inside(options, script, domain, module='depth_ros.ros.stereo_depth', *arguments):
+    """Run a node until it is configured, or a command, in namespaces of its own; return exit code and output."""
+    node = [sys.executable, '-m', module, *arguments]
     process = subprocess.Popen(
         ['unshare', *options, 'sh', '-c', f'{script}; exec "$@"', '_', *node],
         env=isolated_environment(domain), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
-    return process.returncode, output
+    output = ''
+    while (line := process.stdout.readline()) and 'configured: ' not in line:
+        output += line
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    return process.returncode, output + line + rest
 
 
 @pytest.mark.slow
 def test_e3_a_node_that_was_killed_is_replaced_by_the_next_one():
     with Graph(node=False, listen=(DEPTH,)) as graph, NodeProcess(graph.domain, module='depth_ros.tools.file_camera'):
-        for _ in range(3):
+        for _ in range(2):
             with NodeProcess(graph.domain, '--ros-args', '-p', 'processing_scale:=0.5') as running:
                 before = len(graph.received[DEPTH])
                 graph.wait_for_messages(DEPTH, before + 2)
@@ -63,8 +64,18 @@ NAMESPACE = ('-r', '-m', '--propagation', 'private')
 )
 def test_e3_shared_memory_that_is_full_is_explained_at_start_and_little_of_it_is_enough(size, filled, code, words):
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm; head -c {filled} /dev/zero >/dev/shm/other'
-    found, output = run_inside(NAMESPACE, script, next_domain(), 3.0)
+    found, output = run_inside(NAMESPACE, script, next_domain())
     assert found == code and words in output and 'Traceback' not in output, output
+
+
+@pytest.mark.skipif(not can_unshare(*NAMESPACE), reason='this user may not make a mount namespace')
+@pytest.mark.parametrize(
+    'command', [['doctor'], ['view'], ['bag', 'play', 'drive'], ['demo']], ids=lambda words: words[0]
+)
+def test_e3_commands_on_a_graph_explain_full_shared_memory_too(command):
+    script = 'mount -t tmpfs -o size=64k tmpfs /dev/shm; head -c 65536 /dev/zero >/dev/shm/other'
+    code, output = run_inside(NAMESPACE, script, next_domain(), 'depth_ros.cli.main', *command)
+    assert code == 1 and '/dev/shm has 0 bytes free' in output and 'Traceback' not in output, output
 
 
 @pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'active'])
@@ -87,14 +98,14 @@ def test_e5_shutting_down_from_any_state_ends_all_work_and_is_final(state):
 
 
 def test_e5_shutting_down_during_an_estimate_publishes_nothing_afterwards():
-    estimator = FakeEstimator(latency_s=5.0)
+    estimator = FakeEstimator(latency_s=30.0)
     with Graph(make_estimator=lambda settings, watch: estimator, listen=(DEPTH,)) as graph:
         graph.open_camera()
         graph.send()
         wait_for(lambda: estimator.frames == 1)
         started_s = time.monotonic()
         assert graph.change_state('active_shutdown')
-        assert time.monotonic() - started_s < 3
+        assert time.monotonic() - started_s < 10
         assert graph.wait_until_settled().dropped == {'shutdown': 1}
         assert not graph.received[DEPTH] and graph.lifecycle_state() == 'finalized'
 
@@ -144,29 +155,36 @@ def test_e7_namespace_name_and_remapped_topics_are_those_of_the_command_line():
 
 @pytest.mark.skipif(not can_unshare('-r', '-n'), reason='this user may not make a network namespace')
 def test_e7_without_any_network_interface_the_node_starts_and_ends():
-    code, output = run_inside(('-r', '-n'), 'true', next_domain(), 3.0)
+    code, output = run_inside(('-r', '-n'), 'true', next_domain())
     assert code == 0 and 'configured: ' in output and 'Traceback' not in output, output
 
 
 def shared_memory_files(pid):
-    lines = Path(f'/proc/{pid}/maps').read_text().splitlines()
+    try:
+        lines = Path(f'/proc/{pid}/maps').read_text().splitlines()
+    except OSError:  # it has ended
+        return set()
     return {line.split(maxsplit=5)[5] for line in lines if '/dev/shm/' in line}
+
+
+def abandoned(files):
+    """Return the files that exist and that no process uses: ports of Fast DDS belong to all nodes of a machine."""
+    used = set().union(*map(shared_memory_files, psutil.pids()))
+    return [file for file in files - used if Path(file).exists()]
 
 
 @pytest.mark.slow
 def test_h2_every_start_and_stop_ends_with_code_0_and_leaves_no_file(tmp_path):
-    for number in range(4):
+    for number in (signal.SIGINT, signal.SIGTERM):
         with (
             Graph(node=False, listen=(DEPTH,)) as graph,
             NodeProcess(graph.domain, module='depth_ros.tools.null_node') as running,
         ):
             graph.open_camera()
-            graph.send()
-            graph.wait_for_messages(DEPTH)
+            graph.send_until(lambda: graph.received[DEPTH])
             files = shared_memory_files(running.popen.pid)
             assert files
-            running.signal((signal.SIGINT, signal.SIGTERM)[number % 2])
-            code, output, seconds = running.end()
-            assert code == 0 and seconds <= 3.0 and 'Traceback' not in output, output
-            files -= shared_memory_files('self')
-            assert not [file for file in files if Path(file).exists()]
+            running.signal(number)
+            code, output, _ = running.end()
+            assert code == 0 and 'Traceback' not in output, output
+            wait_for(lambda files=files: not abandoned(files), what=lambda files=files: f'{abandoned(files)}')

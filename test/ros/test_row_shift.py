@@ -23,7 +23,7 @@ def send_until(graph, condition):
         graph.send(left=graph.image(head, LEFT), right=graph.image(head, right))
         return graph.received['/diagnostics'] and condition(*graph.status()[1:])
 
-    wait_for(sent, 20.0, lambda: f'{graph.status()}')
+    wait_for(sent, what=lambda: f'{graph.status()}')
 
 
 def test_a_bent_rig_is_reported_and_its_depth_recovers_with_align_rows():

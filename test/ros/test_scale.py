@@ -92,11 +92,13 @@ def depth_image(graph, head):
 def run_until_metres(graph, kind, make, frames=40):
     """Send images and references until metres come; return how many frames it took."""
     topic = graph.publisher(kind, 'scale/reference')
-    wait_for(lambda: topic.get_subscription_count() > 0)
+    wait_for(lambda: graph.is_subscribed(topic))
     for sent in range(1, frames + 1):
-        head = graph.head(frame_id='sensor')
+        head, before = graph.head(frame_id='sensor'), graph.node.accounting.counts().received
         topic.publish(make(graph, head))
         graph.send(stamp_ns=read_messages.stamp_ns(head.stamp))
+        wait_for(lambda before=before: graph.node.accounting.counts().received > before)
+        graph.wait_until_settled()
         try:
             graph.wait_for_messages(DEPTH, 1, timeout_s=0.3)
         except AssertionError:
@@ -120,7 +122,7 @@ def test_a_reference_gives_metres_within_five_frames(kind, message, make, extrin
         assert not graph.received[DEPTH]
         if kind == 'depth':
             info = graph.publisher(CameraInfo, 'scale/camera_info')
-            wait_for(lambda: info.get_subscription_count() > 0)
+            wait_for(lambda: graph.is_subscribed(info))
         assert run_until_metres(graph, message, make) <= 5
         np.testing.assert_allclose(floats(graph.received[DEPTH][-1]), room(), rtol=0.01)
         wait_for(lambda: graph.received['scale'] and graph.received['scale'][-1].status[0].message == 'tracking')
@@ -168,10 +170,14 @@ def test_the_floor_is_found_with_gravity_from_an_imu_in_the_camera_s_frame():
         graph.send()
         assert 'no IMU message received' in graph.wait_for_status('scale is not known')[1]
         imu = graph.publisher(Imu, 'imu')
-        wait_for(lambda: imu.get_subscription_count() > 0)
+        wait_for(lambda: graph.is_subscribed(imu))
         up = Vector3(x=0.0, y=-9.8, z=0.0)
-        imu.publish(Imu(header=graph.head(), linear_acceleration=up))
-        wait_for(lambda: graph.send() and graph.received[DEPTH])
+
+        def measured():
+            imu.publish(Imu(header=graph.head(), linear_acceleration=up))
+            return graph.received[DEPTH]
+
+        graph.send_until(measured)
         swung = Imu(header=graph.head(), linear_acceleration=Vector3(x=30.0))
         wait_for(lambda: imu.publish(swung) or 'the IMU measures 30.0 m/s²' in graph.status()[1])
 
@@ -257,7 +263,7 @@ def test_a_reference_that_is_of_no_use_is_explained(points, stamp_offset_s, extr
     with scaled(scale__source='reference', scale__extrinsics=extrinsics) as graph:
         graph.open_camera()
         topic = graph.publisher(PointCloud2, 'scale/reference')
-        wait_for(lambda: topic.get_subscription_count() > 0)
+        wait_for(lambda: graph.is_subscribed(topic))
 
         def told():
             now = graph.probe.get_clock().now().nanoseconds

@@ -160,8 +160,8 @@ def test_h4_a_recording_keeps_its_limits(tmp_path):
     assert not broken, '; '.join(broken)
 
 
-@pytest.mark.parametrize('rate_hz', [10, 30])
-def test_h5_a_run_at_a_fixed_rate_gives_comparable_figures(tmp_path, rate_hz):
+def test_h5_a_run_at_a_fixed_rate_gives_comparable_figures(tmp_path):
+    rate_hz = 10
     size = ['--width', '320', '--height', '240', '--rate', str(rate_hz), '--seconds', '4']
     command = [sys.executable, '-m', 'depth_ros.cli.main', 'bench', 'graph', *size, '--json', 'figures.json']
     done = subprocess.run(

@@ -11,6 +11,8 @@ from depth_ros.types import Camera
 
 CAMERA = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
 HERE = np.eye(4, dtype=np.float32)
+ABOVE = np.eye(4, dtype=np.float32)
+ABOVE[1, 3] = -0.3
 
 
 def at(column, row, depth):
@@ -36,10 +38,35 @@ def test_points_hidden_by_a_nearer_one_beside_them_are_ignored():
     """A lidar above the camera measures the wall behind a box, which projects into the pixels of the box."""
     box = [at(u, v, 1.5) for u in range(100, 160, 4) for v in range(100, 140, 4)]
     wall = [at(u + 1, v + 1, 4.0) for u in range(40, 240, 4) for v in range(60, 180, 4)]
-    found = known_pixels(np.array(box + wall, np.float32), CAMERA, HERE)
+    found = known_pixels(np.array(box + wall, np.float32) - ABOVE[:3, 3], CAMERA, ABOVE)
     over_box = (found.columns >= 100) & (found.columns < 157) & (found.rows >= 100) & (found.rows < 137)
     assert over_box.sum() == len(box) and (found.depth_m[over_box] == 1.5).all()
     assert (found.depth_m == 4.0).sum() > 0.7 * (len(wall) - len(box))
+
+
+def test_the_points_of_a_sensor_in_the_place_of_the_camera_hide_nothing():
+    depth = np.where(np.arange(320) < 160, 1.0, 5.0) * np.ones((240, 1))
+    points = np.array([at(u, v, depth[v, u]) for v in range(0, 240, 4) for u in range(0, 320, 4)], np.float32)
+    assert known_pixels(points, CAMERA, HERE).depth_m.size == len(points)
+    for moved in range(0, 8, 2):  # a scan line across the border between both
+        line = np.array([at(u + moved / 8, 120, depth[120, u]) for u in range(0, 312, 3)], np.float32)
+        assert known_pixels(line, CAMERA, HERE).depth_m.size == len(line)
+
+
+def test_a_floor_seen_from_above_the_camera_is_not_hidden_by_its_nearer_part():
+    rows, columns = (values.ravel() for values in np.mgrid[125:240:3, 0:320:3])
+    depth = 0.5 / ((rows - CAMERA.cy) / CAMERA.fy)
+    points = np.array([at(*each) for each in zip(columns, rows, depth, strict=True)], np.float32)
+    above = ABOVE.copy()
+    above[1, 3] = -0.1
+    assert known_pixels(points - above[:3, 3], CAMERA, above).depth_m.size > 0.98 * len(points)
+
+
+def test_zeros_for_missing_measurements_are_not_points_at_the_sensor():
+    ahead = HERE.copy()
+    ahead[2, 3] = 0.5
+    points = np.array([[0, 0, 0], [0, 0, 2]], np.float32)
+    assert known_pixels(points, CAMERA, ahead).depth_m.tolist() == [2.5]
 
 
 def test_a_pose_is_six_numbers():

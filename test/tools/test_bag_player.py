@@ -27,13 +27,17 @@ def stamps(graph, topic=DEPTH):
 def test_a_node_makes_depth_of_a_recording_that_is_played(tmp_path):
     bag = write_bag(tmp_path / 'in', frames=20)
     with Graph(listen=(DEPTH,), width=96, height=64) as graph, player(graph, bag) as process:
-        wait_for(lambda: 10**9 + 19 * 10**8 in stamps(graph), 20)  # the last one
-        arrived, seen = graph.arrived_s[DEPTH], stamps(graph)
-        # On a loaded machine the node may miss a frame, but frames are never out of order or duplicated.
-        assert len(seen) >= 15 and set(seen) <= {10**9 + i * 10**8 for i in range(20)} and seen == sorted(seen)
-        assert np.median(np.diff(arrived)) == pytest.approx(0.1, abs=0.03)
         code, output, _ = process.end()
         assert code == 0 and '80 messages of 4 topics played' in output
+        graph.wait_until_settled()
+        arrived, seen = graph.arrived_s[DEPTH], stamps(graph)
+        # On a loaded machine the node may miss a frame, but frames are never out of order or duplicated.
+        assert len(seen) >= 10 and set(seen) <= {10**9 + i * 10**8 for i in range(20)} and seen == sorted(seen)
+        assert np.median(np.diff(arrived) / np.diff(seen) * 1e9) == pytest.approx(1.0, abs=0.3)
+
+
+def loops(times):
+    return np.sum(np.diff(times) < 0)
 
 
 def test_it_loops_at_a_higher_rate_and_publishes_the_clock_until_it_is_interrupted(tmp_path):
@@ -44,18 +48,18 @@ def test_it_loops_at_a_higher_rate_and_publishes_the_clock_until_it_is_interrupt
             Clock, '/clock', lambda m: times.append(m.clock.sec * 10**9 + m.clock.nanosec), 100
         )
         with player(graph, bag, '--rate', 5, '--loop', '--clock') as process:
-            wait_for(lambda: stamps(graph).count(10**9 + 5 * 10**8) >= 3, 20)
+            wait_for(lambda: loops(stamps(graph)) >= 2 and loops(times) >= 2)
             process.signal()
-            code, output, waited_s = process.end()
-        assert code == 0 and waited_s < 3 and 'played' in output
+            code, output, _ = process.end()
+        assert code == 0 and 'played' in output
         assert min(times) >= 10**9 and max(times) <= 2 * 10**9 and len(times) > 20
-        assert sum(np.diff(times) < 0) >= 2
 
 
 def test_best_effort_recordings_and_types_that_are_not_installed(tmp_path):
     with BagWriter(tmp_path / 'in') as bag:
-        bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 1)
-        bag.add('/strange', make('std_msgs/msg/String', data='x'), 2)
+        for i in range(10):  # the process may end before the last ones are delivered
+            bag.add('/image', image(np.full((48, 64), 9, np.uint8), 10**9), 10**9 + i * 10**7)
+        bag.add('/strange', make('std_msgs/msg/String', data='x'), 10**9)
     with closing(sqlite3.connect(tmp_path / 'in' / 'in.db3')) as database, database:
         database.execute("UPDATE topics SET type = 'missing_msgs/msg/String' WHERE name = '/strange'")
     with Graph(node=False, listen=()) as graph:

@@ -39,7 +39,7 @@ def test_stereo_depth_measures_the_simulated_world():
         with NodeProcess(
             graph.domain, '--ros-args', '-p', 'rate_hz:=5.0', module='depth_ros.tools.sim_camera'
         ) as camera:
-            graph.wait_for_messages(DEPTH, 5, timeout_s=20)
+            graph.wait_for_messages(DEPTH, 5)
             wait_for(lambda: len(compared(graph)) >= 3)
             camera.signal()
             code, output, _ = camera.end()
@@ -55,7 +55,7 @@ def test_mono_depth_works_offline_with_the_included_network():
         subscribe(graph, Image, 'truth/depth')
         arguments = ('--ros-args', '-p', 'baseline_m:=0.0', '-p', 'seed:=501')
         with NodeProcess(graph.domain, *arguments, module='depth_ros.tools.sim_camera'):
-            graph.wait_for_messages(DEPTH, 10, timeout_s=20)
+            graph.wait_for_messages(DEPTH, 10)
             graph.wait_for_messages('points', 5)
             wait_for(lambda: len(compared(graph)) >= 5)
             level, _, values = graph.wait_for_status('its depth is invalid')

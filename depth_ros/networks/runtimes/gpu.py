@@ -3,6 +3,8 @@
 import ctypes
 from dataclasses import dataclass
 
+from depth_ros.errors import DeviceUnavailable
+
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…, cuda.h
 _NVINFER = ('libnvinfer.so.10', 'libnvinfer.so.11', 'libnvinfer.so.8', 'libnvinfer.so')
 
@@ -22,11 +24,50 @@ class Gpu:
         return int(self.tensorrt.partition('.')[0])
 
 
+def cuda_device_count() -> int | None:
+    """Return the number of CUDA devices that this process can use; None if the driver is unavailable."""
+    count = ctypes.c_int()
+    try:
+        cuda = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return None
+    return None if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) else count.value
+
+
+def check_device_id(device_id: int, count: int | None) -> None:
+    """Compare a device number with the number of CUDA devices.
+
+    Args:
+        device_id: The number, counted from 0.
+        count: Number of devices; None or 0 = unknown, so that the library will report the problem.
+
+    Raises:
+        DeviceUnavailable: there is no such device.
+    """
+    if count and device_id >= count:
+        expected = '0' if count == 1 else f'0 to {count - 1}'
+        raise DeviceUnavailable(
+            f'device_id is {device_id}; expected {expected}, because this process can use {count} CUDA '
+            f'device{"s" if count > 1 else ""} (nvidia-smi -L lists the devices of the machine). Correct device_id, or '
+            'set device: cpu'
+        )
+
+
 def find_gpu(device: int = 0) -> Gpu | None:
     """Return the GPU with a CUDA device number; None if the GPU, its driver or TensorRT is unavailable."""
     tensorrt = _tensorrt_version()
-    if tensorrt is None:
-        return None
+    described = _described(device)
+    return Gpu(*described, tensorrt) if tensorrt and described else None
+
+
+def gpu_name(device: int = 0) -> str | None:
+    """Return the name of the GPU with a CUDA device number; None if the GPU or its driver is unavailable."""
+    described = _described(device)
+    return described[0] if described else None
+
+
+def _described(device: int) -> tuple[str, str] | None:
+    """Return name and compute capability of a GPU."""
     try:
         cuda = ctypes.CDLL('libcuda.so.1')
     except OSError:
@@ -42,7 +83,7 @@ def find_gpu(device: int = 0) -> Gpu | None:
     )
     if failed:
         return None
-    return Gpu(name.value.decode(errors='replace'), f'{major.value}.{minor.value}', tensorrt)
+    return name.value.decode(errors='replace'), f'{major.value}.{minor.value}'
 
 
 def _tensorrt_version() -> str | None:

@@ -1,5 +1,6 @@
 """ONNX Runtime as a ``Runtime``: without silent fallback to the CPU, and with the errors of this package."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,19 +10,29 @@ import numpy as np
 
 from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
 from depth_ros.files.install_command import install_command
+from depth_ros.networks.runtimes.capture_gate import GATE
+from depth_ros.networks.runtimes.cuda_device import cuda_device
+from depth_ros.networks.runtimes.device_binding import BoundSession, GraphUnusable
 from depth_ros.networks.runtimes.file_format import check_format
+from depth_ros.networks.runtimes.gpu import check_device_id, cuda_device_count
+from depth_ros.networks.runtimes.onnx_file import has_fixed_shapes
+from depth_ros.networks.runtimes.onnx_session import PROVIDERS, open_session
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo
 from depth_ros.types import AnyArray
 
-_PROVIDERS = {
-    'tensorrt': 'TensorrtExecutionProvider',
-    'cuda': 'CUDAExecutionProvider',
-    'openvino': 'OpenVINOExecutionProvider',
-    'cpu': 'CPUExecutionProvider',
-}
+_LOG = logging.getLogger(__name__)
+_CPU = PROVIDERS['cpu']
+_BUFFERS = {'cuda': 'cuda', 'tensorrt': 'cuda'}
+"""Devices whose sessions run with buffers on the device, and its name in ONNX Runtime."""
 _AUTO_ORDER = ('cuda', 'openvino', 'cpu')
 """Order in which ``auto`` tries devices. TensorRT first builds an engine for minutes, so it must be requested."""
-_OUT_OF_MEMORY_TEXTS = ('out of memory', 'Failed to allocate memory', 'bad allocation', 'CUDA failure 2:')
+_OUT_OF_MEMORY_TEXTS = (
+    'out of memory',
+    'Failed to allocate memory',
+    'bad allocation',
+    'CUDA failure 2:',
+    'is smaller than requested bytes of',  # of the arena, at gpu_mem_limit
+)
 _DEVICE_LOST_TEXTS = (
     'device lost',
     'CUDA failure 999',
@@ -56,20 +67,27 @@ class OnnxRuntime:
         check_format(path, 'ONNX')
         self._library = _onnxruntime()
         self._path = path
-        chosen = _choose_device(options, self._library.get_available_providers())
-        self._session = self._open(path, options, chosen, engines)
-        provider = self._session.get_providers()[0]
-        if provider != _PROVIDERS[chosen]:
-            message = f"device '{chosen}' was requested, but ONNX Runtime runs {path.name} on {provider}"
-            if not options.allow_fallback:
-                raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
+        self._options = options
+        self._device = _choose_device(options, self._library.get_available_providers())
         self.engines = engines
         self.version = str(self._library.__version__)
-        self.device = f'{provider} (ONNX Runtime {self.version})'
+        self._run: Any = None
+        self._bound: BoundSession | None = None
+        graph = options.cuda_graph and self._device in _BUFFERS and has_fixed_shapes(path)
+        self._session, problem = self._open_with_graph() if graph else (self._open(), '')
+        provider = self._session.get_providers()[0]
+        if provider != PROVIDERS[self._device]:
+            message = f"device '{self._device}' was requested, but ONNX Runtime runs {path.name} on {provider}"
+            if not options.allow_fallback:
+                raise DeviceUnavailable(f'{message}. See its warning above, or set allow_fallback: true')
+        number = f' {options.device_id}' if options.device_id and provider == PROVIDERS[self._device] != _CPU else ''
+        self.device = f'{provider}{number} (ONNX Runtime {self.version})'
         self.inputs = tuple(map(_tensor_info, self._session.get_inputs()))
         self.outputs = tuple(map(_tensor_info, self._session.get_outputs()))
         self._output_names = [o.name for o in self.outputs if outputs is None or o.name in outputs]
-        self._run: Any = None
+        if self._device in _BUFFERS and provider == PROVIDERS[self._device]:
+            self._bound = self._binding(graph and not problem)
+            self._report_no_graph(problem)
 
     @staticmethod
     def has(device: str) -> bool:
@@ -79,7 +97,7 @@ class OnnxRuntime:
             DeviceUnavailable: ONNX Runtime is not installed.
         """
         providers = _onnxruntime().get_available_providers()
-        return device == 'auto' or _PROVIDERS[device] in providers
+        return device == 'auto' or PROVIDERS[device] in providers
 
     def infer(self, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the graph.
@@ -89,8 +107,26 @@ class OnnxRuntime:
         """
         run = self._run = self._library.RunOptions()
         with _mapped_errors(self._path.name):
-            values = self._session.run(self._output_names, dict(tensors), run)
+            outputs = self._outputs_of(tensors, run) if self._bound is None else self._run_bound(tensors, run)
+        if run.terminate:  # a CUDA graph cannot be interrupted
+            raise InferenceError(f'{self._path.name}: the run was cancelled')
+        return outputs
+
+    def _outputs_of(self, tensors: Mapping[str, AnyArray], run: Any) -> dict[str, AnyArray]:
+        values = self._session.run(self._output_names, dict(tensors), run)
         return dict(zip(self._output_names, values, strict=True))
+
+    def _run_bound(self, tensors: Mapping[str, AnyArray], run: Any) -> dict[str, AnyArray]:
+        """Run with buffers on the device; without CUDA graphs from the first time on that one fails."""
+        assert self._bound is not None
+        try:
+            return self._bound.run(tensors, run)
+        except GraphUnusable as error:
+            self._bound = self._session = None
+            self._session = self._open()
+            self._bound = self._binding(graph=False)
+            self._report_no_graph(str(error))
+        return self._bound.run(tensors, run)
 
     def cancel(self) -> None:
         """Terminate the current run; the session remains usable."""
@@ -98,29 +134,51 @@ class OnnxRuntime:
             self._run.terminate = True
 
     def close(self) -> None:
-        """Release the session."""
-        self._session = None
+        """Release the session and its buffers."""
+        self._bound = self._session = None
 
-    def _open(self, path: Path, options: RuntimeOptions, chosen: str, engines: Path | None) -> Any:
-        settings = self._library.SessionOptions()
-        settings.intra_op_num_threads = options.cpu_threads
-        settings.inter_op_num_threads = 1
-        # Spinning threads would take the cores that the executor needs to receive images.
-        settings.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        level = {'all': 'ENABLE_ALL', 'extended': 'ENABLE_EXTENDED', 'basic': 'ENABLE_BASIC', 'none': 'DISABLE_ALL'}
-        settings.graph_optimization_level = getattr(
-            self._library.GraphOptimizationLevel, f'ORT_{level[options.optimization]}'
-        )
-        settings.log_severity_level = 3
-        limit = {'gpu_mem_limit': options.memory_limit_mb << 20} if options.memory_limit_mb else {}
-        gpu = {'arena_extend_strategy': 'kSameAsRequested', **limit}
-        providers: list[tuple[str, dict[str, Any]]] = [(_PROVIDERS[chosen], gpu if chosen == 'cuda' else {})]
-        if chosen == 'tensorrt':
-            providers = [(_PROVIDERS['tensorrt'], _tensorrt(options, engines)), (_PROVIDERS['cuda'], gpu)]
-        if chosen != 'cpu':
-            providers.append((_PROVIDERS['cpu'], {}))
+    def _binding(self, graph: bool) -> BoundSession:
+        """Return the session with buffers on the device."""
+        number = self._options.device_id
+        infos = {info.name: info for info in self.outputs}
+        outputs = [infos[name] for name in self._output_names or infos]
+        kind = _BUFFERS[self._device]
+        return BoundSession(self._library, self._session, outputs, kind, number, cuda_device(number), graph)
+
+    def _open_with_graph(self) -> tuple[Any, str]:
+        """Return a session that can capture CUDA graphs, or one that cannot and the reason.
+
+        Raises:
+            ModelLoadError, OutOfMemory: as ``_open``.
+        """
         try:
-            return self._library.InferenceSession(str(path), settings, providers=providers)
+            session = self._open(graph=True)
+        except (ModelLoadError, OutOfMemory) as error:
+            problem = str(error)
+        else:
+            if session.get_providers()[0] == PROVIDERS[self._device]:
+                return session, ''
+            problem = f'{PROVIDERS[self._device]} does not start with it'
+        return self._open(), problem
+
+    def _report_no_graph(self, problem: str) -> None:
+        if problem:
+            _LOG.warning('%s runs without a CUDA graph: %s', self._path.name, ' '.join(problem.split()))
+
+    def _open(self, graph: bool = False) -> Any:
+        """Return a session.
+
+        Args:
+            graph: Whether the session can capture CUDA graphs.
+
+        Raises:
+            ModelLoadError: ONNX Runtime cannot load the file.
+            OutOfMemory: not enough memory for the weights.
+        """
+        path = self._path
+        try:
+            with GATE.use():
+                return open_session(self._library, path, self._device, self._options, self.engines, graph)
         except Exception as error:  # ONNX Runtime raises its own types, and UnicodeDecodeError for damaged names
             if any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
                 raise OutOfMemory(f'{path.name}: {error}') from error
@@ -128,22 +186,6 @@ class OnnxRuntime:
                 f'{path} ({path.stat().st_size} bytes) cannot be loaded by ONNX Runtime {self._library.__version__}: '
                 f'{error}. Download or export it again; an unknown operator or opset needs a newer onnxruntime'
             ) from error
-
-
-def _tensorrt(options: RuntimeOptions, engines: Path | None) -> dict[str, Any]:
-    """Return the options of the TensorRT provider (onnxruntime.ai, TensorRT execution provider)."""
-    settings: dict[str, Any] = {'trt_fp16_enable': options.precision == 'fp16'}
-    if options.memory_limit_mb:
-        settings['trt_max_workspace_size'] = options.memory_limit_mb << 20
-    if options.batch_shapes is not None:
-        smallest, largest = options.batch_shapes
-        settings |= {'trt_profile_min_shapes': smallest, 'trt_profile_max_shapes': largest}
-        settings['trt_profile_opt_shapes'] = largest  # batches form under load
-    if engines is not None:
-        folder = str(engines)
-        settings |= {'trt_engine_cache_enable': True, 'trt_engine_cache_path': folder}
-        settings |= {'trt_timing_cache_enable': True, 'trt_timing_cache_path': folder}
-    return settings
 
 
 def batch_shapes(inputs: Mapping[str, AnyArray], batch: int) -> tuple[str, str]:
@@ -169,17 +211,26 @@ def _choose_device(options: RuntimeOptions, available: list[str]) -> str:
     """Return the device to open.
 
     Raises:
-        DeviceUnavailable: this ONNX Runtime was built without the provider of the device.
+        DeviceUnavailable: this ONNX Runtime was built without the provider of the device, or there is no device with
+            this number.
     """
-    if options.device == 'auto':
-        return next(name for name in _AUTO_ORDER if _PROVIDERS[name] in available)
-    if _PROVIDERS[options.device] in available:
-        return options.device
+    chosen: str = options.device
+    if chosen == 'auto':
+        chosen = next(name for name in _AUTO_ORDER if PROVIDERS[name] in available)
+    if PROVIDERS[chosen] in available:
+        if _BUFFERS.get(chosen) == 'cuda':
+            try:
+                check_device_id(options.device_id, cuda_device_count())
+            except DeviceUnavailable:
+                if not options.allow_fallback:
+                    raise
+                return 'cpu'
+        return chosen
     if options.allow_fallback:
         return 'cpu'
     package = {'openvino': 'onnxruntime-openvino'}.get(options.device, 'onnxruntime-gpu')
     raise DeviceUnavailable(
-        f"device '{options.device}' needs {_PROVIDERS[options.device]}; this ONNX Runtime has "
+        f"device '{options.device}' needs {PROVIDERS[options.device]}; this ONNX Runtime has "
         f'{", ".join(available)}. Install {package}, or set device: auto, or allow_fallback: true'
     )
 

@@ -32,6 +32,10 @@ class RuntimeOptions:
     batch_shapes: tuple[str, str] | None = None
     """Smallest and largest input shapes that TensorRT's engine is built for (``batch_shapes``); None = the shapes of
     the first inputs. An engine is built again when inputs of other shapes arrive."""
+    device_id: int = 0
+    """Number of the GPU."""
+    cuda_graph: bool = True
+    """Whether runs of a file with fixed shapes are captured as a CUDA graph, where the provider can."""
 
     @property
     def cpu_threads(self) -> int:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def engine_for(
     )  # fmt: skip
     request = {
         'onnx': str(onnx.resolve()),
-        'options': asdict(options),
+        'options': asdict(replace(options, cuda_graph=False)),
         'reference': main_output if options.precision == 'fp16' else '',
     }
 

@@ -4,7 +4,8 @@ Only files that contain a graph are read, and never with pickle, which can execu
 """
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 
 from depth_ros.errors import DeviceLost, DeviceUnavailable, InferenceError, ModelLoadError, OutOfMemory
 from depth_ros.files.install_command import install_command
+from depth_ros.networks.runtimes.capture_gate import GATE
 from depth_ros.networks.runtimes.file_format import check_format
+from depth_ros.networks.runtimes.gpu import check_device_id
 from depth_ros.networks.runtimes.runtime import DEFAULT_OPTIONS, RuntimeOptions, TensorInfo, check_inputs
 from depth_ros.types import AnyArray
 
@@ -52,12 +55,14 @@ class TorchRuntime:
         self._path = path
         self._threads = options.cpu_threads
         self._device = _choose_device(options, path.name)
-        if self._device == 'cuda' and options.memory_limit_mb:
-            total = torch.cuda.get_device_properties(0).total_memory
-            torch.cuda.set_per_process_memory_fraction(min(1.0, (options.memory_limit_mb << 20) / total))
+        self._on_cuda = self._device != 'cpu'
+        if self._on_cuda and options.memory_limit_mb:
+            total = torch.cuda.get_device_properties(self._device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, (options.memory_limit_mb << 20) / total), self._device)
         open_file = _open_script if kind == 'TorchScript' else _open_program
         try:
-            opened = open_file(path, self._device)
+            with self._use():
+                opened = open_file(path, self._device)
         except Exception as error:  # torch raises many types for damaged files
             if any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
                 raise OutOfMemory(f'{path.name}: {error}') from error
@@ -70,7 +75,7 @@ class TorchRuntime:
         self.inputs, self.outputs = opened[1:]
         self._wanted = [o.name for o in self.outputs if outputs is None or o.name in outputs]
         self._cancelled = False
-        name = torch.cuda.get_device_name(0) if self._device == 'cuda' else 'CPU'
+        name = f'{torch.cuda.get_device_name(self._device)}, {self._device}' if self._on_cuda else 'CPU'
         self.device = f'{name} (torch {torch.__version__})'
 
     @staticmethod
@@ -97,11 +102,13 @@ class TorchRuntime:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)  # applies to the calling thread
         try:
-            with torch.inference_mode():
-                arrays = [np.ascontiguousarray(tensors[each.name]) for each in self.inputs]
-                given = [torch.from_numpy(array).to(self._device) for array in arrays]
+            with self._use(), torch.inference_mode():
+                given = [self._on_device(np.ascontiguousarray(tensors[each.name])) for each in self.inputs]
                 found = _by_name(self._run(*given))
-                results = {name: _array(found[name]) for name in self._wanted}
+                received = {name: self._on_host(found[name]) for name in self._wanted}
+                if self._on_cuda:
+                    torch.cuda.current_stream(self._device).synchronize()
+                results = {name: np.asarray(tensor) for name, tensor in received.items()}
         except Exception as error:  # RuntimeError, its subclasses, and the guards of torch.export
             text = f'{self._path.name}: {_summary(error)}'
             if isinstance(error, MemoryError) or any(known in str(error) for known in _OUT_OF_MEMORY_TEXTS):
@@ -120,8 +127,33 @@ class TorchRuntime:
     def close(self) -> None:
         """Release the network and the GPU memory that torch keeps for it."""
         self._run = None
-        if self._device == 'cuda':
-            self._torch.cuda.empty_cache()
+        if self._on_cuda:
+            with self._use():
+                self._torch.cuda.empty_cache()
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """Make the device the current one, and keep ONNX Runtime from capturing a CUDA graph meanwhile."""
+        if not self._on_cuda:
+            yield
+            return
+        with GATE.use(), self._torch.cuda.device(self._device):
+            yield
+
+    def _on_device(self, array: AnyArray) -> Any:
+        tensor = self._torch.from_numpy(array)
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._on_cuda else tensor
+
+    def _on_host(self, tensor: Any) -> Any:
+        """Return a tensor in memory of its own; the values arrive when the stream is synchronised.
+
+        numpy has no bfloat16.
+        """
+        tensor = tensor.float() if str(tensor.dtype) == 'torch.bfloat16' else tensor
+        if not self._on_cuda:
+            return tensor
+        host = self._torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        return host.copy_(tensor, non_blocking=True)
 
 
 _Opened = tuple[Callable[..., Any], tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
@@ -175,20 +207,27 @@ def _torch() -> Any:
 
 
 def _choose_device(options: RuntimeOptions, name: str) -> str:
-    """Return cpu or cuda.
+    """Return cpu, or cuda: and a number.
 
     Raises:
-        DeviceUnavailable: this torch cannot use the device.
+        DeviceUnavailable: this torch cannot use the device, or there is no device with this number.
     """
-    if options.device == 'auto':
-        return 'cuda' if TorchRuntime.has('cuda') else 'cpu'
-    if TorchRuntime.has(options.device):
-        return options.device
+    cuda = TorchRuntime.has('cuda')
+    if cuda and options.device in ('auto', 'cuda'):
+        try:
+            check_device_id(options.device_id, _torch().cuda.device_count())
+        except DeviceUnavailable:
+            if not options.allow_fallback:
+                raise
+            return 'cpu'
+        return f'cuda:{options.device_id}'
+    if options.device in ('auto', 'cpu'):
+        return 'cpu'
     if options.allow_fallback:
         return 'cpu'
     raise DeviceUnavailable(
         f"device '{options.device}' was requested, but torch {_torch().__version__} can run {name} on "
-        f'{"cpu and cuda" if TorchRuntime.has("cuda") else "cpu"} only. Set device: auto, install a torch with CUDA '
+        f'{"cpu and cuda" if cuda else "cpu"} only. Set device: auto, install a torch with CUDA '
         'for device: cuda, or set allow_fallback: true'
     )
 
@@ -203,12 +242,6 @@ def _by_name(returned: Any) -> dict[str, Any]:
         return returned
     values = list(returned) if isinstance(returned, (tuple, list)) else [returned]
     return dict(zip(_output_names(len(values)), values, strict=True))
-
-
-def _array(tensor: Any) -> AnyArray:
-    """Return a tensor as an array; numpy has no bfloat16."""
-    on_cpu = tensor.cpu()
-    return np.asarray(on_cpu.float() if str(on_cpu.dtype) == 'torch.bfloat16' else on_cpu)
 
 
 def _undescribed(names: Collection[str]) -> tuple[TensorInfo, ...]:

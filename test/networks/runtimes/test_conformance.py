@@ -1,5 +1,6 @@
 """What every registered runtime must do, with real files and the real libraries."""
 
+import functools
 import gc
 import os
 import re
@@ -19,9 +20,11 @@ from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.runtime import RuntimeOptions
 
 
-@pytest.fixture(params=FILES)
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (each.library == 'torch')) for name, each in FILES.items()]
+)
 def files(request):
-    """Return the files of each runtime; the tests skip where its library is not installed."""
+    """Return the files of each runtime; the tests skip where its library is not installed. Importing torch is slow."""
     pytest.importorskip(FILES[request.param].library)
     return FILES[request.param]
 
@@ -152,36 +155,66 @@ def test_two_instances_at_once_do_not_affect_each_other(files, path, tmp_path):
     )
 
 
-THREADS = """
-import sys
+CHILD = """
+import resource, sys
 import numpy as np, psutil
 from pathlib import Path
+from depth_ros.errors import DepthRosError
 from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.runtime import RuntimeOptions
 
-name, path, *shape = sys.argv[1:]
-image = {'image': np.zeros(tuple(map(int, shape)), np.float32)}
-warm_up = RUNTIMES[name](Path(path), RuntimeOptions('cpu', threads=1))
-warm_up.infer(image)
-counts = []
+def zeros(shape):
+    return {'image': np.zeros(tuple(map(int, shape.split('x'))), np.float32)}
+
+name, slow, tiny, small, large = sys.argv[1:]
+warm_up = RUNTIMES[name](Path(slow), RuntimeOptions('cpu', threads=1))
+warm_up.infer(zeros(small))
 for threads in (1, 4):
     before = psutil.Process().num_threads()
-    runtime = RUNTIMES[name](Path(path), RuntimeOptions('cpu', threads=threads))
+    runtime = RUNTIMES[name](Path(slow), RuntimeOptions('cpu', threads=threads))
+    runtime.infer(zeros(small))
+    print(psutil.Process().num_threads() - before)
+runtime, image = RUNTIMES[name](Path(tiny), RuntimeOptions('cpu', threads=1)), zeros(large)
+runtime.infer(zeros(small))
+resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (20 << 20), -1))
+try:
     runtime.infer(image)
-    counts.append(psutil.Process().num_threads() - before)
-print(*counts)
+except DepthRosError as error:
+    print(type(error).__name__)
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+print(runtime.infer(zeros(small)).popitem()[1].max())
 """
 
 
+@pytest.fixture(scope='module')
+def in_a_child(tmp_path_factory):
+    """Return a function: files of a runtime → what the child prints, which is started once for each runtime."""
+
+    @functools.lru_cache
+    def run(files):
+        folder = tmp_path_factory.mktemp('child')
+        slow, tiny = (write(folder / f'{i}{files.suffix}') for i, write in enumerate((files.write_slow, files.write)))
+        shapes = ('x'.join(map(str, files.image(side, side)['image'].shape)) for side in (40, 3000))
+        command = [sys.executable, '-W', 'ignore', '-c', CHILD, files.runtime, str(slow), str(tiny), *shapes]
+        environment = {name: value for name, value in os.environ.items() if not name.endswith('_NUM_THREADS')}
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout.split()
+
+    return run
+
+
 @pytest.mark.slow
-def test_the_number_of_threads_is_respected(files, tmp_path):
+def test_the_number_of_threads_is_respected(files, in_a_child):
     """In a process of its own, because libraries keep threads; the calling thread is one of them."""
-    slow = files.write_slow(tmp_path / f'slow{files.suffix}')
-    shape = map(str, files.image(40, 40)['image'].shape)
-    command = [sys.executable, '-W', 'ignore', '-c', THREADS, files.runtime, str(slow), *shape]
-    environment = {name: value for name, value in os.environ.items() if not name.endswith('_NUM_THREADS')}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    assert ended.stdout.split() == ['0', '3'], ended.stdout + ended.stderr
+    assert in_a_child(files)[:2] == ['0', '3']
+
+
+@pytest.mark.slow
+def test_lack_of_memory_has_its_own_error_and_the_runtime_remains_usable(files, in_a_child):
+    """LiteRT does not tell it from other failures of a run."""
+    error, value = in_a_child(files)[2:]
+    assert error == ('InferenceError' if files.runtime == 'litert' else 'OutOfMemory') and float(value) == 1.0
 
 
 @pytest.mark.parametrize('damage', ['missing', 'empty', 'noise', 'cut'])

@@ -22,7 +22,8 @@ from depth_ros.networks import load_network
 from depth_ros.networks.runtimes import build_engine
 from depth_ros.networks.runtimes.engine_cache import EngineCache, EngineKey
 from depth_ros.networks.runtimes.gpu import find_gpu, version_of
-from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, _tensorrt, batch_shapes
+from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions, batch_shapes
+from depth_ros.networks.runtimes.onnx_session import tensorrt_options
 from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.networks.runtimes.registry import RUNTIMES
 from depth_ros.networks.runtimes.tensorrt import engine_for
@@ -313,7 +314,7 @@ def opened(monkeypatch):
 
     monkeypatch.setattr(load_network, 'OnnxRuntime', RecordingRuntime)
     monkeypatch.setitem(RUNTIMES, 'onnxruntime', RecordingRuntime)
-    monkeypatch.setattr(load_network, 'find_gpu', lambda: GPU)
+    monkeypatch.setattr(load_network, 'find_gpu', lambda device=0: GPU)
     return opened
 
 
@@ -375,16 +376,34 @@ def test_an_engine_for_fewer_cameras_is_not_used_for_more(network, reports, monk
     assert len(set(folders)) == 3 and folders[1] == folders[3]
 
 
+def test_device_id_selects_the_gpu_for_which_the_engine_is_built(network, reports, monkeypatch, opened):
+    from depth_ros.pipeline import mono_estimator
+    from depth_ros.settings.node_settings import MonoSettings
+
+    gpus = {0: GPU, 1: GPU, 2: replace(GPU, name='NVIDIA T4', compute_capability='7.5')}
+    monkeypatch.setattr(load_network, 'find_gpu', gpus.get)
+    act = "import json; assert json.loads((folder / 'request.json').read_text())['options']['cuda_graph'] is False"
+    monkeypatch.setattr(load_network, 'engine_for', lambda *a: engine_for(*a, child(act=act)))
+    folders = []
+    for number in gpus:
+        settings = MonoSettings(model=str(network), device='tensorrt', image_size='64x48', device_id=number)
+        mono_estimator(settings, reports.listener).close()
+        folders.append(opened[-1][1])
+        assert opened[-1][0].device_id == number
+    assert folders[0] == folders[1] != folders[2]  # equal GPUs share an engine
+    assert 'gpu was NVIDIA RTX 4090, is NVIDIA T4' in reports[-1]
+
+
 def test_the_options_of_tensorrt_contain_the_smallest_and_the_largest_batch():
     inputs = {'image': np.zeros((1, 3, 48, 64), np.float32), 'focal': np.zeros((1, 1), np.float32)}
     options = RuntimeOptions('tensorrt', batch_shapes=batch_shapes(inputs, 4))
-    profile = {key: value for key, value in _tensorrt(options, None).items() if key.startswith('trt_profile')}
+    profile = {key: value for key, value in tensorrt_options(options, None).items() if key.startswith('trt_profile')}
     assert profile == {
         'trt_profile_min_shapes': 'image:1x3x48x64,focal:1x1',
         'trt_profile_max_shapes': 'image:4x3x48x64,focal:4x1',
         'trt_profile_opt_shapes': 'image:4x3x48x64,focal:4x1',
     }
-    assert not any(key.startswith('trt_profile') for key in _tensorrt(RuntimeOptions('tensorrt'), None))
+    assert not any(key.startswith('trt_profile') for key in tensorrt_options(RuntimeOptions('tensorrt'), None))
 
 
 def test_the_engine_of_several_cameras_can_be_built_ahead_of_time(network, reports, monkeypatch, opened, capsys):

@@ -77,7 +77,7 @@ class Malicious:
         return Path.touch, (self._path,)
 
 
-@pytest.mark.parametrize('writer', ['pickle', 'torch.save'])
+@pytest.mark.parametrize('writer', ['pickle', pytest.param('torch.save', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('suffix', ['.pt', '.pt2'])
 def test_a_checkpoint_is_refused_and_the_code_in_it_is_not_executed(tmp_path, writer, suffix):
     path, trace = tmp_path / f'net{suffix}', tmp_path / 'executed'

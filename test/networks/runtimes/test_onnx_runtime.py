@@ -276,6 +276,27 @@ def test_a_missing_or_damaged_reference_is_an_error(tmp_path, content):
         read_reference(tmp_path / 'x.npz')
 
 
+@pytest.mark.parametrize(
+    ('text', 'error'),
+    [
+        ('CUDA failure 2: out of memory ; GPU=0', OutOfMemory),
+        ('bfc_arena.cc Failed to allocate memory for requested buffer of size 1073741824', OutOfMemory),
+        ('AllocateRawInternal Available memory of 1024 is smaller than requested bytes of 4096', OutOfMemory),
+        ('CUDA failure 719: cuMemcpyDtoH_v2', DeviceLost),
+        ('CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR', InferenceError),
+    ],
+)
+def test_f12_f13_errors_of_onnx_runtime_are_recognised_by_their_text(folder, text, error):
+    def failing(*_):
+        raise RuntimeError(text)
+
+    runtime = OnnxRuntime(folder / 'tiny.onnx')
+    runtime._session = type('Session', (), {'run': failing})()
+    with pytest.raises(InferenceError) as caught:
+        runtime.infer({'image': np.zeros((1, 3, 8, 8), np.float32)})
+    assert type(caught.value) is error and str(caught.value) == f'tiny.onnx: {text}'
+
+
 def test_f12_lack_of_memory_for_the_weights_is_not_reported_as_a_damaged_file(folder, monkeypatch):
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""`threads`, `memory_limit_mb` and `graph_optimization`: their effect on the sessions of ONNX Runtime."""
+"""`threads`, `memory_limit_mb`, `graph_optimization` and `device_id`: their effect on the sessions of the runtimes."""
 
 import os
 
@@ -8,9 +8,14 @@ import onnxruntime
 import psutil
 import pytest
 from onnx import helper
-from tiny_model import STEREO, model, save
+from runtime_files import FILES
+from tiny_model import STEREO, model, save, with_fixed_shapes
 
+from depth_ros.cli.main import main
+from depth_ros.errors import DeviceUnavailable
+from depth_ros.networks.runtimes import gpu, onnx_runtime
 from depth_ros.networks.runtimes.onnx_runtime import OnnxRuntime, RuntimeOptions
+from depth_ros.networks.runtimes.torch_runtime import TorchRuntime
 from depth_ros.pipeline import mono_estimator, stereo_estimator
 from depth_ros.settings.node_settings import MonoSettings, StereoSettings
 
@@ -133,3 +138,89 @@ def test_without_memory_limit_mb_no_limit_is_set(tmp_path, opened, every_provide
     OnnxRuntime(model(tmp_path).with_suffix('.onnx'), RuntimeOptions(device, allow_fallback=True))
     given = {key for options in providers(opened).values() for key in options}
     assert not given & {'gpu_mem_limit', 'trt_max_workspace_size'}
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(onnx_runtime, 'cuda_device_count', lambda: 2)
+
+
+@pytest.mark.parametrize('task', ['mono', 'stereo'])
+def test_the_parameter_device_id_reaches_cuda(tmp_path, opened, every_provider, two_gpus, task):
+    estimator(tmp_path, task, device='cuda', device_id=1, allow_fallback=True)
+    assert providers(opened)['CUDAExecutionProvider']['device_id'] == 1
+
+
+def test_device_id_reaches_tensorrt_and_the_cuda_provider_for_the_rest_of_the_graph(
+    tmp_path, opened, every_provider, two_gpus
+):
+    path = model(tmp_path).with_suffix('.onnx')
+    OnnxRuntime(path, RuntimeOptions('tensorrt', device_id=1, allow_fallback=True))
+    assert providers(opened)['TensorrtExecutionProvider']['device_id'] == 1
+    assert providers(opened)['CUDAExecutionProvider']['device_id'] == 1
+
+
+@pytest.mark.parametrize(('number', 'expected'), [(0, {}), (1, {'device_type': 'GPU.1'})])
+def test_device_id_is_a_gpu_of_openvino_unless_it_is_0(tmp_path, opened, every_provider, number, expected):
+    path = model(tmp_path).with_suffix('.onnx')
+    OnnxRuntime(path, RuntimeOptions('openvino', device_id=number, allow_fallback=True))
+    assert providers(opened)['OpenVINOExecutionProvider'] == expected
+
+
+@pytest.mark.parametrize('device', ['auto', 'cuda', 'tensorrt'])
+def test_a_device_id_beyond_the_devices_is_one_sentence_or_the_cpu(tmp_path, opened, every_provider, two_gpus, device):
+    path = model(tmp_path).with_suffix('.onnx')
+    with pytest.raises(
+        DeviceUnavailable, match=r'^device_id is 2; expected 0 to 1, because this process can use 2 CUDA'
+    ):
+        OnnxRuntime(path, RuntimeOptions(device, device_id=2))
+    assert not opened
+    runtime = OnnxRuntime(path, RuntimeOptions(device, device_id=2, allow_fallback=True))
+    assert 'CPUExecutionProvider (' in runtime.device and [name for name, _ in opened[-1][1]] == [
+        'CPUExecutionProvider'
+    ]
+
+
+def test_device_id_is_compared_with_the_devices_of_torch(tmp_path, monkeypatch):
+    torch = pytest.importorskip('torch')
+    path = FILES['torch.export'].write(tmp_path / 'tiny.pt2')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    for device in ('auto', 'cuda'):
+        with pytest.raises(
+            DeviceUnavailable, match=r'^device_id is 3; expected 0, because this process can use 1 CUDA d'
+        ):
+            TorchRuntime(path, RuntimeOptions(device, device_id=3))
+    runtime = TorchRuntime(path, RuntimeOptions('cuda', device_id=3, allow_fallback=True))
+    assert runtime.device.startswith('CPU')
+
+
+@pytest.mark.parametrize('count', [None, 0])
+def test_an_unknown_number_of_devices_is_left_to_the_library(count):
+    gpu.check_device_id(3, count)
+
+
+def test_device_id_is_an_option_of_the_commands_that_have_device(tmp_path, opened, every_provider, two_gpus, capsys):
+    path = str(model(tmp_path).with_suffix('.onnx'))
+    for command in (['bench', path], ['check', path, '--manifest', str(tmp_path / 'tiny.yaml')]):
+        assert main(['models', *command, '--device', 'cuda', '--device-id', '2']) == 1
+        assert 'device_id is 2; expected 0 to 1' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(['models', 'bench', path, '--device-id', 'one'])
+    assert "'one' is not a whole number; expected 0 or more" in capsys.readouterr().err
+
+
+def test_a_cuda_graph_is_requested_for_fixed_shapes_and_the_session_is_opened_without_it_if_it_does_not_start(
+    tmp_path, opened, every_provider, two_gpus
+):
+    for device, name in (
+        ('cuda', ('CUDAExecutionProvider', 'enable_cuda_graph')),
+        ('tensorrt', ('TensorrtExecutionProvider', 'trt_cuda_graph_enable')),
+    ):
+        opened.clear()
+        path = model(tmp_path).with_suffix('.onnx')
+        OnnxRuntime(path, RuntimeOptions(device, allow_fallback=True))
+        assert len(opened) == 1 and name[1] not in dict(opened[0][1])[name[0]]
+        opened.clear()
+        OnnxRuntime(with_fixed_shapes(path), RuntimeOptions(device, allow_fallback=True))
+        assert [name[1] in dict(given)[name[0]] for _, given in opened] == [True, False]
