@@ -32,7 +32,7 @@ STARTS_NODES = {
     'cli/view.py',
 }
 ORDER = [
-    'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'camera_state',
+    'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'multiview', 'camera_state',
     'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'fleet',
     'estimation', 'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
 ]  # fmt: skip
