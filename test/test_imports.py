@@ -32,8 +32,8 @@ STARTS_NODES = {
     'cli/view.py',
 }
 ORDER = [
-    'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'camera_state',
-    'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
+    'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'multiview',
+    'camera_state', 'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
     'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
 ]  # fmt: skip
 """Every folder, and every module beside them, imports only what stands before it."""

@@ -1,0 +1,1 @@
+"""Depth from several images of one moving camera with known poses."""
