@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from depth_ros.geometry import pose_matrix
+from depth_ros.geometry import Quaternion, Translation, interpolated_pose, pose_matrix
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.types import Float32Array
 
 _BUFFER_NS = 10_000_000_000
 """Duration of the history, the default of the tf2 buffer."""
-_Pose = tuple[tuple[float, float, float], tuple[float, float, float, float]]
-"""Translation in metres, and quaternion (x, y, z, w)."""
+_Pose = tuple[Translation, Quaternion]
 
 
 class RecordedTransforms:
@@ -61,14 +60,11 @@ class RecordedTransforms:
             frame = self._parents[frame]
 
     def _in_parent(self, frame: str, stamp: int) -> Float32Array:
-        """Return the pose of a frame in its parent: translation and quaternion interpolated linearly."""
+        """Return the pose of a frame in its parent: interpolated."""
         if frame in self._static:
             return self._static[frame]
         history = self._moving[frame]
         index = bisect_left(history, stamp, key=lambda each: each[0])
         (before_ns, before), (after_ns, after) = history[max(index - 1, 0)], history[min(index, len(history) - 1)]
         fraction = float(np.clip((stamp - before_ns) / (after_ns - before_ns), 0, 1)) if after_ns > before_ns else 1.0
-        t = (1 - fraction) * np.array(before[0]) + fraction * np.array(after[0])
-        a, b = np.array(before[1]), np.array(after[1])
-        q = (1 - fraction) * a + fraction * (b if a @ b >= 0 else -b)
-        return pose_matrix(tuple(t), tuple(q / np.linalg.norm(q)))
+        return pose_matrix(*interpolated_pose(before, after, fraction))
