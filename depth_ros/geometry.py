@@ -86,6 +86,24 @@ def precise_pose_matrix(translation: Translation, quaternion: Quaternion) -> Flo
     return matrix
 
 
+def quaternion_of(rotation: Float64Array) -> Quaternion:
+    """Return the unit quaternion (x, y, z, w) of a (3, 3) rotation, computed from its largest component.
+
+    Shepperd, "Quaternion from rotation matrix", Journal of Guidance and Control 1 (3), 1978.
+    """
+    r, trace = rotation, float(np.trace(rotation))
+    # Row i holds 4 q_i (x, y, z, w).
+    products = np.array([
+        [1 + 2 * r[0, 0] - trace, r[0, 1] + r[1, 0], r[0, 2] + r[2, 0], r[2, 1] - r[1, 2]],
+        [r[0, 1] + r[1, 0], 1 + 2 * r[1, 1] - trace, r[1, 2] + r[2, 1], r[0, 2] - r[2, 0]],
+        [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], 1 + 2 * r[2, 2] - trace, r[1, 0] - r[0, 1]],
+        [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], 1 + trace],
+    ])  # fmt: skip
+    largest = products[int(np.argmax(np.diag(products)))]
+    x, y, z, w = (largest / np.linalg.norm(largest)).tolist()
+    return x, y, z, w
+
+
 def interpolated_pose(
     before: tuple[Translation, Quaternion], after: tuple[Translation, Quaternion], fraction: float
 ) -> tuple[Translation, Quaternion]:

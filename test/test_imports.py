@@ -33,7 +33,7 @@ STARTS_NODES = {
 }
 ORDER = [
     'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'multiview',
-    'camera_state', 'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
+    'camera_state', 'networks.runtimes', 'networks', 'scale', 'pipeline', 'multiview_pipeline', 'messages', 'bags', 'sim', 'evaluation', 'estimation',
     'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
 ]  # fmt: skip
 """Every folder, and every module beside them, imports only what stands before it."""

@@ -34,6 +34,8 @@ class PoseFault(str, Enum):
     """Time jumped back: earlier poses are discarded, and a new segment starts."""
     POSE_JUMP = 'pose_jump'
     """The body cannot have moved like this (loop closure, relocalisation): a new segment starts."""
+    GAP = 'gap'
+    """No pose was received for longer than ``max_gap_s``: a new segment starts."""
     FRAME_CHANGED = 'frame_changed'
     """The frames of the poses have changed: earlier poses are discarded, and a new segment starts."""
 
@@ -63,7 +65,7 @@ class PoseTrack:
     """The newest poses of a body, in segments without jumps. Used by one thread at a time.
 
     Args:
-        max_gap_s: Largest time between two poses that are interpolated.
+        max_gap_s: Largest time between two poses of one segment, which are interpolated; infinite = no limit.
         history_s: Poses that are older than this, compared with the newest one, are discarded; infinite = none.
     """
 
@@ -107,7 +109,7 @@ class PoseTrack:
             return None
         before, after = around
         span_ns = after.stamp_ns - before.stamp_ns
-        if before.segment != after.segment or span_ns > self._max_gap_ns:
+        if before.segment != after.segment:
             return None
         fraction = min(max((stamp_ns - before.stamp_ns) / span_ns, 0.0), 1.0) if span_ns else 0.0
         first, second = ((each.position, each.rotation) for each in around)
@@ -124,12 +126,9 @@ class PoseTrack:
             return f'the newest pose is {(stamp_ns - last.stamp_ns) / 1e9:.2f} s older than the image'
         if stamp_ns < first.stamp_ns:
             return f'the image is {(first.stamp_ns - stamp_ns) / 1e9:.2f} s older than the first pose'
-        around = self._around(stamp_ns)
-        assert around is not None
-        if around[0].segment != around[1].segment:
-            return 'the pose jumped while the image was taken'
-        gap_s = (around[1].stamp_ns - around[0].stamp_ns) / 1e9
-        return f'the poses before and after the image are {gap_s:.2f} s apart'
+        index = bisect_left(self._samples, stamp_ns, key=lambda each: each.stamp_ns)
+        gap_s = (self._samples[index].stamp_ns - self._samples[index - 1].stamp_ns) / 1e9
+        return f'the poses before and after the image are {gap_s:.2f} s apart, or the pose jumped between them'
 
     def _around(self, stamp_ns: int) -> tuple[_Sample, _Sample] | None:
         """Return the neighbours of a time; None if it is outside of the track."""
@@ -165,6 +164,8 @@ class PoseTrack:
                 return PoseFault.OUT_OF_ORDER
             fault = PoseFault.TIME_JUMP
             self._samples.clear()
+        elif newest is not None and stamp_ns - newest.stamp_ns > self._max_gap_ns:
+            fault = PoseFault.GAP
         elif newest is not None and self._is_jump(newest, stamp_ns, position, (x, y, z, w)):
             fault = PoseFault.POSE_JUMP
         self._late_ns = None

@@ -60,9 +60,9 @@ def test_there_is_no_extrapolation_and_the_reason_is_stated():
 
 def test_a_gap_is_not_bridged():
     track = driven(max_gap_s=0.15)
-    track.add(25 * STEP_NS, (0.75, 1.0, 0.0), turned(1.5))
-    assert track.missing(20 * STEP_NS) == 'the poses before and after the image are 0.60 s apart'
-    assert track.at(18 * STEP_NS + 1) is not None and track.at(25 * STEP_NS) is not None
+    assert track.add(25 * STEP_NS, (0.75, 1.0, 0.0), turned(1.5)) is PoseFault.GAP
+    assert track.missing(20 * STEP_NS).startswith('the poses before and after the image are 0.60 s apart')
+    assert (track.at(18 * STEP_NS + 1).segment, track.at(25 * STEP_NS).segment) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_message_out_of_order_is_not_used_but_a_jump_back_in_time_starts_anew(
 def test_a_jump_of_the_pose_starts_a_segment_and_is_not_interpolated(position, rotation):
     track = driven()
     assert track.add(20 * STEP_NS, position, rotation) is PoseFault.POSE_JUMP
-    assert track.missing(19 * STEP_NS + 5_000_000) == 'the pose jumped while the image was taken'
+    assert track.missing(19 * STEP_NS + 5_000_000).endswith('or the pose jumped between them')
     assert (track.at(19 * STEP_NS).segment, track.at(20 * STEP_NS).segment) == (0, 1)
     assert track.add(21 * STEP_NS, position, rotation) is None
 
