@@ -61,8 +61,9 @@ class KeyframeBuffer:
     def add(self, view: View) -> bool:
         """Add a view if the pose distance to the newest keyframe is larger than ``KEYFRAME_DISTANCE``.
 
-        Otherwise it is added only if that keyframe has reached half the largest age. Older keyframes at nearly the same pose are replaced by it. Call it after the depth of the view was estimated,
-        with ``depth_m``, so that later estimates can be compared with it.
+        Otherwise it is added only if that keyframe has reached half the largest age. Older keyframes at nearly the same
+        pose are replaced by it. Call it after the depth of the view was estimated, with ``depth_m``, so that later
+        estimates can be compared with it.
 
         Returns:
             Whether the view is a keyframe now.
