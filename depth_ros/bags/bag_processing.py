@@ -19,7 +19,7 @@ from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadInput, EstimatorError
 from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.messages.topic_names import Remap, TopicNames
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames started and the total number of frames."""
@@ -58,7 +58,7 @@ class ProcessingReport:
 def process_recording(
     source: Path,
     target: Path,
-    settings: MonoSettings | StereoSettings,
+    settings: NodeSettings,
     namespaces: Sequence[str] = ('',),
     keep_inputs: bool = False,
     mcap: bool = False,
@@ -70,7 +70,7 @@ def process_recording(
     Args:
         source: The recording.
         target: The new bag; must not exist.
-        settings: Parameters of ``mono_depth`` or ``stereo_depth``; their type determines which node's pipeline runs.
+        settings: Parameters of a depth node; their type determines which node's pipeline runs.
         namespaces: Namespace of each camera's input and output topics: ``/front`` for ``/front/left/image_rect``. All
             cameras share one network.
         keep_inputs: Also copy the cameras' messages, under the names before remapping, so that ``bag check`` finds
@@ -109,12 +109,8 @@ def process_recording(
                         recorded_at_ns, depth = result
                         depth_bag.write(camera.names, depth, recorded_at_ns, settings, camera.state.rays)
                         written += 1
-            for camera in cameras:
-                camera.finish()
-        remarks = bag.remarks()
-        for camera in cameras:
-            if warning := camera.state.rows.status.warning:
-                remarks.append(f'{next(iter(camera.topics))}: {warning}')
+            warnings = [f'{next(iter(camera.topics))}: {text}' for camera in cameras for text in camera.finish()]
+        remarks = [*bag.remarks(), *warnings]
         seconds = time.monotonic() - started_s
         return ProcessingReport(frames, written, dict(bag.unused.counts), seconds, bag.cut_off, remarks)
 

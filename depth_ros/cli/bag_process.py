@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from depth_ros.cli.node_options import add_node_options, node_settings
 from depth_ros.errors import BadFile, DepthRosError
 from depth_ros.files.result_folders import make_folder
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings
 
 if TYPE_CHECKING:
     from depth_ros.bags.bag_processing import ProcessingReport
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='OUT',
         help='folder of the new bag, which must not exist; with several IN, the folder that will contain the new bags',
     )
-    add_node_options(parser)
+    add_node_options(parser, multiview=True)
     parser.add_argument(
         '--cameras',
         default='',
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _process(
-    options: argparse.Namespace, settings: MonoSettings | StereoSettings, source: Path, target: Path, bar: bool = False
+    options: argparse.Namespace, settings: NodeSettings, source: Path, target: Path, bar: bool = False
 ) -> 'ProcessingReport':
     import cv2
 

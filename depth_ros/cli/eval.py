@@ -69,10 +69,11 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.files.result_folders import make_folder
     from depth_ros.memory import keep_freed_memory
     from depth_ros.messages.topic_names import TopicNames
-    from depth_ros.settings.node_settings import StereoSettings
+    from depth_ros.settings.node_settings import MultiviewSettings, StereoSettings
 
     keep_freed_memory()
     settings = node_settings(options)
+    assert not isinstance(settings, MultiviewSettings)  # not a choice of --node
     settings = comparable_settings(settings, ros_parameters(options))
     stereo = isinstance(settings, StereoSettings)
     names = TopicNames(options.namespace, options.remaps)

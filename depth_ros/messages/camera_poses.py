@@ -75,8 +75,7 @@ class OdometryPoses:
 
     def at(self, stamp_ns: int, frame_id: str) -> TrackedPose | str:
         """Return the pose of the camera: pose of the child frame · mounting of the camera on it."""
-        body = self.track.at(stamp_ns)
-        if body is None:
+        if self.track.newest_ns is None:
             return self.track.missing(stamp_ns)
         mount = self._mount(frame_id, stamp_ns)
         if mount is None:
@@ -84,7 +83,8 @@ class OdometryPoses:
                 f"the pose of the camera '{frame_id}' in the child frame '{self._child_frame}' of the odometry is "
                 'unknown: set extrinsics, or publish tf and install tf2_ros'
             )
-        return TrackedPose(body.pose @ mount, body.segment)
+        body = self.track.at(stamp_ns)
+        return self.track.missing(stamp_ns) if body is None else TrackedPose(body.pose @ mount, body.segment)
 
     def _mount(self, frame_id: str, stamp_ns: int) -> Float64Array | None:
         if self._extrinsics is not None:

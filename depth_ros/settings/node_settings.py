@@ -212,6 +212,10 @@ class MultiviewSettings(Settings):
         return problems + _wrong_pose('extrinsics', self.extrinsics)
 
 
+NodeSettings = StereoSettings | MonoSettings | MultiviewSettings
+"""Settings of one of the depth nodes."""
+
+
 def _wrong_pose(name: str, text: str) -> list[str]:
     """Return the error message for a pose that cannot be read; none for an empty text."""
     try:
