@@ -25,7 +25,7 @@ from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import read_points
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, StereoSettings
 from depth_ros.settings.parameter_table import Rule, Value, rules
 from depth_ros.stages.intrinsics import rectified_camera
 from depth_ros.types import Float32Array
@@ -177,7 +177,11 @@ class DepthViewer(Node):
         getter = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
         setter = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
         self._parameter_clients = [getter, setter]
-        for kind in (StereoSettings, MonoSettings):  # a node of any name; only the request for its own kind has values
+        for kind in (
+            StereoSettings,
+            MonoSettings,
+            MultiviewSettings,
+        ):  # a node of any name; only the request for its own kind has values
             shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
             future = getter.call_async(GetParameters.Request(names=list(shown)))
             future.add_done_callback(partial(self._show_parameters, shown, setter))
