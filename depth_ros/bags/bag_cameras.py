@@ -12,7 +12,7 @@ from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo
 from depth_ros.estimators.estimator import Estimator, MonoEstimator, MultiviewEstimator
 from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
-from depth_ros.messages.camera_poses import CameraPoses, OdometryPoses, TfPoses
+from depth_ros.messages.camera_poses import CameraPoses, OdometryPoses, TfPoses, mount_of
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.frames import mono_frame_of, stereo_frame_of
 from depth_ros.messages.read_messages import stamp_ns
@@ -119,7 +119,7 @@ class MonoBagCamera:
         sensors = sensor_topics(settings, self._scaler) if self._scaler else []
         for sensor in sensors:
             topic = names(sensor.topic)
-            bag.require({topic: (f'sensor_msgs/msg/{sensor.kind}',)})
+            bag.require({topic: (f'{sensor.package}/msg/{sensor.kind}',)})
             self._sensor_handlers[topic] = sensor.take
         relative_names = ['image', 'camera_info', *(sensor.topic for sensor in sensors)]
         self.topics = {names(topic): names.full(topic) for topic in relative_names}
@@ -168,10 +168,11 @@ class MultiviewBagCamera:
         """First problem of each kind."""
         self._poses: CameraPoses
         if settings.pose_source == 'tf':
-            self._poses = TfPoses(settings, transforms.at_stamp, self._report, math.inf)
+            self._poses = TfPoses(settings.fixed_frame, transforms.at_stamp, self._report, math.inf)
         else:
             bag.require({odometry_topic: (ODOMETRY,)})
-            self._poses = odometry = OdometryPoses(settings, transforms, self._report, math.inf)
+            mount = mount_of(settings.extrinsics)
+            self._poses = odometry = OdometryPoses(mount, transforms, self._report, settings.max_pose_age_s, math.inf)
             self.setup_handlers[odometry_topic] = odometry.add
             self.topics[odometry_topic] = names.full('odom')
         self.frame_topics: tuple[str, ...] = (image_topic,)

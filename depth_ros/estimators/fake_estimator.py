@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from depth_ros.errors import EstimatorError
-from depth_ros.types import DepthEstimate, RawDisparity, StereoFrame, View
+from depth_ros.types import DepthEstimate, Float32Array, RawDisparity, StereoFrame, View
 
 
 class FakeEstimator:
@@ -67,16 +67,16 @@ class FakeEstimator:
 
 
 class FakeMultiviewEstimator:
-    """Returns the same depth for every pixel, as for a wall parallel to the image, and keeps what it was given.
+    """Returns a given depth, the same for all images, and keeps what it was given.
 
     Args:
-        depth_m: Depth of every pixel.
+        depth_m: Depth of every pixel, or (H, W) depth.
         confidence: Confidence of every pixel; None = the estimator gives none.
     """
 
     name = 'fake'
 
-    def __init__(self, depth_m: float = 2.0, confidence: float | None = 0.8) -> None:
+    def __init__(self, depth_m: float | Float32Array = 2.0, confidence: float | None = 0.8) -> None:
         self._depth_m = depth_m
         self._confidence = confidence
         self.calls: list[tuple[View, tuple[View, ...]]] = []
@@ -87,7 +87,8 @@ class FakeMultiviewEstimator:
         self.calls.append((reference, tuple(sources)))
         shape = reference.image.shape[:2]
         confidence = None if self._confidence is None else np.full(shape, self._confidence, np.float32)
-        return DepthEstimate(np.full(shape, self._depth_m, np.float32), 'metric_depth', confidence)
+        depth_m = np.array(np.broadcast_to(np.float32(self._depth_m), shape))
+        return DepthEstimate(depth_m, 'metric_depth', confidence)
 
     def cancel(self) -> None:
         """Do nothing: an estimate ends at once."""

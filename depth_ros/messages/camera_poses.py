@@ -10,7 +10,6 @@ from depth_ros.geometry import parse_pose, quaternion_of
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.multiview.pose_track import PoseFault, PoseTrack, TrackedPose
 from depth_ros.scale.sensor_pose import Transform
-from depth_ros.settings.node_settings import MultiviewSettings
 from depth_ros.types import Float64Array
 
 Report = Callable[[str, str], object]
@@ -22,9 +21,14 @@ _FAULT_TEXTS = {
     PoseFault.OUT_OF_ORDER: 'a pose is older than the pose before it and is not used. Use one publisher only',
     PoseFault.TIME_JUMP: f'the stamps of the poses jumped back: {_RESTART}',
     PoseFault.POSE_JUMP: f'the pose jumped (loop closure or relocalisation): {_RESTART}. Use poses of odometry',
-    PoseFault.GAP: f'no pose was received for longer than max_pose_age_s: {_RESTART}',
+    PoseFault.GAP: f'no pose was received for some time: {_RESTART}',
     PoseFault.FRAME_CHANGED: f'the frames of the odometry changed: {_RESTART}. Check that only one node publishes',
 }
+
+
+def mount_of(extrinsics: str) -> Float64Array | None:
+    """Return the (4, 4) pose of a parameter that is a valid pose or empty; None if it is empty."""
+    return parse_pose(extrinsics).astype(np.float64) if extrinsics else None
 
 
 class CameraPoses(Protocol):
@@ -41,24 +45,26 @@ class OdometryPoses:
     """Poses from nav_msgs/Odometry and the mounting of the camera.
 
     Args:
-        settings: ``extrinsics`` and ``max_pose_age_s`` are used.
-        transform: Looks up the mounting where ``extrinsics`` is not set.
+        mount: (4, 4) pose of the optical frame in the child frame of the odometry; None = from ``transform``.
+        transform: Looks up the mounting.
         report: Called with kind and text of a problem with a pose.
+        max_gap_s: Largest time between two poses that are interpolated.
         history_s: Duration for which poses are kept.
     """
 
     def __init__(
         self,
-        settings: MultiviewSettings,
+        mount: Float64Array | None,
         transform: Transform,
         report: Report = lambda kind, text: None,
+        max_gap_s: float = 0.5,
         history_s: float = 10.0,
     ) -> None:
         self._report = report
-        self._extrinsics = parse_pose(settings.extrinsics).astype(np.float64) if settings.extrinsics else None
+        self._extrinsics = mount
         self._transform = transform
         self._child_frame = ''
-        self.track = PoseTrack(settings.max_pose_age_s, history_s)
+        self.track = PoseTrack(max_gap_s, history_s)
 
     def add(self, message: Any) -> None:
         """Add an Odometry message; a message that is unusable is reported and counted."""
@@ -81,7 +87,7 @@ class OdometryPoses:
         if mount is None:
             return (
                 f"the pose of the camera '{frame_id}' in the child frame '{self._child_frame}' of the odometry is "
-                'unknown: set extrinsics, or publish tf and install tf2_ros'
+                'unknown: set extrinsics (scale.extrinsics of mono_depth), or publish tf and install tf2_ros'
             )
         body = self.track.at(stamp_ns)
         return self.track.missing(stamp_ns) if body is None else TrackedPose(body.pose @ mount, body.segment)
@@ -101,7 +107,7 @@ class TfPoses:
     """Poses from tf.
 
     Args:
-        settings: ``fixed_frame`` is used.
+        fixed_frame: Frame that does not move.
         lookup: Looks up transforms at a stamp.
         report: Called with kind and text of a problem with a pose.
         history_s: Duration for which poses are kept.
@@ -109,13 +115,13 @@ class TfPoses:
 
     def __init__(
         self,
-        settings: MultiviewSettings,
+        fixed_frame: str,
         lookup: PoseLookup,
         report: Report = lambda kind, text: None,
         history_s: float = 10.0,
     ) -> None:
         self._report = report
-        self._fixed_frame = settings.fixed_frame
+        self._fixed_frame = fixed_frame
         self._lookup = lookup
         self.track = PoseTrack(math.inf, history_s)  # tf interpolates; the times are those of the images
 

@@ -13,13 +13,13 @@ _HELD_CONFIDENCE = 0.5
 """Factor of the confidence of depth that was measured earlier."""
 _MIN_HELD_SHARE = 0.1
 """Smallest share of known pixels with which held depth is used."""
-STATE_TEXTS = {
+_STATE_TEXTS = {
     MotionState.MOVING: '',
     MotionState.TOO_LITTLE_MOTION: 'the camera has moved too little since the last keyframes for new depth',
     MotionState.ROTATING: 'the camera turns without moving, which gives no new depth',
     MotionState.NO_OVERLAP: 'no keyframe shows the scene of this image; the camera must move on',
 }
-"""What the motion means for the depth of an image."""
+"""Why the motion gives no depth of an image."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class MovingCamera:
         """Whether the newest depth was measured at an earlier view."""
         self.restarts = 0
         """How often the keyframes were discarded."""
+
+    @property
+    def state_text(self) -> str:
+        """The state, and why it gives no depth; empty before the first view."""
+        return '' if self.state is None else f'{self.state.value}: {_STATE_TEXTS[self.state]}'
 
     @property
     def keyframe_count(self) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 from depth_ros.estimators.estimator import MultiviewEstimator
 from depth_ros.messages import read_messages
-from depth_ros.messages.camera_poses import CameraPoses, OdometryPoses, PoseLookup, TfPoses
+from depth_ros.messages.camera_poses import CameraPoses, OdometryPoses, PoseLookup, TfPoses, mount_of
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.frames import mono_frame_of
-from depth_ros.multiview.moving_camera import STATE_TEXTS, MovingCamera
+from depth_ros.multiview.moving_camera import MovingCamera
 from depth_ros.multiview_pipeline import multiview_depth_map, multiview_estimator
 from depth_ros.networks.runtimes.progress import ProgressListener
 from depth_ros.ros.depth_node import DepthNode
@@ -50,10 +50,12 @@ class MultiviewDepthNode(DepthNode[MultiviewMessages, MultiviewEstimator, Multiv
         # Listeners of tf are kept: tf2_ros does not end them before the node is destroyed.
         if settings.pose_source == 'tf':
             self._lookup = self._lookup or poses_by_tf(self)
-            return TfPoses(settings, self._lookup, self._report)
-        if not settings.extrinsics:
+            return TfPoses(settings.fixed_frame, self._lookup, self._report)
+        mount = mount_of(settings.extrinsics)
+        if mount is None:
             self._transform = self._transform or transforms_by_tf(self)
-        return OdometryPoses(settings, self._transform or (lambda target, source, stamp_ns: None), self._report)
+        transform = self._transform or (lambda target, source, stamp_ns: None)
+        return OdometryPoses(mount, transform, self._report, settings.max_pose_age_s)
 
     def _stamp_ns(self, job: MultiviewMessages) -> int:
         return read_messages.stamp_ns(job.image.header.stamp)
@@ -74,8 +76,7 @@ class MultiviewDepthNode(DepthNode[MultiviewMessages, MultiviewEstimator, Multiv
         mask = self._camera.mask.current(settings.filter_mask_file)
         depth = multiview_depth_map(frame, job.pose, self._moving, estimator, settings, mask)
         if depth is None:
-            state = self._moving.state
-            raise _NoNewDepth(f'{state.value}: {STATE_TEXTS[state]}' if state else '')
+            raise _NoNewDepth(self._moving.state_text)
         return depth
 
     def _image_state(self) -> tuple[str, dict[str, str]]:

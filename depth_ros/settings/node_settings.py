@@ -77,9 +77,10 @@ class MonoSettings(Settings):
         'none',
         'Source of the metric scale for relative models, or of a correction for metric models. fixed: '
         'scale.fixed_scale and scale.fixed_shift. reference: another sensor on the topic scale/reference; networks '
-        'that take a measured depth get it from there. ground: the floor, with camera_height_m.',
+        'that take a measured depth get it from there. ground: the floor, with camera_height_m. motion: plane sweep '
+        'while the camera moves, with the poses of the topic odom (nav_msgs/Odometry).',
         group='scale',
-        choices=('none', 'fixed', 'reference', 'ground'),
+        choices=('none', 'fixed', 'reference', 'ground', 'motion'),
         read_only=True,
     )
     scale_fixed_scale: float = parameter(
@@ -107,8 +108,8 @@ class MonoSettings(Settings):
     )
     scale_extrinsics: str = parameter(
         '',
-        'Pose of the reference sensor (or IMU) in the optical frame of the camera, as "x y z roll pitch yaw" in '
-        'metres and radians. Empty = from tf, or identity if both have the same frame.',
+        'Pose of the reference sensor (or IMU, or child frame of the odometry) in the optical frame of the camera, as '
+        '"x y z roll pitch yaw" in metres and radians. Empty = from tf, or identity if both have the same frame.',
         group='scale',
     )
     scale_imu: bool = parameter(

@@ -8,7 +8,7 @@ import pytest
 from depth_ros.estimators.fake_estimator import FakeMultiviewEstimator
 from depth_ros.geometry import parse_pose
 from depth_ros.multiview.keyframes import MotionState
-from depth_ros.multiview.moving_camera import STATE_TEXTS, MovingCamera
+from depth_ros.multiview.moving_camera import MovingCamera
 from depth_ros.types import Camera, View
 
 CAMERA = Camera(80, 60, 70.0, 66.0, 39.5, 29.5)
@@ -87,7 +87,3 @@ def test_a_camera_that_stands_still_says_so_after_its_keyframes_are_too_old():
         camera.estimate(view(0.3, stamp_s=0.4 + 0.1 * i), 0, estimator)
         states.append(camera.state)
     assert states[0] is MotionState.MOVING and set(states[-10:]) == {MotionState.TOO_LITTLE_MOTION}
-
-
-def test_every_state_has_a_text():
-    assert set(STATE_TEXTS) == set(MotionState)
