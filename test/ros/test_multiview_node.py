@@ -43,7 +43,7 @@ class MovingGraph(MonoGraph):
     def open(self):
         self.open_camera()
         odometry = self.publisher(Odometry, 'odom')
-        wait_for(lambda: self._is_subscribed(odometry))
+        wait_for(lambda: self.is_subscribed(odometry))
 
     def pose(self, stamp_ns, child='base_link', **changes):
         """Publish the odometry; ``changes`` are fields of position and orientation."""
