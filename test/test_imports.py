@@ -17,6 +17,7 @@ ROS = {
     'rcl_interfaces',
     'lifecycle_msgs',
     'nav_msgs',
+    'geometry_msgs',
     'rosgraph_msgs',
 }
 KNOWS_ROS = ('ros/', 'tools/')

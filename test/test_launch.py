@@ -236,11 +236,14 @@ def test_the_launch_file_declares_the_common_arguments(file):
 
 # Classes of rviz_default_plugins and rviz_common since Humble that config/depth.rviz uses.
 RVIZ_CLASSES = {
-    *(f'rviz_default_plugins/{name}' for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'TF')),
+    *(
+        f'rviz_default_plugins/{name}'
+        for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'PoseArray', 'TF')
+    ),
     *(f'rviz_default_plugins/{name}' for name in ('Measure', 'MoveCamera', 'Orbit', 'Select')),
     *(f'rviz_common/{name}' for name in ('Displays', 'Views')),
 }
-TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image'}
+TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image', 'PoseArray': 'PoseArray'}
 
 
 def test_the_rviz_file_shows_existing_topics_with_compatible_qos():

@@ -7,7 +7,7 @@ import numpy as np
 from depth_ros.estimators.estimator import MultiviewEstimator
 from depth_ros.multiview.keyframes import KeyframeBuffer, MotionState
 from depth_ros.multiview.warp_depth import warp_depth
-from depth_ros.types import DepthEstimate, Float32Array, View
+from depth_ros.types import DepthEstimate, Float32Array, Float64Array, View
 
 _HELD_CONFIDENCE = 0.5
 """Factor of the confidence of depth that was measured earlier."""
@@ -57,6 +57,13 @@ class MovingCamera:
     def keyframe_count(self) -> int:
         """Number of keyframes; may be read by another thread."""
         return len(self._buffer)
+
+    def keyframe_poses(self) -> list[Float64Array]:
+        """Return the (4, 4) poses of the keyframes in the optical frame of the newest view, oldest first."""
+        if self._newest is None:
+            return []
+        to_view = np.linalg.inv(self._newest.pose)
+        return [to_view @ keyframe.pose for keyframe in self._buffer.keyframes]
 
     def estimate(
         self, view: View, segment: int, estimator: MultiviewEstimator, hold: bool = False

@@ -75,6 +75,8 @@ class MultiviewDepthNode(DepthNode[MultiviewMessages, MultiviewEstimator, Multiv
         frame = mono_frame_of(job.image, info, settings, self._camera.rectifier)
         mask = self._camera.mask.current(settings.filter_mask_file)
         depth = multiview_depth_map(frame, job.pose, self._moving, estimator, settings, mask)
+        if self._outputs is not None:
+            self._outputs.publish_keyframes(self._moving.keyframe_poses(), frame.stamp_ns, frame.frame_id)
         if depth is None:
             raise _NoNewDepth(self._moving.state_text)
         return depth

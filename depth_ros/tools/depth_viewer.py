@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
@@ -37,6 +38,7 @@ _TOPICS: dict[str, type] = {
     'depth/relative': Image,
     'left/image_rect': Image,
     'image': Image,
+    'keyframes': PoseArray,
 }
 _SILENT_S, _NICENESS = 3.0, 10
 _LEVELS = {0: 'ok', 1: 'warning'}
@@ -151,6 +153,9 @@ class DepthViewer(Node):
             self.page.show_nearness(_nearness(message))
         elif topic == 'depth/camera_info':
             self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
+        elif topic == 'keyframes':
+            positions = [(pose.position.x, pose.position.y, pose.position.z) for pose in message.poses]
+            self.page.show_keyframes(np.array(positions, np.float32).reshape(-1, 3))
         else:
             self.page.show_image(image_pixels(message))
 

@@ -37,6 +37,7 @@ def test_the_first_view_gives_nothing_and_later_ones_are_compared_with_earlier_o
     assert camera.state is MotionState.MOVING
     assert [source.stamp_ns for source in estimator.calls[0][1]] == [0]
     assert camera.estimate(view(0.3, stamp_s=0.3), 0, estimator) is not None
+    np.testing.assert_allclose(camera.keyframe_poses()[0][:3, 3], [-0.3, 0, 0], atol=1e-6)
     measured = [source for source in estimator.calls[1][1] if source.depth_m is not None]
     assert measured and (measured[0].depth_m == 2.0).all()  # for the check of consistency
 

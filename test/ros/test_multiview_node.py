@@ -33,7 +33,7 @@ class MovingGraph(MonoGraph):
 
     node_kind = MultiviewDepthNode
 
-    def __init__(self, listen=(DEPTH, CONFIDENCE), **parameters):
+    def __init__(self, listen=(DEPTH, CONFIDENCE, 'keyframes'), **parameters):
         self.estimator = FakeMultiviewEstimator()
         values = {'extrinsics': FORWARD, **parameters}
         values = {name.replace('__', '.'): value for name, value in values.items()}
@@ -99,6 +99,11 @@ def test_depth_is_measured_while_the_camera_moves_and_the_state_says_what_motion
         np.testing.assert_allclose(reference.pose[:3, 2], [1, 0, 0], atol=1e-6)
         np.testing.assert_allclose(reference.pose[:3, 3], [0.2, reference.pose[1, 3], 0.3], atol=1e-6)
         assert 0.03 < reference.pose[1, 3] - sources[0].pose[1, 3] < 0.6
+        # The robot drives to the left of the camera: earlier images are to the right of the newest one.
+        keyframes = graph.wait_for_messages('keyframes', 3)[-1]
+        assert keyframes.header.frame_id == depth.header.frame_id and keyframes.poses
+        first = keyframes.poses[0]
+        assert first.position.x > 0.05 and abs(first.position.z) < 1e-6 and first.orientation.w == pytest.approx(1)
         graph.drive_until(lambda: graph.values().get('motion.state') == 'moving', graph.status)
         assert graph.status()[0] == OK
         level, _, values = graph.drive_until_status('too little motion', step_m=0.0)
