@@ -38,7 +38,7 @@ class MotionReference:
         self._estimator = estimator
         self._moving = MovingCamera(_MAX_AGE_S)
         self._waiting: deque[Frame] = deque(maxlen=_MAX_WAITING)
-        self._estimated_ns = 0
+        self._estimated_ns: int | None = None
         self.why = 'no pose of the camera is known yet'
         """Why the newest image gave no points; empty if it did or was not used."""
 
@@ -58,7 +58,8 @@ class MotionReference:
                 self.why = pose
                 break
             known = self._waiting.popleft(), pose
-        if known is None or 0 <= known[0].stamp_ns - self._estimated_ns < _PERIOD_NS:
+        last_ns = self._estimated_ns
+        if known is None or (last_ns is not None and 0 <= known[0].stamp_ns - last_ns < _PERIOD_NS):
             return None
         return self._measure(*known)
 

@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depth_ros.cli.demo_mono import _EXTRINSICS
+from depth_ros.cli.demo_mono import EXTRINSICS
 from depth_ros.geometry import precise_pose_matrix, quaternion_of
 from depth_ros.messages.camera_poses import OdometryPoses, TfPoses, mount_of
 from depth_ros.multiview.pose_track import PoseFault, TrackedPose
 from depth_ros.sim.render import RobotMount, _camera_pose
 from depth_ros.sim.world import PlanarPose
 
-MOUNT = mount_of(_EXTRINSICS.partition(':=')[2])
+MOUNT = mount_of(EXTRINSICS)
 
 
 def nothing(target, source, stamp_ns):
