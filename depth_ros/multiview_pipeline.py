@@ -1,8 +1,9 @@
 """The pipeline of a moving camera: from a frame and its pose to a depth map."""
 
-from depth_ros.errors import BadCameraInfo, BadSettings
+from depth_ros.errors import BadCameraInfo
 from depth_ros.estimators.estimator import MultiviewEstimator
 from depth_ros.multiview.moving_camera import MovingCamera
+from depth_ros.multiview.plane_sweep import PlaneSweep
 from depth_ros.multiview.pose_track import TrackedPose
 from depth_ros.networks.runtimes.progress import NO_LISTENER, ProgressListener
 from depth_ros.pipeline import filtered
@@ -13,7 +14,7 @@ from depth_ros.types import DepthMap, Frame, UInt8Array, View
 
 def multiview_estimator(settings: MultiviewSettings, listener: ProgressListener = NO_LISTENER) -> MultiviewEstimator:
     """Return the estimator for the settings: plane sweep between the limits of the distance."""
-    raise BadSettings('plane sweep is not available')
+    return PlaneSweep(settings.range_min_m, settings.range_max_m)
 
 
 def multiview_depth_map(

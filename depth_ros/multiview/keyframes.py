@@ -10,6 +10,8 @@ import numpy as np
 from depth_ros.multiview.view_geometry import baseline_m, parallax, pose_distance, rotation_rad
 from depth_ros.types import View
 
+DEFAULT_SOURCES = 4
+"""Number of sources of one estimate."""
 KEYFRAME_DISTANCE = 0.1
 """Pose distance from the newest keyframe at which a view becomes a keyframe."""
 MIN_BASELINE_M = 0.04
@@ -22,6 +24,7 @@ DEFAULT_DEPTH_M = 2.5
 """Depth of the scene that is assumed before any depth was estimated."""
 _IDEAL_BASELINE_M, _IDEAL_BASELINE_PER_DEPTH = 0.15, 0.08
 _TURNED_RAD = 0.05
+_TOLERANCE = 1e-3
 
 
 class MotionState(Enum):
@@ -59,7 +62,7 @@ class KeyframeBuffer:
         return tuple(self._keyframes)
 
     def add(self, view: View) -> bool:
-        """Add a view if the pose distance to the newest keyframe is larger than ``KEYFRAME_DISTANCE``.
+        """Add a view if its pose distance to the newest keyframe is at least ``KEYFRAME_DISTANCE``.
 
         Otherwise it is added only if that keyframe has reached half the largest age. Older keyframes at nearly the same
         pose are replaced by it. Call it after the depth of the view was estimated, with ``depth_m``, so that later
@@ -70,8 +73,8 @@ class KeyframeBuffer:
         """
         newest = self._keyframes[-1] if self._keyframes else None
         if (
-            newest
-            and pose_distance(newest.pose, view.pose) <= KEYFRAME_DISTANCE
+            newest is not None
+            and pose_distance(newest.pose, view.pose) < KEYFRAME_DISTANCE - _TOLERANCE
             and not self._is_old(newest, view, 0.5)
         ):
             return False
@@ -84,7 +87,7 @@ class KeyframeBuffer:
         """Remove all keyframes, for example after the pose jumped."""
         self._keyframes.clear()
 
-    def sources(self, reference: View, count: int = 3) -> list[View]:
+    def sources(self, reference: View, count: int = DEFAULT_SOURCES) -> list[View]:
         """Return at most ``count`` keyframes from which the depth of a view can be measured, the best one first.
 
         Empty unless ``motion(reference)`` is ``MOVING``.
@@ -102,18 +105,23 @@ class KeyframeBuffer:
         return 0 < share * self._max_age_s * 1e9 < view.stamp_ns - keyframe.stamp_ns
 
 
-def select_sources(reference: View, keyframes: Sequence[View], count: int = 3) -> list[View]:
+def select_sources(reference: View, keyframes: Sequence[View], count: int = DEFAULT_SOURCES) -> list[View]:
     """Return at most ``count`` of the keyframes from which the depth of a view can be measured, the best one first.
 
     The best baseline is 0.15 m across the viewing direction, after Düzçeker et al., "DeepVideoMVS", CVPR 2021, and 8 %
     of the depth of the scene where that is more. Motion along the viewing direction counts by the parallax that it
-    causes. Rotation and missing overlap count against a keyframe.
+    causes. Rotation and missing overlap count against a keyframe. The last source is the one with the largest overlap,
+    which shows the parts of the image that have only just come into view.
     """
     depth_m = scene_depth_m(keyframes)
     ranked = [
         (cost, index) for index, each in enumerate(keyframes) if (cost := _cost(reference, each, depth_m)) < math.inf
     ]
-    return [keyframes[index] for _, index in sorted(ranked)[:count]]
+    usable = [keyframes[index] for _, index in sorted(ranked)]
+    if len(usable) > count > 1:
+        widest = max(usable[count - 1 :], key=lambda each: parallax(reference, each, depth_m).overlap)
+        usable = [*usable[: count - 1], widest]
+    return usable[:count]
 
 
 def motion_state(reference: View, keyframes: Sequence[View]) -> MotionState:
