@@ -19,7 +19,7 @@ from depth_ros.networks.catalog import check_available, find_manifest
 from depth_ros.types import Float32Array
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
-MULTIVIEW_BOUNDS = DepthAccuracy(valid_share=0.8, abs_rel=0.1, delta1=0.9)
+MULTIVIEW_BOUNDS = DepthAccuracy(valid_share=0.65, abs_rel=0.06, delta1=0.95)
 _SEED = 1
 """Seed of a world that was not used for training the network."""
 EXTRINSICS = '0 0 0.5 -1.5707963 0 -1.5707963'
