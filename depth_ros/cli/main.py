@@ -24,6 +24,7 @@ _EPILOG = """examples:
   depth-ros bag process drive drive_depth               depth of every frame of a recording; needs no ROS
   depth-ros eval --model my_model.yaml sim:1            accuracy of a network, with a report
   depth-ros bench stereo Middlebury/trainingH           accuracy and run time of stereo matchers
+  depth-ros bench multiview                             accuracy of depth from one moving camera
   depth-ros bench stages --width 1280 --height 720      time of the stages around the estimator
   depth-ros bench graph --rate 30 --seconds 10          rate, age and drops of a whole graph
 
@@ -59,6 +60,11 @@ _COMMANDS = (
         'bench_stereo',
         'Compare stereo matchers on pairs with true disparity: accuracy and run time. Needs no ROS.',
     ),
+    (
+        'bench multiview',
+        'bench_multiview',
+        'Measure accuracy and run time of depth from one moving camera. Needs no ROS.',
+    ),
     ('bench stages', 'bench_stages', 'Measure the time of every stage around the estimator.'),
     ('bench graph', 'bench_graph', 'Measure rate, age, drops and memory of camera, node and listener.'),
 )
@@ -75,7 +81,7 @@ _ROS_PACKAGES = (
 )
 _GROUPS = {
     'bag': 'Process, check, list and play recordings.',
-    'bench': 'Measure speed on this machine, and the accuracy of stereo matchers.',
+    'bench': 'Measure speed on this machine, and the accuracy of stereo matchers and multi-view depth.',
 }
 
 

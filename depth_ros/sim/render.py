@@ -10,7 +10,7 @@ import numpy.typing as npt
 from depth_ros.geometry import pixel_slopes
 from depth_ros.sim.solids import Array, Hit, Solid
 from depth_ros.sim.world import TEXEL_M, PlanarPose, World
-from depth_ros.types import Camera, Float32Array, UInt8Array
+from depth_ros.types import Camera, Float32Array, Float64Array, UInt8Array
 
 _LIGHT = np.array([0.35, 0.25, 0.9], np.float32)
 
@@ -45,6 +45,13 @@ def render(world: World, pose: PlanarPose, mount: RobotMount, camera: Camera) ->
             nearer_hit = Hit(solid_hit.distance[chosen], solid_hit.normal[chosen], solid_hit.uv[chosen])
             image[window][nearer] = _painted(nearer_hit, texture)
     return image, depth
+
+
+def optical_pose(pose: PlanarPose, mount: RobotMount) -> Float64Array:
+    """Return the (4, 4) pose of the optical frame of a camera in the world, metres."""
+    matrix = np.eye(4)
+    matrix[:3, 3], matrix[:3, :3] = _camera_pose(pose, mount)
+    return matrix
 
 
 def scan(world: World, pose: PlanarPose, height_m: float, count: int = 360) -> Float32Array:
