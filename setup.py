@@ -97,6 +97,7 @@ setup(
         'console_scripts': [
             'stereo_depth = depth_ros.ros.stereo_depth:main',
             'mono_depth = depth_ros.ros.mono_depth:main',
+            'multiview_depth = depth_ros.ros.multiview_depth:main',
             'sim_camera = depth_ros.tools.sim_camera:main',
             'file_camera = depth_ros.tools.file_camera:main',
             'depth_viewer = depth_ros.tools.depth_viewer:main',

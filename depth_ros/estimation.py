@@ -12,7 +12,7 @@ from depth_ros.estimators.estimator import Estimator, MonoEstimator
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, mono_frame, stereo_estimator, stereo_frame
 from depth_ros.scale.known_depth import KnownDepth, KnownDepthScale
 from depth_ros.settings.common_settings import SettingsT
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, NodeSettings, StereoSettings
 from depth_ros.settings.parameter_table import rules, unknown_parameter
 from depth_ros.stereo.row_measurement import with_aligned_rows
 from depth_ros.types import Calibration, DepthMap, Float32Array, RelativeMap, UInt8Array
@@ -144,14 +144,14 @@ class MonoDepth(_OwnsEstimator):
 
 
 def process_recording(
-    source: Path | str, target: Path | str, settings: StereoSettings | MonoSettings, namespaces: Sequence[str] = ('',)
+    source: Path | str, target: Path | str, settings: NodeSettings, namespaces: Sequence[str] = ('',)
 ) -> 'ProcessingReport':
     """Write a recording with the depth of another recording, as the node with these settings would publish it.
 
     Args:
         source: The recording, a rosbag2 folder.
         target: The new recording; must not exist.
-        settings: Settings of ``stereo_depth`` or ``mono_depth``.
+        settings: Settings of ``stereo_depth``, ``mono_depth`` or ``multiview_depth``.
         namespaces: One namespace per camera, for example ``/front`` for ``/front/left/image_rect``.
 
     Returns:

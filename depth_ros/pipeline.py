@@ -96,7 +96,7 @@ def stereo_frame(
 def mono_frame(
     image: UInt8Array,
     calibration: Calibration | None,
-    settings: MonoSettings,
+    settings: Settings,
     stamp_ns: int = 0,
     frame_id: str = '',
     rectifier: Rectifier | None = None,

@@ -10,7 +10,7 @@ from depth_ros.files.image_files import write_image_file as write_image
 from depth_ros.files.installed_files import fastdds_profile
 from depth_ros.files.ply_file import write_ply
 from depth_ros.scale.known_depth import KnownDepth
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, StereoSettings
 from depth_ros.stages.colorize import colorize
 from depth_ros.stages.depth_encoding import to_millimetres
 from depth_ros.stages.project import project as point_cloud
@@ -29,6 +29,7 @@ __all__ = [
     'ModelError',
     'MonoDepth',
     'MonoSettings',
+    'MultiviewSettings',
     'RelativeMap',
     'StereoDepth',
     'StereoSettings',

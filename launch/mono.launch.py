@@ -15,6 +15,7 @@ def generate_launch_description():
             'camera_info': 'image',
             'scale/reference': '',
             'scale/camera_info': 'scale/reference',
+            'odom': '',
         },
         parameters=('model', 'scale.source', 'camera_height_m', 'camera_pitch_rad'),
         several_cameras=True,

@@ -29,7 +29,7 @@ from depth_ros.ros.ros_messages import to_ros
 from depth_ros.ros.stereo_node import StereoDepthNode
 
 NOW = -1
-PLAIN_TOPICS = tuple(topic for topic in TOPICS if topic not in ('points_clear', 'scan', 'scale'))
+PLAIN_TOPICS = tuple(topic for topic in TOPICS if topic not in ('points_clear', 'scan', 'scale', 'keyframes'))
 STEREO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'depth/relative')
 MONO_TOPICS = tuple(topic for topic in PLAIN_TOPICS if topic != 'disparity')
 

@@ -17,6 +17,7 @@ ROS = {
     'rcl_interfaces',
     'lifecycle_msgs',
     'nav_msgs',
+    'geometry_msgs',
     'rosgraph_msgs',
 }
 KNOWS_ROS = ('ros/', 'tools/')
@@ -33,7 +34,7 @@ STARTS_NODES = {
 }
 ORDER = [
     'errors', 'memory', 'types', 'geometry', 'settings', 'stages', 'files', 'estimators', 'stereo', 'multiview', 'camera_state',
-    'networks.runtimes', 'networks', 'scale', 'pipeline', 'messages', 'bags', 'sim', 'evaluation', 'fleet',
+    'networks.runtimes', 'networks', 'scale', 'pipeline', 'multiview_pipeline', 'messages', 'bags', 'sim', 'evaluation', 'fleet',
     'estimation', 'python_interface', 'doctor', 'viewer', 'export', 'ros', 'tools', 'cli',
 ]  # fmt: skip
 """Every folder, and every module beside them, imports only what stands before it."""

@@ -102,6 +102,7 @@ def test_the_mono_launch_file_starts_a_network(tmp_path):
         ('stereo', 'camera_height_m:=abc', "camera_height_m is 'abc' (str); expected a number"),
         ('stereo', 'camera_pitch_rad:=90', 'camera_pitch_rad is 90.0; expected -1.5 to 1.5 rad'),
         ('stereo', 'params_file:=/no/such.yaml', 'params_file is /no/such.yaml, which does not exist'),
+        ('multiview', 'extrinsics:=0 0 1', "extrinsics is '0 0 1'; expected six numbers"),
         ('mono', 'scale_source:=guess', 'Argument "scale_source" provided value "guess" is not valid'),
         ('mono', 'cameras:=front', "cameras is 'front'; expected a list of names such as [front, left]"),
     ],
@@ -216,7 +217,7 @@ def test_camera_info_is_expected_beside_its_image_unless_it_is_named(given, expe
     assert _topics(values, {'image': '', 'camera_info': 'image'})['camera_info'] == expected
 
 
-@pytest.mark.parametrize('file', ['stereo', 'mono'])
+@pytest.mark.parametrize('file', ['stereo', 'mono', 'multiview'])
 def test_the_launch_file_declares_the_common_arguments(file):
     ast.parse((ROOT / f'launch/{file}.launch.py').read_text())
     text = (ROOT / 'depth_ros/tools/launch_description.py').read_text()
@@ -235,11 +236,14 @@ def test_the_launch_file_declares_the_common_arguments(file):
 
 # Classes of rviz_default_plugins and rviz_common since Humble that config/depth.rviz uses.
 RVIZ_CLASSES = {
-    *(f'rviz_default_plugins/{name}' for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'TF')),
+    *(
+        f'rviz_default_plugins/{name}'
+        for name in ('DepthCloud', 'Image', 'LaserScan', 'PointCloud2', 'PoseArray', 'TF')
+    ),
     *(f'rviz_default_plugins/{name}' for name in ('Measure', 'MoveCamera', 'Orbit', 'Select')),
     *(f'rviz_common/{name}' for name in ('Displays', 'Views')),
 }
-TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image'}
+TYPES = {'PointCloud2': 'PointCloud2', 'LaserScan': 'LaserScan', 'Image': 'Image', 'PoseArray': 'PoseArray'}
 
 
 def test_the_rviz_file_shows_existing_topics_with_compatible_qos():

@@ -99,7 +99,15 @@ def test_colcon_installs_the_files_that_ros_expects(workspace):
         'share/ament_index/resource_index/packages/depth_ros',
     ):
         assert (install / name).is_file(), name
-    for executable in ('stereo_depth', 'mono_depth', 'file_camera', 'sim_camera', 'depth_viewer', 'depth-ros'):
+    for executable in (
+        'stereo_depth',
+        'mono_depth',
+        'multiview_depth',
+        'file_camera',
+        'sim_camera',
+        'depth_viewer',
+        'depth-ros',
+    ):
         assert os.access(install / 'lib/depth_ros' / executable, os.X_OK), executable
 
 

@@ -1,26 +1,30 @@
 """Cameras of a recording: turn recorded messages into depth, in the order of the bag, as the nodes do."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Protocol, cast
 
-from depth_ros.bags.bag_reader import IMAGES, INFO, Bag
+from depth_ros.bags.bag_reader import IMAGES, INFO, ODOMETRY, Bag
 from depth_ros.bags.recorded_transforms import RecordedTransforms
 from depth_ros.camera_state import CameraState
 from depth_ros.errors import BadCameraInfo
-from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.estimators.estimator import AnyEstimator, Estimator, MonoEstimator, MultiviewEstimator
 from depth_ros.messages.calibration_lookup import CalibrationLookup, keep_camera_info
+from depth_ros.messages.camera_poses import CameraPoses, OdometryPoses, TfPoses, mount_of
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.messages.frames import mono_frame_of, stereo_frame_of
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import check_prompt_source, sensor_topics
 from depth_ros.messages.stereo_pairing import Side, StereoPairing
 from depth_ros.messages.topic_names import TopicNames
+from depth_ros.multiview.moving_camera import MovingCamera
+from depth_ros.multiview_pipeline import multiview_depth_map, multiview_estimator
 from depth_ros.pipeline import depth_map, mono_depth_map, mono_estimator, stereo_estimator
 from depth_ros.scale.scaler import Scaler, with_prompt
 from depth_ros.settings.common_settings import Settings
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, NodeSettings, StereoSettings
 from depth_ros.types import Calibration, DepthMap, RelativeMap
 
 MessageHandler = Callable[[Any], None]
@@ -48,6 +52,10 @@ class BagCamera(Protocol):
 
     def finish(self) -> None:
         """Count the messages that are still waiting at the end of the bag."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """Return warnings about the camera."""
         ...
 
 
@@ -97,6 +105,10 @@ class StereoBagCamera:
         for _ in self._pairing.clear():
             self._unused.add(DropReason.UNPAIRED)
 
+    def warnings(self) -> list[str]:
+        """Return a warning about the rows, if there is one."""
+        return list(filter(None, [self.state.rows.status.warning]))
+
 
 class MonoBagCamera:
     """A single camera and the sensors that determine its scale, processed as by the node ``mono_depth``."""
@@ -114,7 +126,7 @@ class MonoBagCamera:
         sensors = sensor_topics(settings, self._scaler) if self._scaler else []
         for sensor in sensors:
             topic = names(sensor.topic)
-            bag.require({topic: (f'sensor_msgs/msg/{sensor.kind}',)})
+            bag.require({topic: (f'{sensor.package}/msg/{sensor.kind}',)})
             self._sensor_handlers[topic] = sensor.take
         relative_names = ['image', 'camera_info', *(sensor.topic for sensor in sensors)]
         self.topics = {names(topic): names.full(topic) for topic in relative_names}
@@ -141,31 +153,92 @@ class MonoBagCamera:
     def finish(self) -> None:
         """Do nothing: single images do not wait for other messages."""
 
+    def warnings(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+
+class MultiviewBagCamera:
+    """A moving camera, processed as by the node ``multiview_depth``. Its poses are read before the images."""
+
+    def __init__(self, bag: Bag, names: TopicNames, settings: MultiviewSettings, estimator: MultiviewEstimator) -> None:
+        self.names = names
+        image_topic, info_topic, odometry_topic = names('image'), names('camera_info'), names('odom')
+        bag.require({image_topic: IMAGES, info_topic: (INFO,)})
+        self._settings, self._estimator, self._unused = settings, estimator, bag.unused
+        self._infos: CalibrationLookup[Calibration] = CalibrationLookup()
+        transforms = RecordedTransforms(math.inf)
+        self.topics = {image_topic: names.full('image'), info_topic: names.full('camera_info')}
+        self.setup_handlers: dict[str, MessageHandler] = {
+            info_topic: partial(keep_camera_info, self._infos),
+            names('/tf_static'): partial(transforms.add, static=True),
+            names('/tf'): partial(transforms.add, static=False),
+        }
+        self._problems: dict[str, str] = {}
+        """First problem of each kind."""
+        self._poses: CameraPoses
+        if settings.pose_source == 'tf':
+            self._poses = TfPoses(settings.fixed_frame, transforms.at_stamp, self._report, math.inf)
+        else:
+            bag.require({odometry_topic: (ODOMETRY,)})
+            mount = mount_of(settings.extrinsics)
+            self._poses = odometry = OdometryPoses(mount, transforms, self._report, settings.max_pose_age_s, math.inf)
+            self.setup_handlers[odometry_topic] = odometry.add
+            self.topics[odometry_topic] = names.full('odom')
+        self.frame_topics: tuple[str, ...] = (image_topic,)
+        self.state = CameraState()
+        self._moving = MovingCamera(settings.keyframe_max_age_s)
+
+    def handle_message(self, topic: str, recorded_ns: int, message: Any) -> tuple[int, DepthMap | RelativeMap] | None:
+        """Estimate the depth of an image, if its pose is known and the camera has moved."""
+        info = self._infos.at(stamp_ns(message.header.stamp))
+        frame = mono_frame_of(message, info, self._settings, self.state.rectifier)
+        pose = self._poses.at(frame.stamp_ns, frame.frame_id)
+        if isinstance(pose, str):
+            self._report(DropReason.NO_POSE, f'images without a pose: {pose}')
+            self._unused.add(DropReason.NO_POSE)
+            return None
+        mask = self.state.mask.current(self._settings.filter_mask_file)
+        depth = multiview_depth_map(frame, pose, self._moving, self._estimator, self._settings, mask)
+        if depth is None:
+            self._unused.add(DropReason.NO_PARALLAX)
+            return None
+        return recorded_ns, _stabilized(depth, self._settings, self.state)
+
+    def finish(self) -> None:
+        """Do nothing: an image whose pose is unknown was counted at once."""
+
+    def warnings(self) -> list[str]:
+        """Return what was wrong with the poses: the first problem of each kind."""
+        return list(self._problems.values())
+
+    def _report(self, kind: str, text: str) -> None:
+        self._problems.setdefault(kind, text)
+
 
 def _stabilized(depth: DepthMap, settings: Settings, state: CameraState) -> DepthMap:
     """Return the map after the temporal filter, if that filter is enabled."""
     return state.stabilizer.apply(depth) if settings.filter_temporal else depth
 
 
-def load_estimator(settings: MonoSettings | StereoSettings) -> Estimator | MonoEstimator:
+def load_estimator(settings: NodeSettings) -> AnyEstimator:
     """Return the estimator of the node to which the settings belong.
 
     Raises:
         BadSettings: the network takes a measured depth, and no source of it is set.
         ModelError, InferenceError: the network is unusable.
     """
-    if not isinstance(settings, MonoSettings):
+    if isinstance(settings, StereoSettings):
         return stereo_estimator(settings)
+    if isinstance(settings, MultiviewSettings):
+        return multiview_estimator(settings)
     check_prompt_source(settings)
     return mono_estimator(settings)
 
 
 @contextmanager
 def open_cameras(
-    bag: Bag,
-    settings: MonoSettings | StereoSettings,
-    names: Iterable[TopicNames],
-    estimator: Estimator | MonoEstimator | None = None,
+    bag: Bag, settings: NodeSettings, names: Iterable[TopicNames], estimator: AnyEstimator | None = None
 ) -> Iterator[Sequence[BagCamera]]:
     """Yield one camera for each set of topic names; they share one estimator, which is closed on exit.
 
@@ -184,6 +257,8 @@ def open_cameras(
         cameras: list[BagCamera]
         if isinstance(settings, MonoSettings):
             cameras = [MonoBagCamera(bag, each, settings, cast(MonoEstimator, used)) for each in names]
+        elif isinstance(settings, MultiviewSettings):
+            cameras = [MultiviewBagCamera(bag, each, settings, cast(MultiviewEstimator, used)) for each in names]
         else:
             cameras = [StereoBagCamera(bag, each, settings, cast(Estimator, used)) for each in names]
         yield set_up_cameras(bag, cameras)

@@ -17,10 +17,10 @@ from depth_ros.bags.bag_cameras import BagCamera, open_cameras
 from depth_ros.bags.bag_reader import Bag
 from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadInput, EstimatorError
-from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.estimators.estimator import AnyEstimator
 from depth_ros.messages.drop_reasons import UNUSABLE_INPUT, DropReason
 from depth_ros.messages.topic_names import Remap, TopicNames
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames started and the total number of frames."""
@@ -76,13 +76,13 @@ class ProcessingReport:
 def process_recording(
     source: Path,
     target: Path,
-    settings: MonoSettings | StereoSettings,
+    settings: NodeSettings,
     namespaces: Sequence[str] = ('',),
     keep_inputs: bool = False,
     mcap: bool = False,
     progress: Progress = lambda done, count: None,
     remaps: Sequence[Remap] = (),
-    estimator: Estimator | MonoEstimator | None = None,
+    estimator: AnyEstimator | None = None,
     segment: Segment | None = None,
 ) -> ProcessingReport:
     """Write a bag with the depth computed from another bag.
@@ -90,7 +90,7 @@ def process_recording(
     Args:
         source: The recording.
         target: The new bag; must not exist.
-        settings: Parameters of ``mono_depth`` or ``stereo_depth``; their type determines which node's pipeline runs.
+        settings: Parameters of a depth node; their type determines which node's pipeline runs.
         namespaces: Namespace of each camera's input and output topics: ``/front`` for ``/front/left/image_rect``. All
             cameras share one network.
         keep_inputs: Also copy the cameras' messages, under the names before remapping, so that ``bag check`` finds
@@ -141,10 +141,8 @@ def process_recording(
             if segment is None or segment.stop_ns is None:
                 for camera in cameras:
                     camera.finish()
-        remarks = bag.remarks()
-        for camera in cameras:
-            if warning := camera.state.rows.status.warning:
-                remarks.append(f'{next(iter(camera.topics))}: {warning}')
+        warnings = [f'{next(iter(camera.topics))}: {text}' for camera in cameras for text in camera.warnings()]
+        remarks = [*bag.remarks(), *warnings]
         seconds = time.monotonic() - started_s
         if bag.cut_off:  # counted on the reading thread, at the same time as the messages before the segment
             bag.unused.counts[DropReason.REST_OF_BAG_UNREADABLE] = 1

@@ -18,6 +18,7 @@ from depth_ros.messages.drop_reasons import DropReason
 
 IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO = 'sensor_msgs/msg/CameraInfo'
+ODOMETRY = 'nav_msgs/msg/Odometry'
 _SCHEMA_ENCODINGS = ('ros2msg', 'ros2idl', 'omgidl', '')
 _IDL_SEPARATOR = '=' * 80 + '\n'
 

@@ -11,7 +11,7 @@ from depth_ros.bags.bag_writer import DepthBag
 from depth_ros.errors import BadFile
 from depth_ros.messages.drop_reasons import DropReason
 from depth_ros.networks.catalog import find_manifest
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, NodeSettings, StereoSettings
 
 _OVERLAP_S = 10.0
 """Longer than pairing waits at 1 Hz, and the duration of the tf buffer."""
@@ -21,7 +21,7 @@ _OVERLAP_OF_ROWS_S = 120.0
 """Sixty measurements of the rows, each with a weight of 0.3."""
 
 
-def overlap_s(settings: MonoSettings | StereoSettings) -> float:
+def overlap_s(settings: NodeSettings) -> float:
     """Return how long before a segment processing begins, so that its result is that of the uncut recording.
 
     Without state between frames (pairing only), the result is the same, byte by byte. Running means forget their start
@@ -32,6 +32,8 @@ def overlap_s(settings: MonoSettings | StereoSettings) -> float:
     """
     if isinstance(settings, StereoSettings) and settings.align_rows:
         return _OVERLAP_OF_ROWS_S
+    if isinstance(settings, MultiviewSettings):
+        return max(settings.keyframe_max_age_s, _OVERLAP_OF_SMOOTHED_S)
     is_scaled = isinstance(settings, MonoSettings) and (
         settings.scale_source != 'none' or not find_manifest(settings.model)[0].metric_by_itself
     )

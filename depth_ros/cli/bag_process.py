@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='OUT',
         help='folder of the new bag, which must not exist; with several IN, the folder that will contain the new bags',
     )
-    add_node_options(parser)
+    add_node_options(parser, multiview=True)
     parser.add_argument(
         '--cameras',
         default='',

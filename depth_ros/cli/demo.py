@@ -27,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--seconds', type=float, help='duration after the first depth image (10; with --view until Ctrl-C)'
     )
-    parser.add_argument('--mono', action='store_true', help='use one simulated camera and the included network')
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument('--mono', action='store_true', help='use one simulated camera and the included network')
+    camera.add_argument(
+        '--multiview',
+        action='store_true',
+        help='use one simulated camera that moves and its odometry, without a network',
+    )
     parser.add_argument(
         '--model', metavar='ID|FILE', help='with --mono: use this metric network and a real image instead'
     )
@@ -43,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return 0 if depth and points were received and the error is within bounds."""
     options.seconds = options.seconds or (math.inf if options.view else 10.0)
-    if options.mono:
+    if options.mono or (options.multiview and not options.model):
         return demo_mono.run(options)
     if options.model:
         raise BadSettings('--model is given without --mono; add --mono: the stereo demo uses no network')

@@ -1,6 +1,7 @@
-"""``depth-ros demo --mono``: run a network in a ROS 2 graph and compare its depth with the true depth.
+"""``depth-ros demo --mono`` and ``--multiview``: depth of one camera in a ROS 2 graph, compared with the true depth.
 
-The included network runs on a simulated camera, any other metric network on the left image of the Motorcycle pair.
+The included network and plane sweep run on the camera of a simulated robot, any other metric network on the left image
+of the Motorcycle pair.
 """
 
 import argparse
@@ -18,24 +19,36 @@ from depth_ros.networks.catalog import check_available, find_manifest
 from depth_ros.types import Float32Array
 
 BOUNDS = DepthAccuracy(valid_share=0.9, abs_rel=0.15, delta1=0.85)
+MULTIVIEW_BOUNDS = DepthAccuracy(valid_share=0.65, abs_rel=0.06, delta1=0.95)
 _SEED = 1
 """Seed of a world that was not used for training the network."""
+EXTRINSICS = '0 0 0.5 -1.5707963 0 -1.5707963'
+"""Mounting of the simulated camera: 0.5 m above the floor, looking forward."""
+# The simulator publishes odometry with the images, which may be rare on a loaded machine.
+_MULTIVIEW_PARAMETERS = ['-p', f'extrinsics:={EXTRINSICS}', '-p', 'max_pose_age_s:=3.0']
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What the network sees, and what is expected of it."""
+    """What the node sees, and what is expected of it."""
 
     camera_name: str
     camera: list[str]
     """Module and arguments of the camera process."""
-    node: list[str]
-    """Parameters of the node."""
-    model: str
+    node: str
+    """Name of the node."""
+    parameters: list[str]
+    method: str
+    """Network, or method without a network."""
     truth_m: Float32Array | None
     """True depth; None = the camera publishes it."""
     bounds: DepthAccuracy | None
     """Limits of the accuracy; None = it is printed only."""
+
+
+def _simulator(node: str, parameters: list[str], method: str, bounds: DepthAccuracy) -> _Scene:
+    camera = ['depth_ros.tools.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0']
+    return _Scene('simulator', camera, node, parameters, method, None, bounds)
 
 
 def _scene(model: str | None) -> _Scene:
@@ -46,14 +59,8 @@ def _scene(model: str | None) -> _Scene:
         BadSettings: the network is not metric by itself.
     """
     if model is None:
-        return _Scene(
-            'simulator',
-            ['depth_ros.tools.sim_camera', '--ros-args', '-p', f'seed:={_SEED}', '-p', 'baseline_m:=0.0'],
-            ['-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true'],
-            'sim-indoor',
-            None,
-            BOUNDS,
-        )
+        parameters = ['-p', 'model:=sim-indoor', '-p', 'allow_simulator_model:=true']
+        return _simulator('mono_depth', parameters, 'sim-indoor', BOUNDS)
     check_available(model, 'mono')
     if not find_manifest(model)[0].metric_by_itself:
         raise BadSettings(f'--model is {model}, which is not metric by itself; expected a metric network')
@@ -61,6 +68,7 @@ def _scene(model: str | None) -> _Scene:
     return _Scene(
         'left image of the Motorcycle pair',
         ['depth_ros.tools.file_camera', '--ros-args', *remapping],
+        'mono_depth',
         ['-p', f'model:={model}'],
         model,
         load_motorcycle().depth_m,
@@ -71,15 +79,18 @@ def _scene(model: str | None) -> _Scene:
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return 0 if depth and points were received and the error is within bounds."""
     make_folder(options.out)
-    scene = _scene(options.model)
+    if options.multiview:
+        scene = _simulator('multiview_depth', _MULTIVIEW_PARAMETERS, 'odometry, no network', MULTIVIEW_BOUNDS)
+    else:
+        scene = _scene(options.model)
     print(
-        f'camera ({scene.camera_name}, 10 Hz) → mono_depth ({scene.model}) → listener: three processes on a graph. '
+        f'camera ({scene.camera_name}, 10 Hz) → {scene.node} ({scene.method}) → listener: three processes on a graph. '
         'Starting …'
     )
     line = LiveLine(lambda graph: _accuracy_text(graph, scene))
     graph = run_graph(
         scene.camera,
-        ['depth_ros.ros.mono_depth', '--ros-args', *scene.node, '--log-level', 'error'],
+        [f'depth_ros.ros.{scene.node}', '--ros-args', *scene.parameters, '--log-level', 'error'],
         options.seconds,
         line.show,
         shared_memory=not options.no_shared_memory,
@@ -95,8 +106,9 @@ def run(options: argparse.Namespace) -> int:
     }
     failures = _failures(graph, accuracy, scene.bounds)
     report_path: Path = options.report or options.out / 'report.json'
-    limits = ('', '', '') if scene.bounds is None else (
-        f'at least {BOUNDS.valid_share:.0%}', f'at most {BOUNDS.abs_rel:g}', f'at least {BOUNDS.delta1:.0%}'
+    bounds = scene.bounds
+    limits = ('', '', '') if bounds is None else (
+        f'at least {bounds.valid_share:.0%}', f'at most {bounds.abs_rel:g}', f'at least {bounds.delta1:.0%}'
     )  # fmt: skip
     print_results(
         report,

@@ -14,14 +14,14 @@ from depth_ros.files.install_command import install_command
 if TYPE_CHECKING:
     from depth_ros.doctor.finding import Finding
     from depth_ros.doctor.observations import Observations
-    from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+    from depth_ros.settings.node_settings import NodeSettings
 
 _MARKS = {'ok': 'ok     ', 'warning': 'WARNING', 'fault': 'FAULT  '}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_node_options(parser)
+    add_node_options(parser, multiview=True)
     parser.add_argument('--seconds', type=float, default=3.0, help='how long to listen on the ROS graph (3)')
     parser.add_argument(
         '--offline', action='store_true', help='check only the parameters and this machine, not the ROS graph'
@@ -95,7 +95,7 @@ def _findings(options: argparse.Namespace) -> 'Iterator[Finding]':
     yield from transport_findings(*_largest_message(observations, settings))
 
 
-def _largest_message(observations: 'Observations', settings: 'MonoSettings | StereoSettings') -> tuple[str, int]:
+def _largest_message(observations: 'Observations', settings: 'NodeSettings') -> tuple[str, int]:
     """Return description and size in bytes of the largest message that the node receives or publishes."""
     images = [topic for topic in observations.topics if 'image' in topic.role and topic.last is not None]
     sizes: dict[str, Any] = {f'an image of {topic.topic}': topic.largest_bytes for topic in images}

@@ -79,8 +79,10 @@ def run(options: argparse.Namespace) -> int:
     from depth_ros.fleet.dataset_work import DatasetWork
     from depth_ros.fleet.recording_work import prepare_process
     from depth_ros.messages.topic_names import TopicNames
+    from depth_ros.settings.node_settings import MultiviewSettings
 
     settings = node_settings(options)
+    assert not isinstance(settings, MultiviewSettings)  # not a choice of --node
     settings = comparable_settings(settings, ros_parameters(options))
     work = DatasetWork(
         settings,

@@ -16,7 +16,7 @@ from depth_ros.fleet.ray_workers import RayWorkers
 from depth_ros.fleet.shards import parse_shard, shard
 from depth_ros.fleet.storage import is_remote, list_files, local_path
 from depth_ros.fleet.workers import Task, TaskOutcome, Work, Workers, run_tasks
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings
 
 _NO_OPTIONS: Mapping[str, Any] = {}
 
@@ -25,7 +25,7 @@ class RecordedWork(Work, Protocol):
     """Work whose results have records."""
 
     @property
-    def settings(self) -> MonoSettings | StereoSettings:
+    def settings(self) -> NodeSettings:
         """Settings of the node."""
         ...
 

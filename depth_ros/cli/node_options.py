@@ -9,18 +9,23 @@ from depth_ros.cli.argument_types import assignment, existing_file, remapping, r
 from depth_ros.errors import BadFile
 from depth_ros.networks.catalog import find_manifest
 from depth_ros.settings.common_settings import Settings, SettingsT
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, NodeSettings, StereoSettings
 from depth_ros.settings.parameter_table import defaults
 
 _UNRELATED = ('use_sim_time', 'cameras', 'autostart', 'qos_overrides.')
 """Prefixes of node parameters that do not affect the depth."""
 
 
-def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--node``, ``--model``, ``--params``, ``-p``, ``--namespace`` and ``-r``."""
+def add_node_options(parser: argparse.ArgumentParser, multiview: bool = False) -> None:
+    """Declare ``--node``, ``--model``, ``--params``, ``-p``, ``--namespace`` and ``-r``.
+
+    Args:
+        parser: Parser of a command.
+        multiview: Whether the command supports ``multiview_depth``.
+    """
     parser.add_argument(
         '--node',
-        choices=('stereo_depth', 'mono_depth'),
+        choices=('stereo_depth', 'mono_depth', *(['multiview_depth'] if multiview else [])),
         help='node whose parameters are used (chosen by the task of the model; stereo_depth without a model)',
     )
     parser.add_argument(
@@ -55,7 +60,7 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
+def node_settings(options: argparse.Namespace) -> NodeSettings:
     """Return the settings that result from the options; set ``options.node`` if it is None.
 
     Raises:
@@ -68,6 +73,8 @@ def node_settings(options: argparse.Namespace) -> MonoSettings | StereoSettings:
         options.node = 'mono_depth' if model and find_manifest(str(model))[0].task == 'mono' else 'stereo_depth'
     if options.node == 'mono_depth':
         return settings_of(options, MonoSettings)
+    if options.node == 'multiview_depth':
+        return settings_of(options, MultiviewSettings)
     return settings_of(options, StereoSettings)
 
 
@@ -82,6 +89,8 @@ def settings_of(options: argparse.Namespace, kind: type[SettingsT]) -> SettingsT
 
 
 def _node_of(kind: type[Settings]) -> str:
+    if issubclass(kind, MultiviewSettings):
+        return 'multiview_depth'
     return 'mono_depth' if issubclass(kind, MonoSettings) else 'stereo_depth'
 
 

@@ -6,7 +6,7 @@ from depth_ros.doctor.finding import Finding
 from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.errors import BadCameraInfo, BadImage
 from depth_ros.messages.read_messages import calibration, image_pixels
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings, StereoSettings
 from depth_ros.stages.intrinsics import looks_unrectified, rectified_camera, stereo_rig
 from depth_ros.stages.rectify import rectify
 from depth_ros.stereo.exposure_difference import EXPOSURE_CONSEQUENCE, EXPOSURE_REMEDY, exposure_difference
@@ -21,7 +21,7 @@ _CALIBRATE = 'run ros2 run camera_calibration cameracalibrator, and configure th
 _FRAME_FIX = 'configure the driver to publish the same optical frame in image and camera_info'
 
 
-def calibration_findings(observations: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def calibration_findings(observations: Observations, settings: NodeSettings) -> Iterator[Finding]:
     """Check every CameraInfo together with its image."""
     sides = ('left ', 'right ') if isinstance(settings, StereoSettings) else ('',)
     cameras: list[tuple[Calibration, UInt8Array]] = []
@@ -91,7 +91,7 @@ def _baseline_finding(cameras: list[tuple[Calibration, UInt8Array]], observation
     return Finding('ok', 'baseline', about, f'{rig.baseline_m:.4f} m')
 
 
-def content_findings(observations: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def content_findings(observations: Observations, settings: NodeSettings) -> Iterator[Finding]:
     """Check a pair by matching it as received and with the sides exchanged."""
     topics = [observations.of(role) for role in ('left image', 'right image', 'left camera_info', 'right camera_info')]
     messages = [topic.last for topic in topics if topic is not None and topic.last is not None]

@@ -13,7 +13,7 @@ from depth_ros.networks.catalog import command_to_get, find_manifest, model_file
 from depth_ros.networks.runtimes.gpu import find_gpu
 from depth_ros.networks.runtimes.registry import ONNX_RUNTIME, RUNTIMES, registered_runtime
 from depth_ros.pipeline import check_model, mono_estimator, stereo_estimator
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, NodeSettings, StereoSettings
 
 _INSTALL = {
     'tensorrt': f'{install_command("gpu")}, and install TensorRT (docs/gpu.md); or set device: cpu',
@@ -23,8 +23,11 @@ _INSTALL = {
 _NOT_CONFIGURED = 'the node cannot be configured'
 
 
-def network_findings(settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def network_findings(settings: NodeSettings) -> Iterator[Finding]:
     """Check model, device and engine; a network that needs no engine is loaded as the node loads it."""
+    if isinstance(settings, MultiviewSettings):
+        yield Finding('ok', 'model', 'model', 'none: plane sweep, which needs no file and no GPU')
+        return
     if not settings.model:
         if isinstance(settings, MonoSettings):
             try:

@@ -64,6 +64,9 @@ class Observations:
     diagnostics: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Level and status message of running depth nodes, by name."""
 
+    missing_transform: tuple[str, str] | None = None
+    """Target and source frame of a transform that the node needs and tf does not have; None if there is none."""
+
     def of(self, role: str) -> ObservedTopic | None:
         """Return the topic with a role."""
         return next((topic for topic in self.topics if topic.role == role), None)

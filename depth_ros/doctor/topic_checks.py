@@ -7,9 +7,10 @@ import numpy as np
 from depth_ros.doctor.finding import Finding, Level
 from depth_ros.doctor.image_checks import calibration_findings, content_findings
 from depth_ros.doctor.observations import Observations, ObservedTopic
+from depth_ros.doctor.pose_checks import pose_findings
 from depth_ros.messages.similar_topic import remap_to, similar_topic
 from depth_ros.messages.stamps import apart_ns
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MultiviewSettings, NodeSettings, StereoSettings
 
 _MIN_RATE_HZ = 1.0
 _MAX_RATE_DIFFERENCE = 0.2
@@ -20,13 +21,15 @@ _LEVELS: dict[int, Level] = {0: 'ok', 1: 'warning'}
 _NS = 1e9
 
 
-def graph_findings(observations: Observations, settings: MonoSettings | StereoSettings) -> Iterator[Finding]:
+def graph_findings(observations: Observations, settings: NodeSettings) -> Iterator[Finding]:
     """Check the observed graph for a node with these settings."""
     for topic in observations.topics:
         yield from _topic_findings(topic, observations)
     yield from _clock_findings(observations)
     if isinstance(settings, StereoSettings):
         yield from _pair_findings(observations, settings)
+    if isinstance(settings, MultiviewSettings):
+        yield from pose_findings(observations, settings)
     calibrated = True
     for finding in calibration_findings(observations, settings):
         calibrated &= finding.level != 'fault'

@@ -1,12 +1,12 @@
-"""An estimator for tests and benchmarks: returns constant disparity, and fails or hangs in chosen frames."""
+"""Estimators for tests and benchmarks: constant disparity or depth, and failures in chosen frames."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from depth_ros.errors import EstimatorError
-from depth_ros.types import RawDisparity, StereoFrame
+from depth_ros.types import DepthEstimate, Float32Array, RawDisparity, StereoFrame, View
 
 
 class FakeEstimator:
@@ -64,3 +64,34 @@ class FakeEstimator:
     def close(self) -> None:
         """Count the call; later estimates fail."""
         self.times_closed += 1
+
+
+class FakeMultiviewEstimator:
+    """Returns a given depth, the same for all images, and keeps what it was given.
+
+    Args:
+        depth_m: Depth of every pixel, or (H, W) depth.
+        confidence: Confidence of every pixel; None = the estimator gives none.
+    """
+
+    name = 'fake'
+
+    def __init__(self, depth_m: float | Float32Array = 2.0, confidence: float | None = 0.8) -> None:
+        self._depth_m = depth_m
+        self._confidence = confidence
+        self.calls: list[tuple[View, tuple[View, ...]]] = []
+        """Reference and sources of every estimate."""
+
+    def estimate(self, reference: View, sources: Sequence[View]) -> DepthEstimate:
+        """Return the depth."""
+        self.calls.append((reference, tuple(sources)))
+        shape = reference.image.shape[:2]
+        confidence = None if self._confidence is None else np.full(shape, self._confidence, np.float32)
+        depth_m = np.array(np.broadcast_to(np.float32(self._depth_m), shape))
+        return DepthEstimate(depth_m, 'metric_depth', confidence)
+
+    def cancel(self) -> None:
+        """Do nothing: an estimate ends at once."""
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from depth_ros.errors import BadFile
-from depth_ros.estimators.estimator import Estimator, MonoEstimator
+from depth_ros.estimators.estimator import AnyEstimator
 from depth_ros.fleet.finished_work import store_result
 from depth_ros.fleet.storage import local_copy
 from depth_ros.fleet.workers import Job, Task
 from depth_ros.memory import keep_freed_memory
 from depth_ros.messages.topic_names import Remap
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import NodeSettings
 
 if TYPE_CHECKING:
     from depth_ros.bags.bag_processing import ProcessingReport
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 class RecordingWork:
     """``bag process`` of recordings that have the same topics."""
 
-    settings: MonoSettings | StereoSettings
+    settings: NodeSettings
     namespaces: tuple[str, ...]
     keep_inputs: bool
     mcap: bool
@@ -58,7 +58,7 @@ class RecordingWork:
         return partial(self.process, load_estimator(self.settings))
 
     def process(
-        self, estimator: Estimator | MonoEstimator | None, task: Task, progress: Progress = lambda done, count: None
+        self, estimator: AnyEstimator | None, task: Task, progress: Progress = lambda done, count: None
     ) -> dict[str, Any]:
         """Process one recording; return its ``ProcessingReport`` as a dictionary.
 

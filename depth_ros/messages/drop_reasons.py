@@ -28,6 +28,10 @@ class DropReason(str, Enum):
     """Time jumped back; the frame is from before the jump."""
     NO_CAMERA_INFO = 'no_camera_info'
     """No calibration was received."""
+    NO_POSE = 'no_pose'
+    """The pose of the camera at the stamp of the image is unknown."""
+    NO_PARALLAX = 'no_parallax'
+    """The camera has not moved enough for new depth, or no earlier image shows the same scene."""
     BAD_IMAGE = 'bad_image'
     """The image cannot be decoded or processed."""
     BAD_CAMERA_INFO = 'bad_camera_info'

@@ -4,13 +4,14 @@ from typing import Any
 
 from depth_ros.messages.read_messages import image_pixels, stamp_ns
 from depth_ros.pipeline import mono_frame, stereo_frame
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.common_settings import Settings
+from depth_ros.settings.node_settings import StereoSettings
 from depth_ros.stages.rectify import Rectifier
 from depth_ros.types import Calibration, Frame, RowShift, StereoFrame
 
 
 def mono_frame_of(
-    image: Any, info: Calibration | None, settings: MonoSettings, rectifier: Rectifier | None = None
+    image: Any, info: Calibration | None, settings: Settings, rectifier: Rectifier | None = None
 ) -> Frame:
     """Decode one image; the frame_id is that of the image, or of the camera_info if the image has none.
 

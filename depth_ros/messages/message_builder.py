@@ -1,13 +1,14 @@
 """ROS messages from plain values, for any library with message classes (rclpy, rosbags)."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from depth_ros.geometry import quaternion_of
 from depth_ros.stages.navigation import Scan
-from depth_ros.types import AnyArray, Calibration, Camera, Cloud, Disparity
+from depth_ros.types import AnyArray, Calibration, Camera, Cloud, Disparity, Float64Array
 
 _NS = 1_000_000_000
 _BIG_ENDIAN = sys.byteorder == 'big'
@@ -57,6 +58,19 @@ class MessageBuilder:
             'sensor_msgs/msg/Image', header=header, height=height, width=width, encoding=encoding,
             is_bigendian=_BIG_ENDIAN, step=pixels.nbytes // height, data=pixels,
         )  # fmt: skip
+
+    def pose_array(self, poses: Sequence[Float64Array], header: Any) -> Any:
+        """Return (4, 4) poses in the frame of the header as PoseArray."""
+        return self._make('geometry_msgs/msg/PoseArray', header=header, poses=[self._pose(pose) for pose in poses])
+
+    def _pose(self, pose: Float64Array) -> Any:
+        position = dict(zip('xyz', pose[:3, 3].tolist(), strict=True))
+        rotation = dict(zip('xyzw', quaternion_of(pose[:3, :3]), strict=True))
+        return self._make(
+            'geometry_msgs/msg/Pose',
+            position=self._make('geometry_msgs/msg/Point', **position),
+            orientation=self._make('geometry_msgs/msg/Quaternion', **rotation),
+        )
 
     def compressed_image(self, data: AnyArray, image_format: str, header: Any) -> Any:
         """Return (N,) bytes as CompressedImage."""

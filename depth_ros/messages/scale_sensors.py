@@ -1,14 +1,21 @@
 """Topics required by ``scale.source`` and the passing of their messages to the scaler."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from depth_ros.errors import BadInput, BadSettings
 from depth_ros.messages import reference_messages as convert
+from depth_ros.messages.camera_poses import OdometryPoses, mount_of
+from depth_ros.multiview.pose_track import TrackedPose
+from depth_ros.multiview_pipeline import multiview_estimator
 from depth_ros.networks.catalog import find_manifest
+from depth_ros.scale.motion_reference import MotionReference
 from depth_ros.scale.scaler import Scaler
-from depth_ros.settings.node_settings import MonoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings
 
 _REFERENCES = {'points': 'PointCloud2', 'scan': 'LaserScan', 'range': 'Range', 'depth': 'Image'}
 
@@ -22,13 +29,18 @@ class SensorTopic:
     topic: str
     """Relative name."""
     kind: str
-    """Message type of sensor_msgs."""
+    """Message type."""
     take: Callable[[Any], None]
     """Passes a message to the scaler; raises BadInput if the message is unusable."""
+    package: str = 'sensor_msgs'
+    """Package of the message type."""
 
 
 def sensor_topics(settings: MonoSettings, scaler: Scaler) -> list[SensorTopic]:
-    """Return the topics for ``scale.source``: ``scale/reference`` (and ``scale/camera_info``), ``imu``, or none."""
+    """Return the topics for ``scale.source``: ``scale/…`` for a reference, ``imu``, ``odom``, or none."""
+    if settings.scale_source == 'motion':
+        odometry = _Odometry(settings, scaler)
+        return [SensorTopic('odometry', 'odom', 'Odometry', odometry.take, 'nav_msgs')]
     if settings.scale_source == 'ground' and settings.scale_imu:
         return [SensorTopic('imu', 'imu', 'Imu', lambda m: scaler.set_down(convert.down_of_imu(m), m.header.frame_id))]
     if settings.scale_source != 'reference':
@@ -61,6 +73,30 @@ def check_prompt_source(settings: MonoSettings) -> None:
             f'{settings.scale_source} and scale.reference_type is {settings.scale_reference_type}. Set scale.source: '
             'reference, and scale.reference_type to points, scan or depth; a Range is a single distance'
         )
+
+
+class _Odometry:
+    """Odometry that gives the poses of the camera; messages and images come from different threads."""
+
+    def __init__(self, settings: MonoSettings, scaler: Scaler) -> None:
+        child_in_camera = mount_of(settings.scale_extrinsics)
+        mount = None if child_in_camera is None else np.linalg.inv(child_in_camera).astype(np.float64)
+        self._poses = OdometryPoses(mount, scaler.transform, self._raise)
+        self._lock = threading.Lock()
+        sweep = MultiviewSettings(range_min_m=settings.range_min_m, range_max_m=settings.range_max_m)
+        scaler.motion = MotionReference(self._pose_at, multiview_estimator(sweep))
+
+    def take(self, message: Any) -> None:
+        with self._lock:
+            self._poses.add(message)
+
+    def _pose_at(self, stamp_ns: int, frame_id: str) -> TrackedPose | str:
+        with self._lock:
+            return self._poses.at(stamp_ns, frame_id)
+
+    @staticmethod
+    def _raise(kind: str, text: str) -> None:
+        raise BadInput(text)
 
 
 class _DepthCamera:

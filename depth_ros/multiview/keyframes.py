@@ -64,13 +64,19 @@ class KeyframeBuffer:
     def add(self, view: View) -> bool:
         """Add a view if its pose distance to the newest keyframe is at least ``KEYFRAME_DISTANCE``.
 
-        Older keyframes at nearly the same pose are replaced by it. Call it after the depth of the view was estimated,
-        with ``depth_m``, so that later estimates can be compared with it.
+        Otherwise it is added only if that keyframe has reached half the largest age. Older keyframes at nearly the same
+        pose are replaced by it. Call it after the depth of the view was estimated, with ``depth_m``, so that later
+        estimates can be compared with it.
 
         Returns:
             Whether the view is a keyframe now.
         """
-        if self._keyframes and pose_distance(self._keyframes[-1].pose, view.pose) < KEYFRAME_DISTANCE - _TOLERANCE:
+        newest = self._keyframes[-1] if self._keyframes else None
+        if (
+            newest is not None
+            and pose_distance(newest.pose, view.pose) < KEYFRAME_DISTANCE - _TOLERANCE
+            and not self._is_old(newest, view, 0.5)
+        ):
             return False
         distinct = [each for each in self._keyframes if pose_distance(each.pose, view.pose) > KEYFRAME_DISTANCE / 2]
         self._keyframes.clear()
@@ -93,8 +99,10 @@ class KeyframeBuffer:
         return motion_state(reference, self._usable(reference))
 
     def _usable(self, reference: View) -> list[View]:
-        oldest_ns = reference.stamp_ns - self._max_age_s * 1e9 if self._max_age_s else -math.inf
-        return [each for each in self._keyframes if each is not reference and each.stamp_ns >= oldest_ns]
+        return [each for each in self._keyframes if each is not reference and not self._is_old(each, reference)]
+
+    def _is_old(self, keyframe: View, view: View, share: float = 1.0) -> bool:
+        return 0 < share * self._max_age_s * 1e9 < view.stamp_ns - keyframe.stamp_ns
 
 
 def select_sources(reference: View, keyframes: Sequence[View], count: int = DEFAULT_SOURCES) -> list[View]:

@@ -13,7 +13,7 @@ from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.frame_accounting import FrameAccounting
 from depth_ros.ros.node_input import SubscribedInput
-from depth_ros.settings.node_settings import MonoSettings
+from depth_ros.settings.common_settings import Settings
 
 ImageMessage: TypeAlias = Image | CompressedImage
 
@@ -34,7 +34,7 @@ class MonoInput(SubscribedInput):
     """
 
     def __init__(
-        self, node: Node, settings: MonoSettings, accounting: FrameAccounting, deliver: Callable[[MonoMessages], None]
+        self, node: Node, settings: Settings, accounting: FrameAccounting, deliver: Callable[[MonoMessages], None]
     ) -> None:
         super().__init__()
         self._accounting = accounting

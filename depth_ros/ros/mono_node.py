@@ -38,7 +38,7 @@ def node_estimator(settings: MonoSettings, listener: ProgressListener, cameras: 
 class MonoDepthNode(DepthNode[MonoMessages, MonoEstimator, MonoSettings]):
     """Depth from single images with a network."""
 
-    _excluded_topics = ('disparity',)
+    _excluded_topics = ('disparity', 'keyframes')
 
     def __init__(
         self,

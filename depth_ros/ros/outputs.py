@@ -3,11 +3,12 @@
 import array
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -28,7 +29,7 @@ from depth_ros.stages.depth_encoding import COMPRESSED_DEPTH_FORMAT, compressed_
 from depth_ros.stages.navigation import clearing_points, scan
 from depth_ros.stages.pixel_rays import PixelRays
 from depth_ros.stages.project import project
-from depth_ros.types import DepthMap, RelativeMap
+from depth_ros.types import DepthMap, Float64Array, RelativeMap
 
 _QUEUE = 2
 TOPICS: dict[str, type] = {
@@ -43,6 +44,7 @@ TOPICS: dict[str, type] = {
     'depth/color': Image,
     'depth/relative': Image,
     'scale': DiagnosticArray,
+    'keyframes': PoseArray,
 }
 _COLORMAPS: dict[str, Colormap] = {'turbo': 'turbo', 'viridis': 'viridis', 'grayscale': 'grayscale'}
 
@@ -137,6 +139,10 @@ class Outputs:
     def publish_scale(self, status: ScaleStatus, stamp_ns: int, frame_id: str) -> None:
         """Publish the state of the scale at one frame."""
         self._send('scale', lambda: scale_message(status, to_ros.header(stamp_ns, frame_id)))
+
+    def publish_keyframes(self, poses: Sequence[Float64Array], stamp_ns: int, frame_id: str) -> None:
+        """Publish the (4, 4) poses of keyframes in the optical frame of an image."""
+        self._send('keyframes', lambda: to_ros.pose_array(poses, to_ros.header(stamp_ns, frame_id)))
 
     def close(self) -> None:
         """Destroy all publishers."""

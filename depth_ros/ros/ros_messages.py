@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
@@ -26,6 +27,10 @@ except ImportError:  # part of a ROS installation, not available from PyPI
 _TYPES = {
     'builtin_interfaces/msg/Time': Time,
     'std_msgs/msg/Header': Header,
+    'geometry_msgs/msg/Point': Point,
+    'geometry_msgs/msg/Pose': Pose,
+    'geometry_msgs/msg/PoseArray': PoseArray,
+    'geometry_msgs/msg/Quaternion': Quaternion,
     'sensor_msgs/msg/CameraInfo': CameraInfo,
     'sensor_msgs/msg/CompressedImage': CompressedImage,
     'sensor_msgs/msg/Image': Image,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import nav_msgs.msg
 import sensor_msgs.msg
 from rclpy.node import Node
 
@@ -28,7 +29,8 @@ class ScaleInput(SubscribedInput):
         super().__init__()
         self._report = report
         for sensor in sensor_topics(settings, scaler):
-            kind = getattr(sensor_msgs.msg, sensor.kind)
+            package = nav_msgs if sensor.package == 'nav_msgs' else sensor_msgs
+            kind = getattr(package.msg, sensor.kind)
             self.subscriptions[sensor.role] = AdoptingSubscription(node, kind, sensor.topic, self._callback(sensor))
 
     def _callback(self, sensor: SensorTopic) -> Callable[[Any], None]:

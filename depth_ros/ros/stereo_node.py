@@ -20,7 +20,7 @@ from depth_ros.types import DepthMap, StereoFrame
 class StereoDepthNode(DepthNode[StereoMessages, Estimator, StereoSettings]):
     """Depth from left and right images with semi-global matching or a stereo network."""
 
-    _excluded_topics = ('depth/relative', 'scale')
+    _excluded_topics = ('depth/relative', 'scale', 'keyframes')
 
     def __init__(
         self,

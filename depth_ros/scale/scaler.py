@@ -5,8 +5,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from depth_ros.estimators.estimator import MonoEstimator
 from depth_ros.scale.ground_fit import down_from_pitch, fit_ground
+from depth_ros.scale.motion_reference import MotionReference
 from depth_ros.scale.prompt import PromptSource
 from depth_ros.scale.reference_points import ReferencePoints, known_pixels
 from depth_ros.scale.scale_fit import Law, Scale, ScaleFit, fit, law_of
@@ -49,7 +52,9 @@ class Scaler:
     """
 
     def __init__(self, transform: Transform = lambda target, source, stamp_ns: None) -> None:
-        self._transform = transform
+        self.transform = transform
+        self.motion: MotionReference | None = None
+        """Measures the references of ``scale.source: motion``."""
         self._lock = threading.Lock()
         self._references: deque[ReferencePoints] = deque(maxlen=_MAX_COUNT)
         self._down: tuple[Float32Array, str] | None = None
@@ -113,7 +118,13 @@ class Scaler:
         if self._recent and prediction.stamp_ns < self._recent[-1].stamp_ns:
             self._recent.clear()
         self._recent.append(prediction)
-        return self._fit_reference(law, settings)
+        if self.motion is None:
+            return self._fit_reference(law, settings)
+        reference = self.motion.add(frame)
+        if reference is not None:
+            self.add_reference(reference)
+        fitted, why = self._fit_reference(law, settings)
+        return fitted, self.motion.why or why
 
     def _fit_ground(self, law: Law, prediction: _Prediction, settings: MonoSettings) -> tuple[ScaleFit | None, str]:
         down = down_from_pitch(settings.camera_pitch_rad)
@@ -122,7 +133,7 @@ class Scaler:
                 measured = self._down
             if measured is None:
                 return None, 'no IMU message received: publish imu, or set scale.imu: false and camera_pitch_rad'
-            pose = sensor_pose(measured[1], prediction.frame_id, prediction.stamp_ns, settings, self._transform)
+            pose = sensor_pose(measured[1], prediction.frame_id, prediction.stamp_ns, settings, self.transform)
             if pose is None:
                 return None, no_transform(prediction.frame_id, measured[1])
             down = pose[:3, :3] @ measured[0]
@@ -134,7 +145,9 @@ class Scaler:
         if isinstance(matched, str):
             return None, matched
         reference, prediction = matched
-        pose = sensor_pose(reference.frame_id, prediction.frame_id, prediction.stamp_ns, settings, self._transform)
+        pose: Float32Array | None = np.eye(4, dtype=np.float32)  # of points that the camera itself has measured
+        if self.motion is None:
+            pose = sensor_pose(reference.frame_id, prediction.frame_id, prediction.stamp_ns, settings, self.transform)
         if pose is None:
             return None, no_transform(prediction.frame_id, reference.frame_id)
         known = known_pixels(reference.points_m, prediction.camera, pose)

@@ -77,9 +77,10 @@ class MonoSettings(Settings):
         'none',
         'Source of the metric scale for relative models, or of a correction for metric models. fixed: '
         'scale.fixed_scale and scale.fixed_shift. reference: another sensor on the topic scale/reference; networks '
-        'that take a measured depth get it from there. ground: the floor, with camera_height_m.',
+        'that take a measured depth get it from there. ground: the floor, with camera_height_m. motion: plane sweep '
+        'while the camera moves, with the poses of the topic odom (nav_msgs/Odometry).',
         group='scale',
-        choices=('none', 'fixed', 'reference', 'ground'),
+        choices=('none', 'fixed', 'reference', 'ground', 'motion'),
         read_only=True,
     )
     scale_fixed_scale: float = parameter(
@@ -107,8 +108,8 @@ class MonoSettings(Settings):
     )
     scale_extrinsics: str = parameter(
         '',
-        'Pose of the reference sensor (or IMU) in the optical frame of the camera, as "x y z roll pitch yaw" in '
-        'metres and radians. Empty = from tf, or identity if both have the same frame.',
+        'Pose of the reference sensor (or IMU, or child frame of the odometry) in the optical frame of the camera, as '
+        '"x y z roll pitch yaw" in metres and radians. Empty = from tf, or identity if both have the same frame.',
         group='scale',
     )
     scale_imu: bool = parameter(
@@ -144,9 +145,88 @@ class MonoSettings(Settings):
                 'scale.source is fixed and fallback_model is set; expected only one of them, because the scale of one '
                 'network is wrong for another'
             )
-        if self.scale_extrinsics:
-            try:
-                parse_pose(self.scale_extrinsics)
-            except ValueError as error:
-                problems.append(f"scale.extrinsics is '{self.scale_extrinsics}'; {error}")
-        return problems
+        return problems + _wrong_pose('scale.extrinsics', self.scale_extrinsics)
+
+
+@dataclass(frozen=True)
+class MultiviewSettings(Settings):
+    """Parameters of ``multiview_depth``."""
+
+    model: str = parameter(
+        '',
+        'Must be empty: depth is measured by plane sweep, without a network. The parameters of inference have no '
+        'effect.',
+        rebuilds=('network',),
+    )
+    range_max_m: float = parameter(
+        40.0,
+        'Maximum distance; farther pixels become +Inf.',
+        unit='m',
+        minimum=0.02,
+        maximum=100000.0,
+        rebuilds=('matcher',),
+    )
+    pose_source: str = parameter(
+        'odometry',
+        'Source of the poses. odometry: the topic odom (nav_msgs/Odometry). tf: the pose of the camera in fixed_frame '
+        '(needs tf2_ros).',
+        choices=('odometry', 'tf'),
+        read_only=True,
+    )
+    fixed_frame: str = parameter(
+        'odom',
+        'Frame that does not move and in which the pose does not jump; used with pose_source: tf.',
+        read_only=True,
+    )
+    extrinsics: str = parameter(
+        '',
+        'Pose of the optical frame of the camera in the child frame of the odometry, as "x y z roll pitch yaw" in '
+        'metres and radians; a camera that looks forward has "x y z -1.5708 0 -1.5708". Empty = from tf, or identity '
+        'if both are the same frame.',
+        read_only=True,
+    )
+    max_pose_age_s: float = parameter(
+        0.5,
+        'Maximum time between the poses before and after an image, and maximum time for which an image waits for '
+        'its pose; after that it is dropped.',
+        unit='s',
+        minimum=0.01,
+        maximum=60.0,
+        read_only=True,
+    )
+    keyframe_max_age_s: float = parameter(
+        10.0,
+        'Maximum age of the earlier images that an image is compared with: the scene may have changed, and odometry '
+        'drifts. 0 = no limit.',
+        unit='s',
+        minimum=0.0,
+        maximum=3600.0,
+        read_only=True,
+    )
+    hold: bool = parameter(
+        False,
+        'While the motion of the camera gives no new depth, publish the depth that was measured last, as it is seen '
+        'from the new pose, with half its confidence; false = publish nothing.',
+    )
+
+    def _contradictions(self) -> list[str]:
+        problems = super()._contradictions()
+        if self.model:
+            problems.append(f"model is '{self.model}'; expected '', because multiview_depth does not use networks")
+        if self.pose_source == 'tf' and not self.fixed_frame:
+            problems.append("pose_source is tf and fixed_frame is ''; expected the name of a frame such as odom")
+        return problems + _wrong_pose('extrinsics', self.extrinsics)
+
+
+NodeSettings = StereoSettings | MonoSettings | MultiviewSettings
+"""Settings of one of the depth nodes."""
+
+
+def _wrong_pose(name: str, text: str) -> list[str]:
+    """Return the error message for a pose that cannot be read; none for an empty text."""
+    try:
+        if text:
+            parse_pose(text)
+    except ValueError as error:
+        return [f"{name} is '{text}'; {error}"]
+    return []

@@ -1,16 +1,16 @@
 """Reference page of all parameters: ``python -m depth_ros.settings.parameters_page > docs/parameters.md``."""
 
 from depth_ros.settings.common_settings import Settings
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, StereoSettings
 from depth_ros.settings.parameter_table import Rule, Value, defaults, rules
 
 _HEADER = """# Parameters
 
 Generated from the tables in `depth_ros/settings`: `python -m depth_ros.settings.parameters_page > docs/parameters.md`.
-`config/stereo.yaml` and `config/mono.yaml` list all parameters with their defaults. Read-only parameters can only be
-set when the node starts. All other parameters can be changed while the node runs (`ros2 param set`); a change takes
-effect with the next image, a new model or device as soon as it has been loaded and checked. An invalid value is
-rejected with the reason.
+`config/stereo.yaml`, `config/mono.yaml` and `config/multiview.yaml` list all parameters with their defaults. Read-only
+parameters can only be set when the node starts. All other parameters can be changed while the node runs
+(`ros2 param set`); a change takes effect with the next image, a new model or device as soon as it has been loaded and
+checked. An invalid value is rejected with the reason.
 
 The QoS of every topic can be set with
 `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
@@ -25,6 +25,7 @@ def page() -> str:
         + _section('All depth nodes', Settings, common)
         + _section('`stereo_depth` only', StereoSettings, set(rules(StereoSettings)) - common)
         + _section('`mono_depth` only', MonoSettings, set(rules(MonoSettings)) - (common - {'model', 'filter.edges'}))
+        + _section('`multiview_depth` only', MultiviewSettings, set(rules(MultiviewSettings)) - (common - {'model'}))
     )
 
 

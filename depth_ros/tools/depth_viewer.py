@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
@@ -25,7 +26,7 @@ from depth_ros.ros import node_process
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
 from depth_ros.ros.node_parameters import number_parameter, refuse_unknown_parameters
 from depth_ros.ros.ros_messages import read_points
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, StereoSettings
 from depth_ros.settings.parameter_table import Rule, Value, rules
 from depth_ros.stages.intrinsics import rectified_camera
 from depth_ros.types import Float32Array
@@ -37,6 +38,7 @@ _TOPICS: dict[str, type] = {
     'depth/relative': Image,
     'left/image_rect': Image,
     'image': Image,
+    'keyframes': PoseArray,
 }
 _SILENT_S, _NICENESS = 3.0, 10
 _LEVELS = {0: 'ok', 1: 'warning'}
@@ -151,6 +153,9 @@ class DepthViewer(Node):
             self.page.show_nearness(_nearness(message))
         elif topic == 'depth/camera_info':
             self.page.show_camera(rectified_camera(calibration(message), message.width, message.height))
+        elif topic == 'keyframes':
+            positions = [(pose.position.x, pose.position.y, pose.position.z) for pose in message.poses]
+            self.page.show_keyframes(np.array(positions, np.float32).reshape(-1, 3))
         else:
             self.page.show_image(image_pixels(message))
 
@@ -177,7 +182,11 @@ class DepthViewer(Node):
         getter = self.create_client(GetParameters, f'/{self._shown_node}/get_parameters')
         setter = self.create_client(SetParameters, f'/{self._shown_node}/set_parameters')
         self._parameter_clients = [getter, setter]
-        for kind in (StereoSettings, MonoSettings):  # a node of any name; only the request for its own kind has values
+        for kind in (
+            StereoSettings,
+            MonoSettings,
+            MultiviewSettings,
+        ):  # a node of any name; only the request for its own kind has values
             shown = {name: rule for name, rule in rules(kind).items() if not rule.read_only}
             future = getter.call_async(GetParameters.Request(names=list(shown)))
             future.add_done_callback(partial(self._show_parameters, shown, setter))

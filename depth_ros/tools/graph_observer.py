@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import nav_msgs.msg
 import rclpy
 import sensor_msgs.msg
 from diagnostic_msgs.msg import DiagnosticArray
@@ -18,15 +19,16 @@ from depth_ros.doctor.observations import Observations, ObservedTopic
 from depth_ros.messages.read_messages import stamp_ns
 from depth_ros.messages.scale_sensors import sensor_topics
 from depth_ros.ros.adopting_subscription import AdoptingSubscription
+from depth_ros.ros.tf_transforms import transforms_by_tf
 from depth_ros.scale.scaler import Scaler
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MultiviewSettings, NodeSettings, StereoSettings
 
 _DISCOVERY_S = 3.0
 """Maximum time to wait for the first message of every topic before the observation starts."""
 
 
 def observe(
-    settings: MonoSettings | StereoSettings,
+    settings: NodeSettings,
     seconds: float,
     namespace: str = '',
     remaps: Sequence[str] = (),
@@ -69,8 +71,11 @@ def observe(
 
 
 class _Observer:
-    def __init__(self, node: Node, settings: MonoSettings | StereoSettings) -> None:
-        self._node = node
+    def __init__(self, node: Node, settings: NodeSettings) -> None:
+        self._node, self._settings = node, settings
+        self._transform = (
+            transforms_by_tf(node) if isinstance(settings, MultiviewSettings) else lambda target, source, stamp_ns: None
+        )
         self._subscriptions: list[tuple[AdoptingSubscription, ObservedTopic]] = []
         self._diagnostics: dict[str, tuple[int, str]] = {}
         for role, argument, kind, required in _inputs(settings):
@@ -97,7 +102,21 @@ class _Observer:
             sim_time=bool(self._node.get_parameter('use_sim_time').value),
             duplicate_names=self._duplicate_names(),
             diagnostics=self._diagnostics,
+            missing_transform=self._missing_transform(),
         )
+
+    def _missing_transform(self) -> tuple[str, str] | None:
+        """Return target and source of the transform that gives the pose of the camera, if it is needed and missing."""
+        newest = {topic.role: topic.last for _, topic in self._subscriptions if topic.last is not None}
+        settings = self._settings
+        if not isinstance(settings, MultiviewSettings) or 'image' not in newest:
+            return None
+        target, source = settings.fixed_frame, newest['image'].header.frame_id
+        if settings.pose_source == 'odometry':
+            if settings.extrinsics or 'odometry' not in newest or not newest['odometry'].child_frame_id:
+                return None
+            target = newest['odometry'].child_frame_id
+        return None if target == source or self._transform(target, source, 0) is not None else (target, source)
 
     def _duplicate_names(self) -> dict[str, int]:
         names = [f'{namespace.rstrip("/")}/{name}' for name, namespace in self._node.get_node_names_and_namespaces()]
@@ -119,8 +138,9 @@ class _Observer:
             topic.largest_bytes = max(topic.largest_bytes, len(getattr(message, 'data', ())))
             topic.last = message
 
-        subscription = AdoptingSubscription(self._node, getattr(sensor_msgs.msg, kind), argument, on_message)
-        topic = ObservedTopic(role, subscription.topic, argument, f'sensor_msgs/msg/{kind}', required)
+        package = nav_msgs if kind == 'Odometry' else sensor_msgs
+        subscription = AdoptingSubscription(self._node, getattr(package.msg, kind), argument, on_message)
+        topic = ObservedTopic(role, subscription.topic, argument, f'{package.__name__}/msg/{kind}', required)
         self._subscriptions.append((subscription, topic))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -129,7 +149,7 @@ class _Observer:
                 self._diagnostics[status.hardware_id] = (int.from_bytes(status.level, 'little'), status.message)
 
 
-def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str, bool]]:
+def _inputs(settings: NodeSettings) -> list[tuple[str, str, str, bool]]:
     """Return role, topic, type, and whether the node requires it."""
     kind, suffix = ('Image', '') if settings.image_transport == 'raw' else ('CompressedImage', '/compressed')
     if isinstance(settings, StereoSettings):
@@ -141,6 +161,9 @@ def _inputs(settings: MonoSettings | StereoSettings) -> list[tuple[str, str, str
                 (f'{side} camera_info', f'{side}/camera_info', 'CameraInfo', True),
             )
         ]
+    if isinstance(settings, MultiviewSettings):
+        odometry = [('odometry', 'odom', 'Odometry', True)] if settings.pose_source == 'odometry' else []
+        return [('image', f'image{suffix}', kind, True), ('camera_info', 'camera_info', 'CameraInfo', True), *odometry]
     sensors = [(sensor.role, sensor.topic, sensor.kind, True) for sensor in sensor_topics(settings, Scaler())]
     required = needs_focal_length(settings) or settings.scale_source in ('reference', 'ground')
     camera_info = ('camera_info', 'camera_info', 'CameraInfo', required)

@@ -27,6 +27,7 @@ _BYTES_PER_POINT = 9
 _COLORS = {'ok': '#2f9e44', 'warning': '#e8890c', 'error': '#e03131'}
 _SLIDER_STEPS, _MAX_INTEGER_RANGE, _MAX_FLOAT_RANGE = 1000, 1000, 100.0
 """Parameters with a wider range get a number field instead of a slider."""
+_KEYFRAME_COLOR, _KEYFRAME_SIZE_M = (255, 212, 59), 0.03
 Change = Callable[[str, Value], None]
 
 
@@ -60,6 +61,7 @@ class ViewerPage:
             self._coloring = gui.add_dropdown('colour by', colorings)
             self._point_size = gui.add_slider('point size, m', 0.002, 0.1, 0.002, 0.01)
         self._cloud: Any = None
+        self._keyframes: Any = None
         self._camera: Camera | None = None
         self._parameters: dict[str, Any] = {}
         self._folders: list[Any] = []
@@ -105,6 +107,13 @@ class ViewerPage:
         fov = 2 * float(np.arctan2(camera.height / 2, camera.fy))
         self._server.scene.add_camera_frustum(
             '/camera', fov, camera.width / camera.height, scale=0.1, thickness=0.004, color=(120, 170, 255)
+        )
+
+    def show_keyframes(self, positions_m: Float32Array) -> None:
+        """Show the positions of earlier images, (N, 3) in the optical frame, metres, as yellow points."""
+        color = np.tile(np.array(_KEYFRAME_COLOR, np.uint8), (len(positions_m), 1))
+        self._keyframes = self._server.scene.add_point_cloud(
+            '/keyframes', positions_m, color, point_size=_KEYFRAME_SIZE_M, point_shape='circle'
         )
 
     def show_image(self, image: UInt8Array) -> None:

@@ -105,6 +105,14 @@ def test_the_mono_demo_measures_the_included_network(tmp_path):
     assert 'AbsRel' in result.stdout
 
 
+def test_the_multiview_demo_measures_a_moving_camera_with_odometry(tmp_path):
+    result = depth_ros('demo', '--multiview', '--seconds', '4', cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / 'demo_output/report.json').read_text())
+    assert report['depth_received'] > 3 and report['points_received'] > 0
+    assert 'multiview_depth (odometry, no network)' in result.stdout
+
+
 def test_the_mono_demo_runs_another_metric_network_on_a_real_image(tmp_path):
     """A small network for LiteRT, whose depth is 2 m for black and 4.55 m for white pixels; it is not judged."""
     pytest.importorskip('ai_edge_litert')

@@ -1,15 +1,18 @@
 """Metres for a relative model on a live graph: every kind of reference, the floor, states, resets, and what is wrong."""
 
 import sys
+import time
 import types
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import Vector3
 from graph import MonoGraph, wait_for
+from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
 from std_srvs.srv import Trigger
 
+from depth_ros.estimators.fake_estimator import FakeMultiviewEstimator
 from depth_ros.messages import read_messages
 from depth_ros.messages import reference_messages as convert
 from depth_ros.ros.ros_messages import to_ros
@@ -350,3 +353,30 @@ def test_clouds_of_any_layout_are_read():
     whole.fields = whole.fields[:2]
     with pytest.raises(Exception, match='has the fields x, y; expected x, y, z'):
         convert.points_of_cloud(whole)
+
+
+def test_the_motion_of_the_camera_gives_metres_while_it_moves_and_the_state_says_why_not(monkeypatch):
+    sweep = FakeMultiviewEstimator(room(), confidence=None)
+    monkeypatch.setattr('depth_ros.messages.scale_sensors.multiview_estimator', lambda settings: sweep)
+    with scaled(scale__source='motion', scale__extrinsics='0 0 0 0 0 0', scale__hold_s=1.0) as graph:
+        graph.open_camera()
+        odometry = graph.publisher(Odometry, 'odom')
+
+        def drive(speed):
+            """Publish an image, and the odometry of its stamp after it."""
+            nonlocal x
+            x += 0.03 * speed
+            stamp = graph.send()
+            message = Odometry(header=to_ros.header(stamp, 'odom'), child_frame_id='base_link')
+            message.pose.pose.position.x, message.pose.pose.orientation.w = x, 1.0
+            odometry.publish(message)
+            time.sleep(0.05)
+            return graph.received['/diagnostics']
+
+        x = 0.0
+        wait_for(lambda: drive(0.0) and 'too little motion' in graph.status()[1], what=graph.status)
+        assert not graph.received[DEPTH] and graph.received['depth/relative']
+        wait_for(lambda: drive(1.0) and graph.received[DEPTH], what=graph.status)
+        np.testing.assert_allclose(floats(graph.received[DEPTH][-1]), room(), rtol=0.02)
+        reference, sources = sweep.calls[-1]
+        assert abs(reference.pose[0, 3] - sources[0].pose[0, 3]) > 0.05

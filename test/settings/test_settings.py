@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_ros.errors import BadSettings
-from depth_ros.settings.node_settings import MonoSettings, StereoSettings
+from depth_ros.settings.node_settings import MonoSettings, MultiviewSettings, StereoSettings
 from depth_ros.settings.parameter_table import defaults, rules
 
 ROOT = Path(__file__).parents[2]
+KINDS = [('stereo', StereoSettings), ('mono', MonoSettings), ('multiview', MultiviewSettings)]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_any_value_of_any_parameter_is_accepted_or_rejected_with_its_name(name, 
         assert name in str(error)
 
 
-@pytest.mark.parametrize(('name', 'kind'), [('stereo', StereoSettings), ('mono', MonoSettings)])
+@pytest.mark.parametrize(('name', 'kind'), KINDS)
 def test_the_configuration_file_has_every_parameter_at_its_default_and_nothing_else(name, kind):
     content = yaml.safe_load((ROOT / f'config/{name}.yaml').read_text())
     found = {}
@@ -69,10 +70,24 @@ def test_the_configuration_file_has_every_parameter_at_its_default_and_nothing_e
     assert found == dict(defaults(kind))
 
 
-@pytest.mark.parametrize(('name', 'kind'), [('stereo', StereoSettings), ('mono', MonoSettings)])
+@pytest.mark.parametrize(('name', 'kind'), KINDS)
 def test_the_comments_of_the_configuration_file_are_the_descriptions_of_the_parameters(name, kind):
     comments = ' '.join((ROOT / f'config/{name}.yaml').read_text().replace('#', ' ').split())
     assert not {key for key, rule in rules(kind).items() if rule.description not in comments}
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'model': 'raft-stereo'}, "model is 'raft-stereo'; expected ''"),
+        ({'extrinsics': '0 0 1'}, "extrinsics is '0 0 1'; expected six numbers"),
+        ({'pose_source': 'tf', 'fixed_frame': ''}, "pose_source is tf and fixed_frame is ''"),
+    ],
+)
+def test_settings_with_which_there_can_be_no_depth_from_motion_are_rejected(values, message):
+    with pytest.raises(BadSettings) as caught:
+        MultiviewSettings().changed(values)
+    assert message in str(caught.value)
 
 
 def test_the_reference_page_is_up_to_date():

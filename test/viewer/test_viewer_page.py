@@ -246,6 +246,18 @@ def test_relative_depth_is_shown_in_place_of_the_depth_image_and_raw_values_are_
             viewer._show_one('depth/relative', to_ros.image(5 * nearness, '32FC1', to_ros.header(0, 'x')))
 
 
+def test_keyframes_of_a_moving_camera_are_shown_at_their_positions():
+    poses = [np.eye(4), np.eye(4)]
+    poses[1][:3, 3] = (-0.5, 0.25, 1.0)
+    with viewed() as (_, viewer):
+        for count in (0, 2):
+            viewer._show_one('keyframes', to_ros.pose_array(poses[:count], to_ros.header(0, 'x')))
+            shown = viewer.page._keyframes.points
+            np.testing.assert_allclose(
+                shown, np.array([pose[:3, 3] for pose in poses[:count]]).reshape(-1, 3), atol=1e-3
+            )
+
+
 def test_raw_relative_values_within_0_and_1_are_recognised_by_the_parameter_of_the_node():
     values = to_ros.image(np.full((HEIGHT, WIDTH), 0.5, np.float32), '32FC1', to_ros.header(0, 'x'))
     with MonoGraph({'model': 'x', 'relative_scaling': 'none'}, lambda s, w: FakeEstimator(), listen=()) as graph:
