@@ -183,6 +183,6 @@ def test_ctrl_c_ends_the_build_and_its_child_and_leaves_nothing(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130 and 'Traceback' not in output, output
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     assert [path for path in (tmp_path / 'cache/engines').iterdir() if path.is_dir()] == []
