@@ -47,7 +47,11 @@ class Spinner:
 
     def _run(self):
         while not self._stop.is_set():
-            self.executor.spin_once(timeout_sec=0.05)
+            try:
+                self.executor.spin_once(timeout_sec=0.05)
+            except (RuntimeError, SystemError) as error:  # rclpy raises if the client of a service has just left
+                if 'send_response' not in str(error) and 'send response' not in str(error):
+                    raise
 
     def do(self, function):
         """Call a function on the spinning thread: rclpy of Jazzy crashes if entities are destroyed on another one."""

@@ -63,8 +63,14 @@ def _joined(first: Any, second: Any, bridge: Bridge, names: str) -> Any:
             f'{", ".join(outputs)}; expected {bridge.output}, computed from {bridge.left} and {bridge.right}, and '
             'otherwise equal names. Check the order of the files and the bridge in the manifest'
         )
-    first_part = compose.add_prefix(first, 'first/', rename_inputs=False)
-    second_part = compose.add_prefix(second, 'second/', rename_outputs=False)
+    first_part, second_part = compose.add_prefix(first, 'first/'), compose.add_prefix(second, 'second/')
+    constants = {value.name for value in first.graph.initializer}
+    joined_inputs = [value for value in first.graph.input if value.name not in constants]
+    # add_prefix of onnx 1.17 and earlier cannot leave out the names of inputs and outputs.
+    input_nodes = [helper.make_node('Identity', [value.name], [f'first/{value.name}']) for value in joined_inputs]
+    output_nodes = [
+        helper.make_node('Identity', [f'second/{value.name}'], [value.name]) for value in second.graph.output
+    ]
     bridge_nodes = [
         helper.make_node('Cast', [f'first/{name}'], [f'second/{name}'], to=_element_type(value))
         for name, value in inputs.items()
@@ -72,8 +78,8 @@ def _joined(first: Any, second: Any, bridge: Bridge, names: str) -> Any:
     ]
     bridge_nodes += _group_wise_correlation(f'first/{bridge.left}', f'first/{bridge.right}', inputs[bridge.output])
     graph = helper.make_graph(
-        [*first_part.graph.node, *bridge_nodes, *second_part.graph.node], 'joined',
-        first_part.graph.input, second_part.graph.output,
+        [*input_nodes, *first_part.graph.node, *bridge_nodes, *second_part.graph.node, *output_nodes], 'joined',
+        joined_inputs, second.graph.output,
         [*first_part.graph.initializer, *second_part.graph.initializer],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version)
