@@ -12,8 +12,8 @@ SettingsT = TypeVar('SettingsT', bound=Settings)
 _RANGE = ('range_min_m', 'range_max_m')
 _WITHOUT_EFFECT = (
     'autostart', 'image_transport', 'max_age_s', 'max_rate_hz', 'estimate_timeout_s', 'on_device_lost',
-    'commercial_only', 'device_id', 'remote_', 'memory_limit_mb', 'max_skew_ms', 'accept_zero_stamps', 'depth_encoding', 'cloud_',
-    'nav.', 'colormap', 'filter.temporal', 'relative_scaling',
+    'commercial_only', 'device_id', 'remote_', 'memory_limit_mb', 'max_skew_ms', 'accept_zero_stamps',
+    'depth_encoding', 'cloud_', 'nav.', 'colormap', 'filter.temporal', 'relative_scaling',
 )  # fmt: skip
 """Name prefixes of parameters that do not affect the depth of a single frame."""
 _NEUTRAL: dict[str, Value] = {'processing_scale': 1.0, 'graph_optimization': 'all', 'precision': 'fp32'}
