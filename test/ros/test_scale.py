@@ -213,8 +213,7 @@ def test_a_scale_is_held_then_forgotten_and_comes_back():
         wait_for(lambda: state() == 'held')
         wait_for(lambda: state() == 'unknown')
         before = len(graph.received[DEPTH])
-        graph.stream(3)
-        graph.wait_for_status('the newest reference is')
+        wait_for(lambda: graph.send() and 'the newest reference is' in graph.status()[1])
         assert len(graph.received[DEPTH]) == before
         graph.received[DEPTH].clear()
         run_until_metres(graph, PointCloud2, cloud)
