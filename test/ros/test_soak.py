@@ -52,7 +52,7 @@ def test_h1_memory_threads_descriptors_and_age_stay_flat():
         assert running.end()[0] == 0
     print(f'MiB, threads, descriptors, segments: {begin} → {end}; age p50 {np.median(ages):.3f} s')
     assert end[0] - begin[0] < 8, (begin, end)
-    assert end[1:] == begin[1:]
+    assert all(after <= before for after, before in zip(end[1:], begin[1:], strict=True)), (begin, end)
     assert len(ages) > 100
     assert np.median(ages[-50:]) < 2 * np.median(ages[:50]) + 0.1
 
