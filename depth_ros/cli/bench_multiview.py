@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depth_ros.errors import BadFile
+from depth_ros.cli.bench_stereo import write_text
 
 if TYPE_CHECKING:
     from depth_ros.evaluation.datasets.posed_sequence import PosedSequence
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             {'sequence': name, 'frames': count, **as_plain(figures), 'missed': missed.get(name)}
             for name, count, figures, _ in rows
         ]
-        _write(options.json, json.dumps(report, indent=1) + '\n')
+        write_text(options.json, json.dumps(report, indent=1) + '\n')
     if options.json != '-':
         _print(rows, missed)
     return 1 if any(missed.values()) else 0
@@ -113,13 +113,3 @@ def _print(rows: list[tuple[str, int, 'MultiviewFigures', 'Target | None']], mis
         values = ['' if value == 'nan' else value for value in values]
         result = '' if target is None else f'missed: {", ".join(missed[name])}' if missed[name] else 'reached'
         print('| ' + ' | '.join([name, str(count), *values, result]) + ' |')
-
-
-def _write(destination: str, text: str) -> None:
-    if destination == '-':
-        print(text, end='')
-        return
-    try:
-        Path(destination).write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise BadFile(f'{destination} cannot be written: {error.strerror}') from error

@@ -7,14 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
-from depth_ros.errors import BadFile
+from depth_ros.cli.bench_stereo import write_text
 from depth_ros.memory import keep_freed_memory
 from depth_ros.messages import read_messages
 from depth_ros.networks.input_placement import plan
@@ -76,10 +75,7 @@ def write_figures(figures: dict[str, Any], destination: str | None) -> None:
     for name, value in figures.items():
         print(f'  {name:<24}{value}')
     if destination:
-        try:
-            Path(destination).write_text(text + '\n', encoding='utf-8')
-        except OSError as error:
-            raise BadFile(f'{destination} cannot be written: {error.strerror}') from error
+        write_text(destination, text + '\n')
 
 
 def run(options: argparse.Namespace) -> int:
