@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure all sequences and print the table; return 1 if a target is missed."""
     from tqdm import tqdm
 
-    from depth_ros.evaluation.multiview_benchmark import as_plain, mean_figures, measure_sequence
+    from depth_ros.evaluation.multiview_benchmark import mean_figures, measure_sequence
+    from depth_ros.evaluation.report import without_nan
     from depth_ros.memory import keep_freed_memory
     from depth_ros.multiview.plane_sweep import PlaneSweep
 
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     missed = {name: target.missed(figures) for name, _, figures, target in rows if target}
     if options.json:
         report = [
-            {'sequence': name, 'frames': count, **as_plain(figures), 'missed': missed.get(name)}
+            without_nan({'sequence': name, 'frames': count, **asdict(figures), 'missed': missed.get(name)})
             for name, count, figures, _ in rows
         ]
         write_text(options.json, json.dumps(report, indent=1) + '\n')

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -120,8 +120,3 @@ def mean_figures(figures: Sequence[MultiviewFigures]) -> MultiviewFigures:
     )
     known = [each.ms for each in figures if np.isfinite(each.ms)]
     return replace(means, ms=float(np.median(known)) if known else _NONE)
-
-
-def as_plain(figures: MultiviewFigures) -> dict[str, float | None]:
-    """Return the figures by name; None instead of NaN, for JSON."""
-    return {name: value if np.isfinite(value) else None for name, value in asdict(figures).items()}
